@@ -1,0 +1,1 @@
+//! Wire types and limits of the HTTP interface, and its client.

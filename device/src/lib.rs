@@ -1,0 +1,1 @@
+//! The device side: key slot, inception, possession, presentation. no_std.

@@ -1,0 +1,1 @@
+//! DID resolution of every method behind one interface.

@@ -1,0 +1,34 @@
+//! The ground every other crate stands on: self-certifying DIDs, keys and the one
+//! signature rule, inceptions, possession proofs, presentations, DID documents and
+//! deterministic CBOR. `no_std` with `alloc`; no input or output, no clock, no randomness.
+
+#![no_std]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod cbor;
+mod did;
+mod error;
+mod inception;
+mod key;
+mod possession;
+mod secret;
+
+pub use did::{Did, DidUrl};
+pub use error::{Error, KeyFault};
+pub use inception::{Inception, Recovery};
+pub use key::{AgreementKey, Algorithm, PublicKey, Signature};
+pub use possession::{Possession, PossessionTerms};
+pub use secret::{SecretKey, Signer, SignerError};
+
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 of the concatenated parts (FIPS 180-4).
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}

@@ -1,0 +1,1 @@
+//! Operations, state, log, checkpoints and receipts: the pure core of the ledger.

@@ -1,0 +1,1 @@
+//! Manifest formats, the enrolment pipeline and its results.

@@ -1,0 +1,1 @@
+//! The running ledger: store, consensus, commit, projections, queries.

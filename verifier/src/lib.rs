@@ -1,0 +1,1 @@
+//! Pure verification: presentation, evidence, time and policy in; Verified or Rejected out.
