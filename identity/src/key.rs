@@ -31,6 +31,16 @@ impl Algorithm {
             Self::P256 => "ES256",
         }
     }
+
+    /// The algorithm of a signing key in multicodec form, by prefix and length alone: whether
+    /// the bytes are a point costs a decompression, which only [`PublicKey`] pays.
+    pub(crate) fn of_multicodec(bytes: &[u8]) -> Option<Self> {
+        match bytes.split_first_chunk::<2>()? {
+            (&ED25519_PREFIX, raw) if raw.len() == 32 => Some(Self::Ed25519),
+            (&P256_PREFIX, raw) if raw.len() == 33 => Some(Self::P256),
+            _ => None,
+        }
+    }
 }
 
 /// Multicodec prefixes as unsigned varints (multicodec table: ed25519-pub, p256-pub, x25519-pub).
@@ -158,7 +168,7 @@ fn is_canonical_y(bytes: &[u8; 32]) -> bool {
     !(high == 0x7f && bytes[1..31].iter().all(|b| *b == 0xff) && bytes[0] >= 0xed)
 }
 
-fn base58btc(text: &str) -> Result<Vec<u8>, KeyFault> {
+pub(crate) fn base58btc(text: &str) -> Result<Vec<u8>, KeyFault> {
     // Base58 decoding takes quadratic time: bound the text before it is read.
     if !text.starts_with('z') || text.len() > 64 {
         return Err(KeyFault::Multibase);

@@ -7,19 +7,26 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod audience;
 pub mod cbor;
 mod did;
+mod document;
 mod error;
 mod inception;
+mod jws;
 mod key;
 mod possession;
+mod presentation;
 mod secret;
 
+pub use audience::Audience;
 pub use did::{Did, DidUrl};
-pub use error::{Error, KeyFault};
+pub use document::{Document, Relationships};
+pub use error::{Error, KeyFault, PresentationFault};
 pub use inception::{Inception, Recovery};
 pub use key::{AgreementKey, Algorithm, PublicKey, Signature};
 pub use possession::{Possession, PossessionTerms};
+pub use presentation::{Freshness, MAX_LIFETIME, MAX_TOKEN, Presentation, present};
 pub use secret::{SecretKey, Signer, SignerError};
 
 use sha2::{Digest as _, Sha256};

@@ -42,6 +42,9 @@ impl PossessionTerms<'_> {
 
     /// Signs them with the device's key.
     pub fn sign(&self, device: &Did, signer: &dyn Signer) -> Result<Signature, SignerError> {
+        if self.challenge.len() > Self::MAX_CHALLENGE {
+            return Err(SignerError("the challenge is longer than 32 bytes".into()));
+        }
         signer.sign(&self.message(device))
     }
 

@@ -1,1 +1,49 @@
-//! Operations, state, log, checkpoints and receipts: the pure core of the ledger.
+//! The pure core of the ledger: operations and the one function that applies them, the state
+//! and its tree, the log, blocks, checkpoints and receipts. No input or output, no clock, no
+//! randomness, no hash-map order, no floating point: the same operations give the same roots
+//! on every machine.
+
+extern crate alloc;
+
+mod action;
+mod apply;
+mod block;
+mod chain;
+mod checkpoint;
+mod cose;
+mod error;
+mod genesis;
+mod ids;
+mod leaf;
+pub mod limits;
+pub mod merkle;
+mod operation;
+mod organisation;
+mod receipt;
+mod records;
+mod state;
+mod target;
+mod upload;
+
+pub use action::{
+    Action, ChangeKeys, Deactivate, Enrol, Grant, Hold, NewKey, Release, Revoke, RevokeKey, Rotate,
+    WithdrawGrant,
+};
+pub use apply::{Changes, Context, View, apply};
+pub use block::{Block, Entry};
+pub use chain::{Chain, ChainFault};
+pub use checkpoint::{Checkpoint, Head, NoteFault, QuorumCheckpoint, cosign};
+pub use error::{Error, Refusal};
+pub use genesis::{FirstOrganisation, Genesis, GenesisGrant, Rules};
+pub use ids::{BatchId, GrantId, HoldId, Network, OperationHash, Time};
+pub use leaf::{Evidence, EvidencePolicy, Leaf, LeafTree, SerialCommitment, VouchedBy};
+pub use operation::{Operation, SignedOperation, VerifiedOperation};
+pub use organisation::{Capabilities, Capability, OrgKey};
+pub use receipt::{BatchPart, DevicePart, EnrolledDevice, Receipt, ReceiptFault, VerifiedReceipt};
+pub use records::{
+    BatchRecord, DeviceRecord, GrantRecord, HoldRecord, OrganisationRecord, Retired, RetiredKey,
+    Standing, Status, ValidatorSet, status,
+};
+pub use state::{State, StateKey, StateProof};
+pub use target::{DeviceRef, Power, Target};
+pub use upload::{UploadRequest, VerifiedUpload};

@@ -1,0 +1,69 @@
+//! The fuzz targets and the invariants they share. Each target is one file with
+//! `pub fn run(data: &[u8]) -> bool`: it panics if an invariant breaks and returns whether the
+//! input was accepted. The file is a module here, for the `smoke` driver on stable Rust, and
+//! under the feature `libfuzzer` a binary of its own, for cargo-fuzz.
+
+extern crate self as muster_fuzz;
+
+use muster_identity::cbor::{Decode, Encode};
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// One fuzz target.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Its name: that of its file.
+    pub name: &'static str,
+    /// Feeds it one input.
+    pub run: fn(&[u8]) -> bool,
+}
+
+macro_rules! targets {
+    ($($name:ident),* $(,)?) => {
+        $(#[cfg(not(feature = "libfuzzer"))] mod $name;)*
+
+        /// Every target. Empty under the feature `libfuzzer`, where each is a binary.
+        pub const TARGETS: &[Target] = &[
+            $(#[cfg(not(feature = "libfuzzer"))] Target { name: stringify!($name), run: $name::run },)*
+        ];
+    };
+}
+
+targets! {
+    did,
+    inception,
+    presentation,
+}
+
+/// Makes a file's `run` the entry point of libFuzzer; without the feature it does nothing.
+#[cfg(feature = "libfuzzer")]
+#[macro_export]
+macro_rules! target {
+    ($run:path) => {
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+            $run(data);
+        });
+    };
+}
+
+/// Makes a file's `run` the entry point of libFuzzer; without the feature it does nothing.
+#[cfg(not(feature = "libfuzzer"))]
+#[macro_export]
+macro_rules! target {
+    ($run:path) => {};
+}
+
+/// There is one encoding (RFC 8949 §4.2.1): what decodes must encode to the same bytes.
+pub fn one_encoding<T: Decode + Encode>(data: &[u8]) -> bool {
+    let Ok(value) = T::from_cbor(data) else { return false };
+    assert_eq!(value.to_cbor(), data, "decodes, but encodes to other bytes");
+    true
+}
+
+/// There is one text: what parses must print as the same text.
+pub fn one_text<T: FromStr + Display>(data: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(data) else { return false };
+    let Ok(value) = text.parse::<T>() else { return false };
+    assert_eq!(value.to_string(), text, "parses, but prints as other text");
+    true
+}

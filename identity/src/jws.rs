@@ -1,0 +1,211 @@
+//! JWS compact serialization (RFC 7515 §7.1) as all our tokens use it: a header of exactly
+//! `alg`, `typ` and `kid`, a JSON object as payload, one signature of 64 bytes. Each message
+//! has its own `typ` (RFC 8725 §3.11), so a signature made for one is worthless for another.
+
+use crate::key::base58btc;
+use crate::{Algorithm, Did, DidUrl, PresentationFault as Fault, PublicKey, Signature};
+use crate::{Signer, SignerError};
+use alloc::{borrow::Cow, format, string::String, vec::Vec};
+use core::fmt;
+use data_encoding::BASE64URL_NOPAD;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// Longest token. With every member at its bound a presentation takes fewer than 950 bytes; a
+/// header field of 1 KiB passes every proxy and fits a constrained device's buffer.
+pub const MAX_TOKEN: usize = 1024;
+
+/// A token taken apart. Nothing about it has been verified.
+pub(crate) struct Unverified {
+    /// The DID of `kid`.
+    pub(crate) did: Did,
+    /// The key that `kid` names, in multicodec form; of the algorithm that `alg` names.
+    pub(crate) key: Vec<u8>,
+    /// The payload, decoded.
+    pub(crate) payload: Vec<u8>,
+    /// Length of `header.payload`, the text that is signed (RFC 7515 §5.2, step 8).
+    pub(crate) signed: usize,
+    /// The signature.
+    pub(crate) signature: Signature,
+}
+
+/// Takes a token apart and checks its header.
+pub(crate) fn split(token: &str, typ: &str) -> Result<Unverified, Fault> {
+    if token.len() > MAX_TOKEN {
+        return Err(Fault::TooLong);
+    }
+    let mut parts = token.split('.');
+    let (Some(header), Some(payload), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Fault::Compact);
+    };
+    let signed = header.len() + 1 + payload.len();
+    let header = decode(header, "header")?;
+    let payload = decode(payload, "payload")?;
+    let signature = decode(signature, "signature")?;
+    let signature = signature.try_into().map_err(|_| Fault::SignatureLength)?;
+
+    let mut header = Members::read(&header, "header")?;
+    let alg = header.text("alg")?;
+    if header.text("typ")? != typ {
+        return Err(Fault::Typ);
+    }
+    let kid = header.text("kid")?;
+    header.end()?;
+    let kid: DidUrl = kid.parse().map_err(|_| Fault::Kid)?;
+    let key = base58btc(kid.fragment()).map_err(|_| Fault::Kid)?;
+    // The algorithm is a property of the key; `alg` may only repeat it (RFC 8725 §3.1).
+    if Algorithm::of_multicodec(&key).ok_or(Fault::Kid)?.jose() != alg {
+        return Err(Fault::Alg);
+    }
+    Ok(Unverified { did: *kid.did(), key, payload, signed, signature: Signature(signature) })
+}
+
+/// Makes a token. `claims` is a JSON object; `did` and the signer's key make `kid`.
+pub(crate) fn sign(
+    typ: &str,
+    did: &Did,
+    claims: &str,
+    signer: &dyn Signer,
+) -> Result<String, SignerError> {
+    let key: PublicKey = signer.public_key();
+    let header =
+        format!(r#"{{"alg":"{}","typ":"{typ}","kid":"{}"}}"#, key.algorithm().jose(), did.url(&key));
+    let mut token = BASE64URL_NOPAD.encode(header.as_bytes());
+    token.push('.');
+    BASE64URL_NOPAD.encode_append(claims.as_bytes(), &mut token);
+    let signature = signer.sign(token.as_bytes())?;
+    token.push('.');
+    BASE64URL_NOPAD.encode_append(&signature.0, &mut token);
+    Ok(token)
+}
+
+/// Refuses padding and stray trailing bits, so one value has one text.
+fn decode(part: &str, name: &'static str) -> Result<Vec<u8>, Fault> {
+    BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| Fault::Base64(name))
+}
+
+/// The members of one JSON object, each to be taken once. Keeping them as a list (and not
+/// deriving a struct) is what lets a repeated member be told from an unknown one.
+pub(crate) struct Members<'a> {
+    list: Vec<(Cow<'a, str>, Scalar<'a>)>,
+    part: &'static str,
+}
+
+/// The value of a member: all our tokens are flat.
+enum Scalar<'a> {
+    Text(Cow<'a, str>),
+    Uint(u64),
+    Other,
+}
+
+impl<'a> Members<'a> {
+    /// Reads an object; `part` names it in faults.
+    pub(crate) fn read(json: &'a [u8], part: &'static str) -> Result<Self, Fault> {
+        let Object(list) = serde_json::from_slice(json).map_err(|_| Fault::Json(part))?;
+        let repeated =
+            |(i, (name, _)): (usize, &(Cow<'_, str>, _))| list[..i].iter().any(|(n, _)| n == name);
+        if list.iter().enumerate().any(repeated) {
+            return Err(Fault::Duplicate(part));
+        }
+        Ok(Self { list, part })
+    }
+
+    /// Whether a member of this name is left.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.list.iter().any(|(n, _)| n == name)
+    }
+
+    /// Takes a string.
+    pub(crate) fn text(&mut self, name: &'static str) -> Result<Cow<'a, str>, Fault> {
+        match self.take(name)? {
+            Scalar::Text(text) => Ok(text),
+            _ => Err(Fault::WrongType(name)),
+        }
+    }
+
+    /// Takes an unsigned integer.
+    pub(crate) fn uint(&mut self, name: &'static str) -> Result<u64, Fault> {
+        match self.take(name)? {
+            Scalar::Uint(n) => Ok(n),
+            _ => Err(Fault::WrongType(name)),
+        }
+    }
+
+    fn take(&mut self, name: &'static str) -> Result<Scalar<'a>, Fault> {
+        let at = self.list.iter().position(|(n, _)| n == name).ok_or(Fault::Missing(name))?;
+        Ok(self.list.swap_remove(at).1)
+    }
+
+    /// Refuses members that were not taken.
+    pub(crate) fn end(self) -> Result<(), Fault> {
+        if self.list.is_empty() { Ok(()) } else { Err(Fault::Unknown(self.part)) }
+    }
+}
+
+struct Object<'a>(Vec<(Cow<'a, str>, Scalar<'a>)>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut list = Vec::with_capacity(8);
+                while let Some((name, value)) = map.next_entry()? {
+                    let Scalar::Text(name) = name else {
+                        return Err(serde::de::Error::custom("a name is a string"));
+                    };
+                    list.push((name, value));
+                }
+                Ok(Object(list))
+            }
+        }
+        d.deserialize_map(V)
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Scalar<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+            fn visit_borrowed_str<E>(self, s: &'de str) -> Result<Self::Value, E> {
+                Ok(Scalar::Text(Cow::Borrowed(s)))
+            }
+            fn visit_str<E>(self, s: &str) -> Result<Self::Value, E> {
+                Ok(Scalar::Text(Cow::Owned(s.into())))
+            }
+            fn visit_u64<E>(self, n: u64) -> Result<Self::Value, E> {
+                Ok(Scalar::Uint(n))
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Scalar::Other)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Scalar::Other)
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Scalar::Other)
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Scalar::Other)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut a: A) -> Result<Self::Value, A::Error> {
+                while a.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Scalar::Other)
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut m: M) -> Result<Self::Value, M::Error> {
+                while m.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Scalar::Other)
+            }
+        }
+        d.deserialize_any(V)
+    }
+}

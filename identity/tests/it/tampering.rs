@@ -1,0 +1,89 @@
+//! Any altered byte of a token is refused.
+
+use crate::inputs::secret;
+use muster_identity::{Algorithm, Did, Freshness, Inception, Presentation, Signer, present};
+use proptest::prelude::*;
+
+fn token(algorithm: Algorithm, audience: &str, freshness: &Freshness, jti: [u8; 16]) -> String {
+    let key = secret(algorithm);
+    let did = Did::of(&Inception::from_key(key.public_key()));
+    present(&did, &audience.parse().unwrap(), freshness, &jti, &key).unwrap()
+}
+
+fn passes(algorithm: Algorithm, token: &str) -> bool {
+    let key = secret(algorithm).public_key();
+    Presentation::parse(token).is_ok_and(|p| p.verify_signature(&key).is_ok())
+}
+
+/// Exhaustive for one token of each algorithm: every bit of every byte that leaves it ASCII.
+#[test]
+fn every_flipped_bit() {
+    let freshness = Freshness::Window { iat: 1_800_000_000, exp: 1_800_000_060 };
+    for algorithm in [Algorithm::Ed25519, Algorithm::P256] {
+        let good = token(algorithm, "gateway.example", &freshness, [7; 16]);
+        assert!(passes(algorithm, &good));
+        for at in 0..good.len() {
+            for bit in 0..7 {
+                let mut bytes = good.clone().into_bytes();
+                bytes[at] ^= 1 << bit;
+                let bad = String::from_utf8(bytes).unwrap();
+                assert!(!passes(algorithm, &bad), "byte {at}, bit {bit}: {bad}");
+            }
+        }
+    }
+}
+
+fn freshness() -> impl Strategy<Value = Freshness> {
+    prop_oneof![
+        (0..=u64::MAX - 60, 1..=60u64)
+            .prop_map(|(iat, life)| Freshness::Window { iat, exp: iat + life }),
+        "[A-Za-z0-9_-]{1,64}".prop_map(Freshness::Nonce),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn round_trip_and_alteration(
+        p256: bool,
+        audience in "[!#-\\[\\]-~]{1,255}",
+        freshness in freshness(),
+        jti: [u8; 16],
+        at: prop::sample::Index,
+        with in 0u8..=0x7f,
+    ) {
+        let algorithm = if p256 { Algorithm::P256 } else { Algorithm::Ed25519 };
+        let good = token(algorithm, &audience, &freshness, jti);
+        let read = Presentation::parse(&good).unwrap();
+        prop_assert_eq!(read.audience().as_str(), audience);
+        prop_assert_eq!(read.freshness(), &freshness);
+        prop_assert!(passes(algorithm, &good));
+
+        let mut bytes = good.clone().into_bytes();
+        let at = at.index(bytes.len());
+        if bytes[at] != with {
+            bytes[at] = with;
+            prop_assert!(!passes(algorithm, &String::from_utf8(bytes).unwrap()));
+        }
+        let mut bytes = good.clone().into_bytes();
+        bytes.remove(at);
+        prop_assert!(!passes(algorithm, &String::from_utf8(bytes).unwrap()));
+        let mut bytes = good.into_bytes();
+        bytes.insert(at, with);
+        prop_assert!(!passes(algorithm, &String::from_utf8(bytes).unwrap()));
+    }
+
+    #[test]
+    fn parsing_never_panics(text in any::<String>()) {
+        let _ = Presentation::parse(&text);
+    }
+
+    #[test]
+    fn parsing_any_header_and_payload_never_panics(header: String, payload: String) {
+        let b64 = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
+        let signature = data_encoding::BASE64URL_NOPAD.encode(&[0; 64]);
+        let token = format!("{}.{}.{signature}", b64(&header), b64(&payload));
+        prop_assert!(Presentation::parse(&token).is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! `apply`: what an operation does to the state. A pure function of state, operation and place
+//! in the log. It checks everything but two things, which need leaves it has not seen: that
+//! possession signatures are good and that no DID or key of a batch is on the ledger already.
+
+mod device;
+mod organisation;
+
+use crate::{
+    Action, BatchId, BatchRecord, Capability, DeviceRecord, GrantId, GrantRecord, Network,
+    OrganisationRecord, Refusal, Rules, StateKey, Time, ValidatorSet, VerifiedOperation, limits,
+};
+use alloc::{collections::BTreeMap, sync::Arc};
+use muster_identity::cbor::{Decode, Encode};
+use muster_identity::{Did, PublicKey};
+
+/// Read access to a state.
+pub trait View {
+    /// The bytes of a record.
+    fn record(&self, key: &StateKey) -> Option<Arc<[u8]>>;
+
+    /// A record, decoded.
+    fn read<T: Decode>(&self, key: StateKey) -> Result<Option<T>, Refusal> {
+        self.record(&key)
+            .map(|bytes| T::from_cbor(&bytes).map_err(|_| Refusal::Corrupt("a record")))
+            .transpose()
+    }
+
+    /// An organisation.
+    fn organisation(&self, did: &Did) -> Result<Option<OrganisationRecord>, Refusal> {
+        self.read(StateKey::Organisation(*did))
+    }
+
+    /// A grant.
+    fn grant(&self, id: &GrantId) -> Result<Option<GrantRecord>, Refusal> {
+        self.read(StateKey::Grant(*id))
+    }
+
+    /// A batch.
+    fn batch(&self, id: &BatchId) -> Result<Option<BatchRecord>, Refusal> {
+        self.read(StateKey::Batch(*id))
+    }
+
+    /// A device that changed since its enrolment.
+    fn device(&self, did: &Did) -> Result<Option<DeviceRecord>, Refusal> {
+        self.read(StateKey::Device(*did))
+    }
+
+    /// The validators.
+    fn validators(&self) -> Result<ValidatorSet, Refusal> {
+        self.read(StateKey::Validators)?.ok_or(Refusal::Corrupt("no validators"))
+    }
+
+    /// The rules.
+    fn rules(&self) -> Result<Rules, Refusal> {
+        self.read(StateKey::Rules)?.ok_or(Refusal::Corrupt("no rules"))
+    }
+}
+
+/// Records to write, in one piece or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes(pub BTreeMap<StateKey, Arc<[u8]>>);
+
+impl Changes {
+    pub(crate) fn put(&mut self, key: StateKey, record: &impl Encode) {
+        self.0.insert(key, record.to_cbor().into());
+    }
+
+    /// Adds later changes on top.
+    pub fn extend(&mut self, later: Self) {
+        self.0.extend(later.0);
+    }
+}
+
+/// Where an operation enters the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// The network.
+    pub network: Network,
+    /// Position of the operation in the log.
+    pub index: u64,
+    /// Time of its block.
+    pub time: Time,
+}
+
+/// Applies an operation: the records it changes, or why it is refused.
+pub fn apply(
+    view: &impl View,
+    signed: &VerifiedOperation,
+    at: &Context,
+) -> Result<Changes, Refusal> {
+    let operation = signed.operation();
+    if operation.network != at.network {
+        return Err(Refusal::WrongNetwork);
+    }
+    if at.time > operation.valid_until {
+        return Err(Refusal::Expired { until: operation.valid_until, now: at.time });
+    }
+    if operation.valid_until.since(at.time) > limits::OPERATION_LIFETIME_MS {
+        return Err(Refusal::TooLongLived);
+    }
+    let author = Author { did: operation.author, key: *signed.key() };
+    match &operation.action {
+        Action::Enrol(a) => organisation::enrol(view, &author, a, at),
+        Action::ChangeKeys(a) => organisation::change_keys(view, &author, a),
+        Action::Grant(a) => organisation::grant(view, &author, a, at),
+        Action::WithdrawGrant(a) => organisation::withdraw(view, &author, a),
+        Action::Hold(a) => device::hold(view, &author, a, at),
+        Action::Release(a) => device::release(view, &author, a, at),
+        Action::Revoke(a) => device::revoke(view, &author, a, at),
+        Action::Deactivate(a) => device::deactivate(view, &author, a, at),
+        Action::RevokeKey(a) => device::revoke_key(view, &author, a, at),
+        Action::Rotate(a) => device::rotate(view, &author, a, at),
+    }
+}
+
+/// Whose operation it is, and the key that signed it.
+struct Author {
+    did: Did,
+    key: PublicKey,
+}
+
+impl Author {
+    /// The author's organisation, if the key has the capability there.
+    fn with(&self, view: &impl View, needs: Capability) -> Result<OrganisationRecord, Refusal> {
+        let record =
+            view.organisation(&self.did)?.ok_or(Refusal::UnknownAuthor(self.did))?;
+        if !record.keys.iter().any(|k| k.key == self.key) {
+            return Err(Refusal::NotAKeyOf { key: self.key, author: self.did });
+        }
+        if !record.may(&self.key, needs) {
+            return Err(Refusal::Capability { key: self.key, needs: needs.word() });
+        }
+        Ok(record)
+    }
+}
+
+/// Refuses an operation that was signed for another count of changes.
+fn check_seq(found: u64, signed: u64) -> Result<(), Refusal> {
+    if found == signed { Ok(()) } else { Err(Refusal::Sequence { found, signed }) }
+}
+
+/// Refuses a key that entered the ledger before, and claims it.
+fn claim(
+    view: &impl View,
+    changes: &mut Changes,
+    key: &PublicKey,
+    owner: &Did,
+) -> Result<(), Refusal> {
+    let place = StateKey::of_key(key);
+    if view.record(&place).is_some() || changes.0.contains_key(&place) {
+        return Err(Refusal::KeyUsed(*key));
+    }
+    changes.put(place, owner);
+    Ok(())
+}

@@ -1,0 +1,177 @@
+use crate::merkle::{Frontier, leaf_hash};
+use crate::{
+    Block, Changes, Checkpoint, Context, Error, Genesis, Head, Network, NoteFault,
+    QuorumCheckpoint, Refusal, State, Time, VerifiedOperation, View, apply, limits,
+};
+use muster_identity::cbor::Encode;
+
+/// The ledger at one moment: what every node, follower and audit recomputes, by this code.
+/// A clone costs next to nothing and stays as it was.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    network: Network,
+    state: State,
+    log: Frontier,
+    height: u64,
+    time: Time,
+}
+
+/// Why a chain cannot be extended or does not match a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChainFault {
+    /// The block does not follow the last one.
+    #[error("block {height}: {why}")]
+    Block {
+        /// Its height.
+        height: u64,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// An operation that no node may accept.
+    #[error("block {height}, operation {index}: {error}")]
+    Operation {
+        /// Height of the block.
+        height: u64,
+        /// Place in the log.
+        index: u64,
+        /// What is wrong with its bytes.
+        error: Error,
+    },
+    /// An operation that the state refuses: a block with one is invalid.
+    #[error("block {height}, operation {index}: {refusal}")]
+    Refused {
+        /// Height of the block.
+        height: u64,
+        /// Place in the log.
+        index: u64,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The checkpoint is not one of the quorum's.
+    #[error(transparent)]
+    Checkpoint(#[from] NoteFault),
+    /// The checkpoint states another ledger than the operations give.
+    #[error("the checkpoint's {0} is not the one that the operations give")]
+    Mismatch(&'static str),
+}
+
+impl Chain {
+    /// The ledger before its first operation.
+    pub fn new(genesis: &Genesis) -> Self {
+        Self {
+            network: genesis.network(),
+            state: genesis.state(),
+            log: Frontier::default(),
+            height: 0,
+            time: genesis.time,
+        }
+    }
+
+    /// The network.
+    pub fn network(&self) -> Network {
+        self.network
+    }
+
+    /// The state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Number of log entries.
+    pub fn size(&self) -> u64 {
+        self.log.size()
+    }
+
+    /// Height of the last block.
+    pub fn height(&self) -> u64 {
+        self.height
+    }
+
+    /// Time of the last block.
+    pub fn time(&self) -> Time {
+        self.time
+    }
+
+    /// The head, to be signed at a time (never before the last block's).
+    pub fn head(&self, time: Time) -> Result<Head, Refusal> {
+        Ok(Head {
+            network: self.network,
+            size: self.log.size(),
+            log_root: self.log.root(),
+            height: self.height,
+            time: time.max(self.time),
+            state_root: self.state.root(),
+            validators: self.state.validators()?.hash(),
+        })
+    }
+
+    /// What an operation would do if it came next.
+    pub fn try_apply(&self, operation: &VerifiedOperation, time: Time) -> Result<Changes, Refusal> {
+        let at = Context { network: self.network, index: self.size(), time };
+        apply(&self.state, operation, &at)
+    }
+
+    /// The ledger after one more operation of the block under construction.
+    pub fn push(&self, entry: &[u8], changes: &Changes) -> Self {
+        let mut next = self.clone();
+        next.log.push(leaf_hash(entry));
+        next.state = self.state.with(changes);
+        next
+    }
+
+    /// The ledger after a block, and the records it changed. Checks everything that needs no
+    /// leaves and no clock.
+    pub fn extend(&self, block: &Block) -> Result<(Self, Changes), ChainFault> {
+        let height = block.height;
+        let fault = |why| Err(ChainFault::Block { height, why });
+        if height != self.height + 1 {
+            return fault("it does not follow the last block");
+        }
+        if block.time <= self.time {
+            return fault("its time is not after the last block's");
+        }
+        if block.operations.is_empty() || block.operations.len() > limits::BLOCK_OPERATIONS {
+            return fault("a block has 1 to 1,024 operations");
+        }
+        let mut next = self.clone();
+        let mut all = Changes::default();
+        for entry in block.entries() {
+            let index = next.size();
+            let operation = entry
+                .operation
+                .verify()
+                .map_err(|error| ChainFault::Operation { height, index, error })?;
+            let changes = next
+                .try_apply(&operation, block.time)
+                .map_err(|refusal| ChainFault::Refused { height, index, refusal })?;
+            next = next.push(&entry.to_cbor(), &changes);
+            all.extend(changes);
+        }
+        next.height = height;
+        next.time = block.time;
+        Ok((next, all))
+    }
+
+    /// Checks a checkpoint against what the operations gave: signatures by a quorum of the
+    /// present validators, and every root.
+    pub fn check(&self, checkpoint: &Checkpoint) -> Result<QuorumCheckpoint, ChainFault> {
+        let validators =
+            self.state.validators().map_err(|_| ChainFault::Mismatch("validator set"))?;
+        let quorum = checkpoint.verify(&self.network, &validators)?;
+        let stated = quorum.head();
+        let ours = self.head(stated.time).map_err(|_| ChainFault::Mismatch("state"))?;
+        let same = [
+            (stated.size == ours.size, "size"),
+            (stated.log_root == ours.log_root, "log root"),
+            (stated.height == ours.height, "height"),
+            (stated.state_root == ours.state_root, "state root"),
+            (stated.validators == ours.validators, "next validator set"),
+            (stated.time == ours.time, "time"),
+        ];
+        match same.into_iter().find(|(same, _)| !same) {
+            Some((_, what)) => Err(ChainFault::Mismatch(what)),
+            None => Ok(quorum),
+        }
+    }
+}

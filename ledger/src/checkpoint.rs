@@ -1,0 +1,245 @@
+//! Checkpoints: C2SP tlog-checkpoint notes with extension lines, signed by C2SP
+//! `cosignature/v1`. The text is the format; nothing else is signed.
+
+use crate::{Network, Time, ValidatorSet, limits};
+use alloc::{format, string::String, vec::Vec};
+use core::fmt::Write as _;
+use data_encoding::BASE64;
+use muster_identity::{PublicKey, Signature, Signer, SignerError, sha256};
+
+/// What a checkpoint states: the head of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The network.
+    pub network: Network,
+    /// Number of log entries.
+    pub size: u64,
+    /// Root of the log.
+    pub log_root: [u8; 32],
+    /// Height of the last block.
+    pub height: u64,
+    /// When the head was signed; at least the last block's time.
+    pub time: Time,
+    /// Root of the state.
+    pub state_root: [u8; 32],
+    /// Hash of the set that signs the next checkpoint.
+    pub validators: [u8; 32],
+}
+
+impl Head {
+    /// Whether both state the same ledger, whatever the time of signing.
+    pub fn same_ledger(&self, other: &Self) -> bool {
+        Self { time: other.time, ..*self } == *other
+    }
+
+    /// The note's text, up to and including the last line's end.
+    pub fn body(&self) -> String {
+        format!(
+            "muster/{}\n{}\n{}\nheight {}\ntime {}\nstate {}\nvalidators {}\nprotocol {}\n",
+            self.network,
+            self.size,
+            BASE64.encode(&self.log_root),
+            self.height,
+            self.time.0,
+            BASE64.encode(&self.state_root),
+            BASE64.encode(&self.validators),
+            crate::operation::PROTOCOL,
+        )
+    }
+
+    fn parse(body: &str) -> Result<Self, NoteFault> {
+        let mut lines = body.lines();
+        let mut line = || lines.next().ok_or(NoteFault::Shape("a line is missing"));
+        let network = line()?
+            .strip_prefix("muster/")
+            .and_then(|hex| hex.parse().ok())
+            .ok_or(NoteFault::Shape("the origin is muster/<genesis hash>"))?;
+        let size = number(line()?)?;
+        let log_root = hash(line()?)?;
+        let height = number(extension(line()?, "height ")?)?;
+        let time = Time(number(extension(line()?, "time ")?)?);
+        let state_root = hash(extension(line()?, "state ")?)?;
+        let validators = hash(extension(line()?, "validators ")?)?;
+        if number(extension(line()?, "protocol ")?)? != crate::operation::PROTOCOL {
+            return Err(NoteFault::Upgrade);
+        }
+        let head = Self { network, size, log_root, height, time, state_root, validators };
+        // One text for one head: this refuses leading zeros, other line ends, further lines.
+        if head.body() == body { Ok(head) } else { Err(NoteFault::Shape("not the one form of its content")) }
+    }
+}
+
+fn number(text: &str) -> Result<u64, NoteFault> {
+    text.parse().map_err(|_| NoteFault::Shape("a number is malformed"))
+}
+
+fn hash(text: &str) -> Result<[u8; 32], NoteFault> {
+    BASE64
+        .decode(text.as_bytes())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(NoteFault::Shape("a hash is 32 bytes in base64"))
+}
+
+fn extension<'a>(line: &'a str, name: &str) -> Result<&'a str, NoteFault> {
+    line.strip_prefix(name).ok_or(NoteFault::Shape("the extension lines are height, time, state, validators, protocol"))
+}
+
+/// Why a checkpoint is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoteFault {
+    /// Not a checkpoint of this form.
+    #[error("checkpoint: {0}")]
+    Shape(&'static str),
+    /// Of a later protocol version.
+    #[error("checkpoint: upgrade needed, it is of another protocol version")]
+    Upgrade,
+    /// Of another network.
+    #[error("checkpoint: it belongs to another network")]
+    Network,
+    /// Not enough validators signed.
+    #[error("checkpoint: {good} of {needed} needed validator signatures are good")]
+    Quorum {
+        /// Good signatures by distinct validators.
+        good: usize,
+        /// How many make a quorum.
+        needed: usize,
+    },
+}
+
+/// A checkpoint as received: parsed, its signatures not yet checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    head: Head,
+    cosignatures: Vec<Cosignature>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Cosignature {
+    name: String,
+    key_id: [u8; 4],
+    /// Unix seconds.
+    time: u64,
+    signature: Signature,
+}
+
+/// Signs a head as a validator (C2SP `cosignature/v1`): one line of the note.
+pub fn cosign(head: &Head, signer: &dyn Signer) -> Result<Checkpoint, SignerError> {
+    let key = signer.public_key();
+    let time = head.time.seconds();
+    let signature = signer.sign(cosigned(time, &head.body()).as_bytes())?;
+    let name = key.to_multikey();
+    let key_id = key_id(&name, &key);
+    Ok(Checkpoint { head: *head, cosignatures: Vec::from([Cosignature { name, key_id, time, signature }]) })
+}
+
+fn cosigned(time: u64, body: &str) -> String {
+    format!("cosignature/v1\ntime {time}\n{body}")
+}
+
+/// SHA-256(name ‖ LF ‖ 0x04 ‖ key), first four bytes: the id of a cosignature key.
+fn key_id(name: &str, key: &PublicKey) -> [u8; 4] {
+    let hash = sha256(&[name.as_bytes(), b"\n", &[4], key.raw()]);
+    [hash[0], hash[1], hash[2], hash[3]]
+}
+
+impl Checkpoint {
+    /// Reads a note. Lines of signers it does not know are kept and ignored.
+    pub fn parse(note: &str) -> Result<Self, NoteFault> {
+        if note.len() > limits::NOTE_BYTES {
+            return Err(NoteFault::Shape("longer than 32,768 bytes"));
+        }
+        let (body, lines) =
+            note.split_once("\n\n").ok_or(NoteFault::Shape("no empty line before signatures"))?;
+        let head = Head::parse(&note[..body.len() + 1])?;
+        let lines = lines.strip_suffix('\n').ok_or(NoteFault::Shape("the last line is cut"))?;
+        let cosignatures = lines.split('\n').map(Cosignature::parse).collect::<Result<_, _>>()?;
+        Ok(Self { head, cosignatures })
+    }
+
+    /// What it states, unchecked.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The note.
+    pub fn to_note(&self) -> String {
+        let mut note = self.head.body();
+        note.push('\n');
+        for c in &self.cosignatures {
+            let blob = [&c.key_id[..], &c.time.to_be_bytes(), &c.signature.0].concat();
+            writeln!(note, "— {} {}", c.name, BASE64.encode(&blob)).expect("a String accepts every write");
+        }
+        note
+    }
+
+    /// Checks network and signatures: more than two thirds of the validators must have signed.
+    pub fn verify(
+        &self,
+        network: &Network,
+        validators: &ValidatorSet,
+    ) -> Result<QuorumCheckpoint, NoteFault> {
+        if self.head.network != *network {
+            return Err(NoteFault::Network);
+        }
+        let body = self.head.body();
+        let good = validators.0.iter().filter(|key| self.signed_by(key, &body)).count();
+        let needed = validators.quorum();
+        if good >= needed {
+            Ok(QuorumCheckpoint(self.clone()))
+        } else {
+            Err(NoteFault::Quorum { good, needed })
+        }
+    }
+
+    fn signed_by(&self, key: &PublicKey, body: &str) -> bool {
+        let name = key.to_multikey();
+        let id = key_id(&name, key);
+        self.cosignatures.iter().filter(|c| c.name == name && c.key_id == id).any(|c| {
+            // The signer states when it signed; it may not claim another second than the head.
+            c.time == self.head.time.seconds()
+                && key.verify(cosigned(c.time, body).as_bytes(), &c.signature).is_ok()
+        })
+    }
+}
+
+impl Cosignature {
+    fn parse(line: &str) -> Result<Self, NoteFault> {
+        let fault = NoteFault::Shape("a signature line is malformed");
+        let rest = line.strip_prefix("— ").ok_or(fault.clone())?;
+        let (name, blob) = rest.split_once(' ').ok_or(fault.clone())?;
+        let blob: [u8; 76] = BASE64
+            .decode(blob.as_bytes())
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or(NoteFault::Shape("a signature is key id, time and 64 bytes in base64"))?;
+        let (key_id, rest) = blob.split_first_chunk::<4>().ok_or(fault.clone())?;
+        let (time, signature) = rest.split_first_chunk::<8>().ok_or(fault.clone())?;
+        if name.is_empty() || name.contains('+') {
+            return Err(fault);
+        }
+        Ok(Self {
+            name: name.into(),
+            key_id: *key_id,
+            time: u64::from_be_bytes(*time),
+            signature: Signature(signature.try_into().map_err(|_| fault)?),
+        })
+    }
+}
+
+/// A checkpoint that a quorum signed. Only [`Checkpoint::verify`] makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumCheckpoint(Checkpoint);
+
+impl QuorumCheckpoint {
+    /// What it states.
+    pub fn head(&self) -> &Head {
+        &self.0.head
+    }
+
+    /// The note.
+    pub fn to_note(&self) -> String {
+        self.0.to_note()
+    }
+}

@@ -1,0 +1,108 @@
+use core::{fmt, str::FromStr};
+use data_encoding::HEXLOWER;
+use muster_identity::Error;
+use muster_identity::cbor::{Decode, Encode, Reader, Writer};
+
+/// A fixed-size identifier: bytes on the ledger, lower-case hexadecimal for people.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $size:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; $size]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&HEXLOWER.encode(&self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self, Error> {
+                HEXLOWER
+                    .decode(text.as_bytes())
+                    .ok()
+                    .and_then(|bytes| bytes.try_into().ok())
+                    .map(Self)
+                    .ok_or(Error::Bound {
+                        what: stringify!($name),
+                        bound: concat!($size, " bytes in lower-case hexadecimal"),
+                    })
+            }
+        }
+
+        impl Encode for $name {
+            fn encode(&self, w: &mut Writer) {
+                w.bytes(&self.0);
+            }
+        }
+
+        impl Decode for $name {
+            fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
+                Ok(Self(r.array_of()?))
+            }
+        }
+    };
+}
+
+id!(
+    /// A network: the SHA-256 of its genesis.
+    Network, 32
+);
+id!(
+    /// A batch: the hash of network, grant, root and count, so it is accepted once.
+    BatchId, 32
+);
+id!(
+    /// A grant: the hash of network, issuer and the issuer's change counter.
+    GrantId, 32
+);
+id!(
+    /// A hold, chosen at random by whoever places it.
+    HoldId, 16
+);
+id!(
+    /// The SHA-256 of a signed operation's bytes.
+    OperationHash, 32
+);
+
+/// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// Milliseconds from `earlier` to this moment, zero if it lies in the future.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This moment plus some milliseconds.
+    pub fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// Whole seconds since the epoch.
+    pub fn seconds(self) -> u64 {
+        self.0 / 1_000
+    }
+}
+
+impl Encode for Time {
+    fn encode(&self, w: &mut Writer) {
+        w.uint(self.0);
+    }
+}
+
+impl Decode for Time {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
+        // The year 9999: far enough for every certificate, small enough for every consumer.
+        Ok(Self(r.uint_max(253_402_300_799_999)?))
+    }
+}

@@ -1,0 +1,273 @@
+use crate::merkle::{Hash, Tree, leaf_hash};
+use crate::{BatchId, DevicePart, Error, Network, limits};
+use alloc::vec::Vec;
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use muster_identity::cbor::{Decode, Encode, Reader, Writer};
+use muster_identity::{Did, Inception, PossessionTerms, Signature};
+use sha2::Sha256;
+
+/// One device in its batch: what it is, and why the enroller believes it.
+///
+/// CBOR map: 1 inception (its bytes), 2 evidence, 3 serial commitment; optional 4 `true`: the
+/// current owner may recover the device, which counts only under the device's own possession
+/// signature. No height, time or artefact of the import, so one file gives one root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaf {
+    /// The device's inception; the DID is its hash.
+    pub inception: Inception,
+    /// Why it may be enrolled.
+    pub evidence: Evidence,
+    /// Commitment to the serial number.
+    pub serial: SerialCommitment,
+    /// Whether the current owner may recover the device.
+    pub owner_recovery: bool,
+}
+
+/// Why the enroller believes that the key belongs to the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// The device signed for it; every node checks the signature.
+    Possession {
+        /// The order's challenge.
+        challenge: Vec<u8>,
+        /// Over [`PossessionTerms`].
+        signature: Signature,
+    },
+    /// The enroller vouches, having checked something outside the ledger.
+    Vouched {
+        /// What it checked.
+        by: VouchedBy,
+        /// SHA-256 of what it checked, if that is a document.
+        digest: Option<[u8; 32]>,
+    },
+}
+
+/// What an enroller checked before it vouched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VouchedBy {
+    /// Nothing but its own word for the row.
+    Enroller = 0,
+    /// A signed entry of the chip vendor's manifest.
+    VendorManifest = 1,
+    /// A device certificate with its chain.
+    Certificate = 2,
+    /// A certificate signing request.
+    SigningRequest = 3,
+}
+
+/// What a network or a grant asks of the evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EvidencePolicy {
+    /// The enroller's own word is enough.
+    Enroller = 0,
+    /// A document of the vendor's: manifest, certificate or signing request.
+    Document = 1,
+    /// The device's own signature.
+    Possession = 2,
+}
+
+impl EvidencePolicy {
+    /// Whether the evidence meets the policy.
+    pub fn admits(self, evidence: &Evidence) -> bool {
+        let strength = match evidence {
+            Evidence::Possession { .. } => Self::Possession,
+            Evidence::Vouched { by: VouchedBy::Enroller, .. } => Self::Enroller,
+            Evidence::Vouched { .. } => Self::Document,
+        };
+        strength >= self
+    }
+
+    /// Its word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Enroller => "enroller",
+            Self::Document => "document",
+            Self::Possession => "possession",
+        }
+    }
+}
+
+impl Encode for EvidencePolicy {
+    fn encode(&self, w: &mut Writer) {
+        w.uint(*self as u64);
+    }
+}
+
+impl Decode for EvidencePolicy {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, muster_identity::Error> {
+        match r.uint()? {
+            0 => Ok(Self::Enroller),
+            1 => Ok(Self::Document),
+            2 => Ok(Self::Possession),
+            _ => Err(r.fault("an unknown evidence policy")),
+        }
+    }
+}
+
+/// HMAC-SHA256 of a serial number under a key that only its owner can derive. Disclosing the
+/// key of one device reveals one serial.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SerialCommitment(pub [u8; 32]);
+
+impl SerialCommitment {
+    /// Commits to a serial: HMAC(HKDF(directory secret, DID), serial) (RFC 2104, RFC 5869).
+    pub fn new(directory_secret: &[u8; 32], device: &Did, serial: &str) -> Self {
+        let mut key = zeroize_array();
+        Hkdf::<Sha256>::new(None, directory_secret)
+            .expand_multi_info(&[b"muster/serial/1", device.digest()], &mut *key)
+            .expect("32 bytes are a valid length for HKDF-SHA256");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&*key).expect("HMAC takes keys of every length");
+        mac.update(serial.as_bytes());
+        Self(mac.finalize().into_bytes().into())
+    }
+}
+
+fn zeroize_array() -> zeroize::Zeroizing<[u8; 32]> {
+    zeroize::Zeroizing::new([0; 32])
+}
+
+impl Leaf {
+    /// The device's DID.
+    pub fn did(&self) -> Did {
+        Did::of(&self.inception)
+    }
+
+    /// Checks what a node can check of a leaf alone: the possession signature, and that a
+    /// recovery by the owner was agreed to by the device.
+    pub fn check(&self, network: &Network, manufacturer: &Did) -> Result<(), Error> {
+        match &self.evidence {
+            Evidence::Possession { challenge, signature } => {
+                let terms = PossessionTerms {
+                    network: &network.0,
+                    manufacturer,
+                    challenge,
+                    owner_recovery: self.owner_recovery,
+                };
+                terms.verify(&self.did(), &self.inception.key, signature)?;
+                Ok(())
+            }
+            Evidence::Vouched { .. } if self.owner_recovery => {
+                Err(Error::Bound("recovery by the owner needs the device's own possession signature"))
+            }
+            Evidence::Vouched { .. } => Ok(()),
+        }
+    }
+}
+
+impl Encode for Leaf {
+    fn encode(&self, w: &mut Writer) {
+        w.map(if self.owner_recovery { 4 } else { 3 });
+        w.uint(1).bytes(&self.inception.to_cbor());
+        w.uint(2).value(&self.evidence);
+        w.uint(3).bytes(&self.serial.0);
+        if self.owner_recovery {
+            w.uint(4).bool(true);
+        }
+    }
+}
+
+impl Decode for Leaf {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, muster_identity::Error> {
+        let mut m = r.map()?;
+        let inception = Inception::from_cbor(m.required(1)?.bytes(limits::LEAF_BYTES)?)?;
+        let evidence = m.required(2)?.value()?;
+        let serial = SerialCommitment(m.required(3)?.array_of()?);
+        let owner_recovery = match m.optional(4)? {
+            None => false,
+            Some(r) => match r.bool()? {
+                true => true,
+                false => return Err(r.fault("an absent recovery is left out")),
+            },
+        };
+        m.end()?;
+        Ok(Self { inception, evidence, serial, owner_recovery })
+    }
+}
+
+impl Encode for Evidence {
+    fn encode(&self, w: &mut Writer) {
+        match self {
+            Self::Possession { challenge, signature } => {
+                w.array(3).uint(1).bytes(challenge).value(signature);
+            }
+            Self::Vouched { by, digest: Some(digest) } => {
+                w.array(3).uint(2).uint(*by as u64).bytes(digest);
+            }
+            Self::Vouched { by, digest: None } => {
+                w.array(2).uint(2).uint(*by as u64);
+            }
+        }
+    }
+}
+
+impl Decode for Evidence {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, muster_identity::Error> {
+        let items = r.array(3)?;
+        match (r.uint()?, items) {
+            (1, 3) => Ok(Self::Possession {
+                challenge: r.bytes(PossessionTerms::MAX_CHALLENGE)?.to_vec(),
+                signature: r.value()?,
+            }),
+            (2, 2 | 3) => {
+                let by = match r.uint()? {
+                    0 => VouchedBy::Enroller,
+                    1 => VouchedBy::VendorManifest,
+                    2 => VouchedBy::Certificate,
+                    3 => VouchedBy::SigningRequest,
+                    _ => return Err(r.fault("an unknown kind of voucher")),
+                };
+                let digest = if items == 3 { Some(r.array_of()?) } else { None };
+                if digest.is_none() != (by == VouchedBy::Enroller) {
+                    return Err(r.fault("a document is named by its digest, the enroller's word has none"));
+                }
+                Ok(Self::Vouched { by, digest })
+            }
+            _ => Err(r.fault("unknown evidence")),
+        }
+    }
+}
+
+/// The leaf tree of one batch: leaves strictly increase by DID digest.
+#[derive(Debug, Default)]
+pub struct LeafTree {
+    tree: Tree,
+    last: Option<Did>,
+}
+
+impl LeafTree {
+    /// Appends the next leaf's bytes; the caller knows its DID from decoding it.
+    pub fn push(&mut self, did: &Did, leaf: &[u8]) -> Result<(), Error> {
+        self.push_hash(did, leaf_hash(leaf))
+    }
+
+    /// As [`Self::push`], with the leaf already hashed.
+    pub fn push_hash(&mut self, did: &Did, hash: Hash) -> Result<(), Error> {
+        if self.last.as_ref().is_some_and(|last| last >= did) {
+            return Err(Error::Bound("leaves must strictly increase by DID digest"));
+        }
+        if self.count() == limits::BATCH_DEVICES {
+            return Err(Error::Bound("a batch holds at most 1,048,576 devices"));
+        }
+        self.last = Some(*did);
+        self.tree.push(hash);
+        Ok(())
+    }
+
+    /// Number of leaves.
+    pub fn count(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// The batch's root.
+    pub fn root(&self) -> Hash {
+        self.tree.root()
+    }
+
+    /// The device part of the receipt of leaf `index`.
+    pub fn device_part(&self, batch: BatchId, index: u64, leaf: Vec<u8>) -> Option<DevicePart> {
+        let path = self.tree.inclusion(index, self.count())?;
+        Some(DevicePart { batch, index, leaf, path })
+    }
+}

@@ -1,0 +1,61 @@
+//! Every bound of the ledger, in one place, each with its reason. Served to clients as they
+//! stand here, so that document and code cannot disagree.
+
+/// Devices in one batch. A leaf tree of 2^20 leaves has paths of 20 hashes, which keeps a
+/// device part under 900 bytes.
+pub const BATCH_DEVICES: u64 = 1 << 20;
+
+/// Bytes of a leaf. C2SP entry bundles carry a 16-bit length; real leaves have about 170 bytes.
+pub const LEAF_BYTES: usize = 4_096;
+
+/// Bytes of a signed operation. The largest, a change of 32 keys, has about 5 kB.
+pub const OPERATION_BYTES: usize = 16_384;
+
+/// Operations in one block: what one commit can apply well within a block interval.
+pub const BLOCK_OPERATIONS: usize = 1_024;
+
+/// Bytes of a block: below the 4 MiB that one proposal part may carry.
+pub const BLOCK_BYTES: usize = 1 << 20;
+
+/// How long an operation may wait for its block, in milliseconds (24 h): a signature that
+/// nobody used stops being a danger after a day.
+pub const OPERATION_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// Holds on one device or batch: owner, incident and governance each have room for two.
+pub const HOLDS: usize = 8;
+
+/// Keys a device may have had: a rotation a quarter for 32 years.
+pub const RETIRED_KEYS: usize = 128;
+
+/// Keys of an organisation.
+pub const ORGANISATION_KEYS: usize = 32;
+
+/// Bytes of an organisation's label.
+pub const LABEL_BYTES: usize = 64;
+
+/// Models a grant may name.
+pub const GRANT_MODELS: usize = 64;
+
+/// Bytes of a model id.
+pub const MODEL_BYTES: usize = 64;
+
+/// Bytes of the reason given with a hold or a revocation. It is public: no personal data.
+pub const REASON_BYTES: usize = 128;
+
+/// Validators of a network.
+pub const VALIDATORS: usize = 128;
+
+/// Bytes of a checkpoint note: body and 128 signature lines of about 190 bytes.
+pub const NOTE_BYTES: usize = 32_768;
+
+/// Hashes in any Merkle path or state proof.
+pub const PATH_HASHES: usize = 256;
+
+/// Bytes of a serial number (kept private, only its commitment is public).
+pub const SERIAL_BYTES: usize = 128;
+
+/// How often a quiet head is signed again, in milliseconds.
+pub const HEARTBEAT_MS: u64 = 10_000;
+
+/// Furthest a live proposal's time may be from a validator's clock, in milliseconds.
+pub const CLOCK_DRIFT_MS: u64 = 10_000;

@@ -1,0 +1,123 @@
+use crate::action::UNKNOWN_ACTION;
+use crate::{Action, Error, Network, OperationHash, Time, cose};
+use alloc::vec::Vec;
+use muster_identity::cbor::{Decode, Encode, Reader, Writer};
+use muster_identity::{Did, PublicKey, Signer, SignerError, sha256};
+
+/// The `typ` of a signed operation.
+const TYP: &str = "muster-op+cose";
+
+/// The protocol version this code speaks.
+pub(crate) const PROTOCOL: u64 = 1;
+
+/// One change of the ledger, as its author means it.
+///
+/// CBOR map: 1 protocol version, 2 network, 3 author (digest of its DID), 4 valid until (ms),
+/// 5 action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// The network it is meant for.
+    pub network: Network,
+    /// Who answers for it: an organisation, or the device itself.
+    pub author: Did,
+    /// After this time it may not enter a block.
+    pub valid_until: Time,
+    /// What it does.
+    pub action: Action,
+}
+
+impl Operation {
+    /// Signs it (COSE_Sign1).
+    pub fn sign(&self, signer: &dyn Signer) -> Result<SignedOperation, SignerError> {
+        Ok(SignedOperation(cose::sign(TYP, &self.to_cbor(), signer)?))
+    }
+}
+
+impl Encode for Operation {
+    fn encode(&self, w: &mut Writer) {
+        w.map(5).uint(1).uint(PROTOCOL).uint(2).value(&self.network);
+        w.uint(3).value(&self.author).uint(4).value(&self.valid_until);
+        w.uint(5).value(&self.action);
+    }
+}
+
+impl Decode for Operation {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, muster_identity::Error> {
+        let mut m = r.map()?;
+        let version = m.required(1)?;
+        if version.uint()? != PROTOCOL {
+            return Err(version.fault(UNKNOWN_VERSION));
+        }
+        let operation = Self {
+            network: m.required(2)?.value()?,
+            author: m.required(3)?.value()?,
+            valid_until: m.required(4)?.value()?,
+            action: m.required(5)?.value()?,
+        };
+        m.end()?;
+        Ok(operation)
+    }
+}
+
+const UNKNOWN_VERSION: &str = "another protocol version";
+
+/// The bytes of a signed operation, not yet checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedOperation(pub Vec<u8>);
+
+impl SignedOperation {
+    /// The SHA-256 of the bytes.
+    pub fn hash(&self) -> OperationHash {
+        OperationHash(sha256(&[&self.0]))
+    }
+
+    /// Checks everything that needs no state: encoding, signature, and the proofs of new keys.
+    pub fn verify(&self) -> Result<VerifiedOperation, Error> {
+        let checked = cose::verify(TYP, &self.0)?;
+        let operation = Operation::from_cbor(checked.payload).map_err(|e| match e {
+            muster_identity::Error::Cbor { reason: UNKNOWN_ACTION, .. } => {
+                Error::Upgrade(UNKNOWN_ACTION)
+            }
+            muster_identity::Error::Cbor { reason: UNKNOWN_VERSION, .. } => {
+                Error::Upgrade(UNKNOWN_VERSION)
+            }
+            other => other.into(),
+        })?;
+        let (network, author) = (&operation.network, &operation.author);
+        match &operation.action {
+            Action::Rotate(a) => a.key.verify(network, &a.device.did, a.seq)?,
+            Action::ChangeKeys(a) => {
+                for (key, _) in &a.add {
+                    key.verify(network, author, a.seq)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(VerifiedOperation { key: checked.key, hash: self.hash(), operation })
+    }
+}
+
+/// An operation whose signatures were checked. Only [`SignedOperation::verify`] makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedOperation {
+    key: PublicKey,
+    hash: OperationHash,
+    operation: Operation,
+}
+
+impl VerifiedOperation {
+    /// The key that signed.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// The SHA-256 of the signed bytes.
+    pub fn hash(&self) -> OperationHash {
+        self.hash
+    }
+
+    /// What was signed.
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+}

@@ -1,0 +1,60 @@
+//! How tasks start programs: from the repository root, without standard input, all builds in
+//! one target directory.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, ffi::OsString, fmt::Display};
+
+/// A task that could not be carried out; the text says what to do about it.
+pub(crate) type Result<T> = std::result::Result<T, String>;
+
+/// The repository root.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies one level below the root")
+}
+
+/// Where every build goes, also those of `fuzz` and `device/no_std`, which are workspaces of
+/// their own: what they share with the main one is then compiled once.
+fn target_dir() -> OsString {
+    let default = || root().join("target").into();
+    env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty()).unwrap_or_else(default)
+}
+
+/// A cargo command.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = program(&env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    command.args(arguments).env("CARGO_TARGET_DIR", target_dir());
+    command
+}
+
+/// Any other command.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end and says whether it succeeded.
+pub(crate) fn succeeds(command: &mut Command) -> Result<bool> {
+    announce(command);
+    command.status().map(|status| status.success()).map_err(|e| cannot_start(command, &e))
+}
+
+/// Runs a command quietly; `None` if it is not installed.
+pub(crate) fn output_of(command: &mut Command) -> Option<String> {
+    let output = command.output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Prints the command line about to run.
+pub(crate) fn announce(command: &Command) {
+    let name = PathBuf::from(command.get_program());
+    let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let arguments: Vec<_> = command.get_args().map(|a| a.to_string_lossy()).collect();
+    println!("\n$ {name} {}", arguments.join(" "));
+}
+
+/// The error of a program that is missing or not executable.
+pub(crate) fn cannot_start(command: &Command, fault: &dyn Display) -> String {
+    format!("cannot start {}: {fault}", command.get_program().to_string_lossy())
+}
