@@ -1,1 +1,50 @@
-//! Wire types and limits of the HTTP interface, and its client.
+//! The HTTP interface in types: what nodes, gateways, importers and consoles say to each other,
+//! its limits, and (feature `client`) the client.
+
+#[cfg(feature = "client")]
+mod client;
+pub mod limits;
+mod problem;
+mod resolution;
+mod views;
+mod wire;
+
+#[cfg(feature = "client")]
+pub use client::{Client, ClientError};
+pub use problem::Problem;
+pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMetadata};
+pub use views::{
+    BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView,
+    OrganisationView,
+};
+pub use wire::{Feed, Row, RowVerdict, Rows, Sealed, UploadOpened, Verdict, Verdicts};
+
+use muster_identity::Did;
+use muster_ledger::{EntryProof, SignedOperation, Time};
+use std::future::Future;
+use std::pin::Pin;
+
+/// A future that can be kept behind a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Whatever takes operations: a node in this process, or one reached by HTTP.
+pub trait Submit: Send + Sync {
+    /// Submits an operation and waits until a quorum's checkpoint covers it.
+    fn submit(&self, operation: SignedOperation) -> BoxFuture<'_, Result<EntryProof, Problem>>;
+}
+
+/// Whatever resolves `did:muster`: a node in this process, or one reached by HTTP.
+pub trait Resolve: Send + Sync {
+    /// Resolves a DID as DID Resolution 1.0 says; failures are part of the answer.
+    fn resolve<'a>(&'a self, did: &'a Did) -> BoxFuture<'a, Resolution>;
+}
+
+/// What the machine provides and pure code must not reach for: the wall clock and randomness.
+/// The binary implements it; tests bring their own.
+pub trait Host: Send + Sync {
+    /// The wall clock.
+    fn now(&self) -> Time;
+
+    /// Sixteen bytes from a cryptographic source.
+    fn random(&self) -> [u8; 16];
+}

@@ -171,10 +171,14 @@ impl<'b> Reader<'b> {
 
     /// A signed integer.
     pub fn int(&mut self) -> Result<i64> {
-        self.head("expected an integer", |d| d.i64(), |n| {
-            // RFC 8949 §3.1: a negative n is written as -1-n.
-            (if *n < 0 { (-1 - *n) as u64 } else { *n as u64 }, 0)
-        })
+        self.head(
+            "expected an integer",
+            |d| d.i64(),
+            |n| {
+                // RFC 8949 §3.1: a negative n is written as -1-n.
+                (if *n < 0 { (-1 - *n) as u64 } else { *n as u64 }, 0)
+            },
+        )
     }
 
     /// A byte string of at most `max` bytes.
@@ -185,7 +189,11 @@ impl<'b> Reader<'b> {
             |d| d.bytes(),
             |b| (b.len() as u64, b.len()),
         )?;
-        if b.len() <= max { Ok(b) } else { Err(Error::Cbor { at, reason: "a byte string above its limit" }) }
+        if b.len() <= max {
+            Ok(b)
+        } else {
+            Err(Error::Cbor { at, reason: "a byte string above its limit" })
+        }
     }
 
     /// A byte string of exactly `N` bytes.
@@ -204,7 +212,11 @@ impl<'b> Reader<'b> {
             |d| d.str(),
             |s| (s.len() as u64, s.len()),
         )?;
-        if s.len() <= max { Ok(s) } else { Err(Error::Cbor { at, reason: "a text above its limit" }) }
+        if s.len() <= max {
+            Ok(s)
+        } else {
+            Err(Error::Cbor { at, reason: "a text above its limit" })
+        }
     }
 
     /// An owned text string of at most `max` bytes.
@@ -225,7 +237,11 @@ impl<'b> Reader<'b> {
             |d| d.array()?.ok_or_else(|| minicbor::decode::Error::message("indefinite")),
             |n| (*n, 0),
         )?;
-        if n <= max as u64 { Ok(n as usize) } else { Err(Error::Cbor { at, reason: "an array above its limit" }) }
+        if n <= max as u64 {
+            Ok(n as usize)
+        } else {
+            Err(Error::Cbor { at, reason: "an array above its limit" })
+        }
     }
 
     /// The head of an array of exactly `n` items.
@@ -343,49 +359,4 @@ impl Decode for [u8; 32] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(bytes: &[u8]) -> Result<(u64, Option<bool>)> {
-        let mut r = Reader::new(bytes);
-        let mut m = r.map()?;
-        let a = m.required(1)?.uint()?;
-        let b = m.optional(3)?.map(|r| r.bool()).transpose()?;
-        m.end()?;
-        r.end()?;
-        Ok((a, b))
-    }
-
-    #[test]
-    fn fields_are_ordered_known_and_complete() {
-        assert_eq!(read(&[0xa1, 1, 7]), Ok((7, None)));
-        assert_eq!(read(&[0xa2, 1, 7, 3, 0xf5]), Ok((7, Some(true))));
-        for (bytes, flaw) in [
-            (&[0xa0][..], "missing"),
-            (&[0xa2, 3, 0xf5, 1, 7], "order"),
-            (&[0xa2, 1, 7, 1, 7], "repeated"),
-            (&[0xa2, 1, 7, 4, 7], "unknown"),
-            (&[0xa1, 1, 7, 0], "trailing"),
-            (&[0xa1, 1, 0x18, 7], "long form"),
-            (&[0xb8, 1, 1, 7], "long map head"),
-            (&[0xbf, 1, 7, 0xff], "indefinite"),
-            (&[0xa1, 1], "cut"),
-        ] {
-            assert!(read(bytes).is_err(), "{flaw} was accepted");
-        }
-    }
-
-    #[test]
-    fn strings_and_integers_are_shortest_and_definite() {
-        assert_eq!(Reader::new(&[0x42, 1, 2]).bytes(9).unwrap(), &[1, 2]);
-        assert!(Reader::new(&[0x58, 2, 1, 2]).bytes(9).is_err());
-        assert!(Reader::new(&[0x5f, 0x41, 1, 0xff]).bytes(9).is_err());
-        assert!(Reader::new(&[0x42, 1, 2]).bytes(1).is_err());
-        assert!(Reader::new(&[0x61, 0xff]).text(9).is_err());
-        assert_eq!(Reader::new(&[0x26]).int().unwrap(), -7);
-        assert_eq!(Reader::new(&[0x38, 0x18]).int().unwrap(), -25);
-        assert!(Reader::new(&[0x38, 0x06]).int().is_err());
-        assert!(Reader::new(&[0xc0, 0x01]).uint().is_err());
-        assert!(Reader::new(&[0xf9, 0, 0]).uint().is_err());
-    }
-}
+mod tests;

@@ -77,8 +77,7 @@ impl Document {
         };
         let signing: Vec<_> =
             self.authentication.iter().map(|key| method(key.to_multikey())).collect();
-        let agreeing: Vec<_> =
-            self.agreement.iter().map(|key| method(key.to_multikey())).collect();
+        let agreeing: Vec<_> = self.agreement.iter().map(|key| method(key.to_multikey())).collect();
         // A relationship that is present has at least one method (DID Core §5.3.1), so one
         // without any is left out.
         let named = |methods: &[Method]| match self.relationships {

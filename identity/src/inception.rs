@@ -37,11 +37,7 @@ impl Inception {
 
 impl Encode for Inception {
     fn encode(&self, w: &mut Writer) {
-        let optional = [
-            self.agreement.is_some(),
-            self.next_key.is_some(),
-            self.recovery.is_some(),
-        ];
+        let optional = [self.agreement.is_some(), self.next_key.is_some(), self.recovery.is_some()];
         w.map(1 + optional.into_iter().filter(|present| *present).count());
         w.uint(1).value(&self.key);
         if let Some(key) = &self.agreement {

@@ -69,8 +69,11 @@ pub(crate) fn sign(
     signer: &dyn Signer,
 ) -> Result<String, SignerError> {
     let key: PublicKey = signer.public_key();
-    let header =
-        format!(r#"{{"alg":"{}","typ":"{typ}","kid":"{}"}}"#, key.algorithm().jose(), did.url(&key));
+    let header = format!(
+        r#"{{"alg":"{}","typ":"{typ}","kid":"{}"}}"#,
+        key.algorithm().jose(),
+        did.url(&key)
+    );
     let mut token = BASE64URL_NOPAD.encode(header.as_bytes());
     token.push('.');
     BASE64URL_NOPAD.encode_append(claims.as_bytes(), &mut token);

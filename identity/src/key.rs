@@ -68,8 +68,7 @@ pub struct Signature(pub [u8; 64]);
 impl PublicKey {
     /// From the 32 bytes of RFC 8032 §5.1.5.
     pub fn ed25519(bytes: [u8; 32]) -> Result<Self, KeyFault> {
-        let key =
-            ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| KeyFault::Point)?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| KeyFault::Point)?;
         if key.is_weak() {
             return Err(KeyFault::SmallOrder);
         }
@@ -84,8 +83,7 @@ impl PublicKey {
         if !matches!((sec1.len(), sec1.first()), (33, Some(2 | 3)) | (65, Some(4))) {
             return Err(KeyFault::Length);
         }
-        let key =
-            p256::ecdsa::VerifyingKey::from_sec1_bytes(sec1).map_err(|_| KeyFault::Point)?;
+        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(sec1).map_err(|_| KeyFault::Point)?;
         let compressed = key.to_sec1_point(true);
         let bytes = compressed.as_bytes().try_into().map_err(|_| KeyFault::Point)?;
         Ok(Self(Point::P256(bytes)))

@@ -3,6 +3,7 @@ use crate::{Audience, Did, Error, KeyFault, PresentationFault as Fault, PublicKe
 use crate::{Signer, SignerError, sha256};
 use alloc::string::{String, ToString};
 use alloc::{borrow::ToOwned, format, vec::Vec};
+use core::fmt;
 use data_encoding::BASE64URL_NOPAD;
 
 pub use crate::jws::MAX_TOKEN;
@@ -35,7 +36,11 @@ impl Freshness {
     fn check(&self) -> Result<(), Fault> {
         match self {
             Self::Window { iat, exp } => {
-                if iat < exp && exp - iat <= MAX_LIFETIME { Ok(()) } else { Err(Fault::Lifetime) }
+                if iat < exp && exp - iat <= MAX_LIFETIME {
+                    Ok(())
+                } else {
+                    Err(Fault::Lifetime)
+                }
             }
             Self::Nonce(nonce) => is_id(nonce).then_some(()).ok_or(Fault::Nonce),
         }
@@ -45,7 +50,7 @@ impl Freshness {
 /// A token that was **parsed but not verified**: everything it says is only claimed until
 /// [`Self::verify_signature`] passed with a key that the caller knows to be the device's.
 /// Its shape, bounds and `typ` hold; time, audience and repetition are the verifier's to judge.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Presentation {
     token: String,
     signed: usize,
@@ -131,6 +136,17 @@ impl Presentation {
     /// SHA-256 of the token as received; a gateway's answer contains it.
     pub fn hash(&self) -> [u8; 32] {
         sha256(&[self.token.as_bytes()])
+    }
+}
+
+/// Until it was used, a token is as good as the key for its minute: it is not shown.
+impl fmt::Debug for Presentation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presentation")
+            .field("did", &self.did)
+            .field("audience", &self.audience)
+            .field("jti", &self.jti)
+            .finish_non_exhaustive()
     }
 }
 

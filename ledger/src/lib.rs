@@ -39,7 +39,9 @@ pub use ids::{BatchId, GrantId, HoldId, Network, OperationHash, Time};
 pub use leaf::{Evidence, EvidencePolicy, Leaf, LeafTree, SerialCommitment, VouchedBy};
 pub use operation::{Operation, SignedOperation, VerifiedOperation};
 pub use organisation::{Capabilities, Capability, OrgKey};
-pub use receipt::{BatchPart, DevicePart, EnrolledDevice, Receipt, ReceiptFault, VerifiedReceipt};
+pub use receipt::{
+    DevicePart, EnrolledDevice, EntryProof, Receipt, ReceiptFault, VerifiedEntry, VerifiedReceipt,
+};
 pub use records::{
     BatchRecord, DeviceRecord, GrantRecord, HoldRecord, OrganisationRecord, Retired, RetiredKey,
     Standing, Status, ValidatorSet, status,

@@ -4,8 +4,8 @@
 
 use crate::merkle::{self, Hash, leaf_hash};
 use crate::{
-    Action, BatchId, BatchRecord, Checkpoint, Enrol, Entry, Error, Genesis, Leaf, NoteFault,
-    QuorumCheckpoint, limits,
+    Action, BatchId, BatchRecord, Checkpoint, Enrol, Entry, Error, Genesis, Leaf, Network,
+    NoteFault, QuorumCheckpoint, ValidatorSet, VerifiedOperation, limits,
 };
 use alloc::{string::String, vec::Vec};
 use muster_identity::Did;
@@ -73,11 +73,12 @@ impl DevicePart {
     }
 }
 
-/// The log entry that enrolled a batch, its path, and a checkpoint.
+/// Proof that an entry is in the log: the entry, its path, and a checkpoint. It acknowledges an
+/// operation, and for the enrolment of a batch it is the *batch part* of its devices' receipts.
 ///
 /// CBOR map: 1 index in the log, 2 entry (its bytes), 3 path (one byte string), 4 note.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BatchPart {
+pub struct EntryProof {
     /// Place of the entry in the log.
     pub index: u64,
     /// The entry's bytes, as they were hashed.
@@ -94,7 +95,42 @@ pub struct Receipt {
     /// The device's part.
     pub device: DevicePart,
     /// The batch's part.
-    pub batch: BatchPart,
+    pub batch: EntryProof,
+}
+
+/// An entry that was proved to be in the log. Only [`EntryProof::verify`] makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedEntry {
+    /// Place in the log.
+    pub index: u64,
+    /// The entry.
+    pub entry: Entry,
+    /// Its operation.
+    pub operation: VerifiedOperation,
+    /// The checkpoint it stands under.
+    pub checkpoint: QuorumCheckpoint,
+}
+
+impl EntryProof {
+    /// Checks the quorum's signatures, the path and the operation's own signature.
+    pub fn verify(
+        &self,
+        network: &Network,
+        validators: &ValidatorSet,
+    ) -> Result<VerifiedEntry, ReceiptFault> {
+        let part = |part, error: Error| ReceiptFault::Part { part, error };
+        let checkpoint = Checkpoint::parse(&self.checkpoint)?.verify(network, validators)?;
+        let head = checkpoint.head();
+        let root =
+            merkle::root_from_path(leaf_hash(&self.entry), self.index, head.size, &self.path)
+                .map_err(|e| part("log path", e))?;
+        if root != head.log_root {
+            return Err(part("log path", Error::Path));
+        }
+        let entry = Entry::from_cbor(&self.entry).map_err(|e| part("entry", e.into()))?;
+        let operation = entry.operation.verify().map_err(|e| part("entry", e))?;
+        Ok(VerifiedEntry { index: self.index, entry, operation, checkpoint })
+    }
 }
 
 /// Why a receipt is refused.
@@ -137,22 +173,9 @@ impl Receipt {
     pub fn verify(&self, genesis: &Genesis) -> Result<VerifiedReceipt, ReceiptFault> {
         let network = genesis.network();
         let part = |part, error: Error| ReceiptFault::Part { part, error };
-        let checkpoint = Checkpoint::parse(&self.batch.checkpoint)?
-            .verify(&network, &genesis.validators)?;
-        let head = checkpoint.head();
-        let root = merkle::root_from_path(
-            leaf_hash(&self.batch.entry),
-            self.batch.index,
-            head.size,
-            &self.batch.path,
-        )
-        .map_err(|e| part("log path", e))?;
-        if root != head.log_root {
-            return Err(part("log path", Error::Path));
-        }
-        let entry = Entry::from_cbor(&self.batch.entry).map_err(|e| part("entry", e.into()))?;
-        let operation = entry.operation.verify().map_err(|e| part("entry", e))?;
-        let Action::Enrol(enrol) = &operation.operation().action else {
+        let proved = self.batch.verify(&network, &genesis.validators)?;
+        let operation = proved.operation.operation();
+        let Action::Enrol(enrol) = &operation.action else {
             return Err(ReceiptFault::Entry("the entry enrols nothing"));
         };
         if enrol.batch(&network) != self.device.batch {
@@ -162,9 +185,11 @@ impl Receipt {
             .device
             .verify_against(&enrol.root, enrol.count)
             .map_err(|e| part("device part", e))?;
-        let manufacturer = operation.operation().author;
+        let manufacturer = operation.author;
         device.leaf.check(&network, &manufacturer).map_err(|e| part("leaf", e))?;
-        Ok(VerifiedReceipt { device, manufacturer, enrol: enrol.clone(), entry, checkpoint })
+        let enrol = enrol.clone();
+        let VerifiedEntry { entry, checkpoint, .. } = proved;
+        Ok(VerifiedReceipt { device, manufacturer, enrol, entry, checkpoint })
     }
 }
 
@@ -190,7 +215,7 @@ impl Decode for DevicePart {
     }
 }
 
-impl Encode for BatchPart {
+impl Encode for EntryProof {
     fn encode(&self, w: &mut Writer) {
         w.map(4).uint(1).uint(self.index).uint(2).bytes(&self.entry).uint(3);
         merkle::encode_path(w, &self.path);
@@ -198,7 +223,7 @@ impl Encode for BatchPart {
     }
 }
 
-impl Decode for BatchPart {
+impl Decode for EntryProof {
     fn decode(r: &mut Reader<'_>) -> Result<Self, muster_identity::Error> {
         let mut m = r.map()?;
         let part = Self {

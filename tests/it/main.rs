@@ -1,1 +1,3 @@
+//! End-to-end tests, all in one binary: one link, one list of results.
 
+mod architecture;

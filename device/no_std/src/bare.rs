@@ -59,10 +59,76 @@ unsafe impl GlobalAlloc for Bump {
 }
 
 #[global_allocator]
-static HEAP_BLOCK: Bump =
-    Bump { block: UnsafeCell::new([0; HEAP]), used: AtomicUsize::new(0) };
+static HEAP_BLOCK: Bump = Bump { block: UnsafeCell::new([0; HEAP]), used: AtomicUsize::new(0) };
 
-/// The compiler calls `memcpy` and its kin; firmware gets them from its own C library, this
-/// program from the host's, linked statically and for nothing else.
-#[link(name = "c", kind = "static", modifiers = "-bundle")]
-unsafe extern "C" {}
+/// What the compiler calls by name, and what the precompiled `core` and `alloc` mention. Firmware
+/// gets these from its own C library and target.
+mod symbols {
+    use super::{asm, exit};
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
+        // SAFETY: the caller's promise: both regions hold `n` bytes and do not overlap. The
+        // direction flag is clear at every call (AMD64 ABI §3.2.1).
+        unsafe {
+            asm!("rep movsb", inout("rcx") n => _, inout("rdi") to => _, inout("rsi") from => _,
+                options(nostack, preserves_flags));
+        }
+        to
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, n: usize) -> *mut u8 {
+        if (to as usize).wrapping_sub(from as usize) >= n {
+            // SAFETY: `to` is outside `from..from + n`, so ascending order reads each byte first.
+            return unsafe { memcpy(to, from, n) };
+        }
+        // SAFETY: as above, in descending order; the flag is cleared again.
+        unsafe {
+            asm!("std", "rep movsb", "cld", inout("rcx") n => _,
+                inout("rdi") to.wrapping_add(n).wrapping_sub(1) => _,
+                inout("rsi") from.wrapping_add(n).wrapping_sub(1) => _, options(nostack));
+        }
+        to
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memset(to: *mut u8, byte: i32, n: usize) -> *mut u8 {
+        // SAFETY: the caller's promise: the region holds `n` bytes.
+        unsafe {
+            asm!("rep stosb", inout("rcx") n => _, inout("rdi") to => _, in("al") byte as u8,
+                options(nostack, preserves_flags));
+        }
+        to
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
+        for i in 0..n {
+            // SAFETY: the caller's promise: both regions hold `n` bytes.
+            let (x, y) = unsafe { (a.add(i).read_volatile(), b.add(i).read_volatile()) };
+            if x != y {
+                return i32::from(x) - i32::from(y);
+            }
+        }
+        0
+    }
+
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, n: usize) -> i32 {
+        // SAFETY: the same promise.
+        unsafe { memcmp(a, b, n) }
+    }
+
+    // The precompiled crates are made for unwinding; here a panic ends the program, so neither
+    // is ever called.
+    #[unsafe(no_mangle)]
+    extern "C" fn rust_eh_personality() {
+        exit(102)
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn _Unwind_Resume() {
+        exit(103)
+    }
+}

@@ -38,8 +38,7 @@ fn device(algorithm: Algorithm) -> Result<(), u8> {
     }
 
     let (network, manufacturer) = ([1; 32], Did::from_digest(sha256(&[b"maker"])));
-    let signature =
-        device.prove_possession(&network, &manufacturer, b"order 1").map_err(|_| 3)?;
+    let signature = device.prove_possession(&network, &manufacturer, b"order 1").map_err(|_| 3)?;
     PossessionTerms {
         network: &network,
         manufacturer: &manufacturer,

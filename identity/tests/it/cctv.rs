@@ -27,7 +27,8 @@ fn every_edge_case_has_the_stated_verdict() {
         }
         let field = |name: &str| hex(vector[name].as_str().unwrap());
         let key = PublicKey::ed25519(field("key").try_into().unwrap());
-        let small_order_or_alias = flags.contains(&"low_order_A") || flags.contains(&"non_canonical_A");
+        let small_order_or_alias =
+            flags.contains(&"low_order_A") || flags.contains(&"non_canonical_A");
         assert_eq!(key.is_err(), small_order_or_alias, "{no}: the key, {flags:?}");
 
         let signature = Signature(field("sig").try_into().unwrap());

@@ -23,8 +23,7 @@ fn is_did(text: &str) -> bool {
 /// What a conforming consumer may object to (DID Core §7.2 and the clauses named here).
 fn conforms(document: &Value) -> Result<(), String> {
     let object = document.as_object().ok_or("§6.2: a JSON object")?;
-    let known =
-        ["@context", "id", "verificationMethod", "authentication", "keyAgreement"];
+    let known = ["@context", "id", "verificationMethod", "authentication", "keyAgreement"];
     if let Some(name) = object.keys().find(|name| !known.contains(&name.as_str())) {
         return Err(format!("§4.1: a property that this method does not use: {name}"));
     }
@@ -70,9 +69,8 @@ fn conforms(document: &Value) -> Result<(), String> {
 fn parts() -> (Did, [muster_identity::PublicKey; 2], AgreementKey) {
     let keys = [secret(Algorithm::P256).public_key(), secret(Algorithm::Ed25519).public_key()];
     // RFC 7748 §6.1, Alice's public key.
-    let agreement = crate::inputs::hex(
-        "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a",
-    );
+    let agreement =
+        crate::inputs::hex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
     let agreement = AgreementKey::x25519(agreement.try_into().unwrap()).unwrap();
     (Did::of(&Inception::from_key(keys[0])), keys, agreement)
 }

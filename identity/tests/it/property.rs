@@ -104,8 +104,8 @@ fn key() -> impl Strategy<Value = PublicKey> {
 }
 
 fn inception() -> impl Strategy<Value = Inception> {
-    let agreement = any::<[u8; 32]>()
-        .prop_filter_map("no key", |bytes| AgreementKey::x25519(bytes).ok());
+    let agreement =
+        any::<[u8; 32]>().prop_filter_map("no key", |bytes| AgreementKey::x25519(bytes).ok());
     let recovery = prop_oneof![Just(Recovery::Owner), key().prop_map(Recovery::Key)];
     use prop::option::of as maybe;
     (key(), maybe(agreement), maybe(any::<[u8; 32]>()), maybe(recovery)).prop_map(

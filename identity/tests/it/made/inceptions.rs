@@ -12,7 +12,8 @@ pub(super) fn invalid() -> Vec<Vector> {
     let field_3 = of(&[&[0x03, 0x58, 32], &[9; 32]]);
     let mut small_order = vec![0xa1, 0x01, 0x58, 34, 0xed, 0x01, 0x01];
     small_order.extend([0; 31]);
-    let cbor = |name, bytes: Vec<u8>| Vector::invalid("inception", name, "cbor").hex("inception", &bytes);
+    let cbor =
+        |name, bytes: Vec<u8>| Vector::invalid("inception", name, "cbor").hex("inception", &bytes);
     let with = |map: u8, rest: &[&[u8]]| of(&[&[map], &field_1, &of(rest)]);
     vec![
         cbor("long-form-int", of(&[&[0xa1, 0x18, 0x01], &field_1[1..]])),
@@ -28,10 +29,13 @@ pub(super) fn invalid() -> Vec<Vector> {
         cbor("indefinite-map", of(&[&[0xbf], &field_1, &[0xff]])),
         cbor("indefinite-bytes", of(&[&[0xa1, 0x01, 0x5f, 0x58, 34], &key, &[0xff]])),
         cbor("trailing-byte", with(0xa1, &[&[0]])),
-        cbor("truncated", field_1[..20].iter().copied().fold(vec![0xa1], |mut v, b| {
-            v.push(b);
-            v
-        })),
+        cbor(
+            "truncated",
+            field_1[..20].iter().copied().fold(vec![0xa1], |mut v, b| {
+                v.push(b);
+                v
+            }),
+        ),
         cbor("count-too-high", with(0xa2, &[])),
         cbor("tagged", of(&[&[0xc1, 0xa1], &field_1])),
         cbor("null-field", with(0xa2, &[&[0x02, 0xf6]])),
@@ -40,6 +44,7 @@ pub(super) fn invalid() -> Vec<Vector> {
         cbor("short-commitment", with(0xa2, &[&[0x03, 0x58, 31], &[9; 31]])),
         cbor("recovery-by-other", with(0xa2, &[&[0x04, 0x65], b"buyer"])),
         cbor("huge-length", vec![0xa1, 0x01, 0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
-        Vector::invalid("inception", "small-order-key", "key_small_order").hex("inception", &small_order),
+        Vector::invalid("inception", "small-order-key", "key_small_order")
+            .hex("inception", &small_order),
     ]
 }

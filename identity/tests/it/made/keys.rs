@@ -33,9 +33,21 @@ pub(super) fn valid() -> Vec<Vector> {
     let bare = |key| Inception::from_key(key);
     vec![
         vector("p256-chip", chip, P256_SECRET, &point, &bare(p256)),
-        vector("p256-compressed", "The same key, compressed.", P256_SECRET, p256.raw(), &bare(p256)),
+        vector(
+            "p256-compressed",
+            "The same key, compressed.",
+            P256_SECRET,
+            p256.raw(),
+            &bare(p256),
+        ),
         vector("ed25519", soft, ED25519_SECRET, ed25519.raw(), &bare(ed25519)),
-        vector("every-field", "Agreement, next key, recovery key.", ED25519_SECRET, ed25519.raw(), &full),
+        vector(
+            "every-field",
+            "Agreement, next key, recovery key.",
+            ED25519_SECRET,
+            ed25519.raw(),
+            &full,
+        ),
         vector("owner-recovery", "Recovery by the owner.", P256_SECRET, p256.raw(), &owner),
     ]
 }
@@ -102,7 +114,10 @@ pub(super) fn invalid() -> Vec<Vector> {
         did("fragment", &format!("{good}#z")),
         did("other-multibase", &format!("did:muster:f1220{}", "07".repeat(32))),
         did("sha2-512", &format!("did:muster:{}", b58(&[&[0x13, 0x20][..], &digest].concat()))),
-        did("short-digest", &format!("did:muster:{}", b58(&[&[0x12, 0x20][..], &digest[1..]].concat()))),
+        did(
+            "short-digest",
+            &format!("did:muster:{}", b58(&[&[0x12, 0x20][..], &digest[1..]].concat())),
+        ),
         did("leading-zero", &good.replace(":z", ":z1")),
         did("trailing", &format!("{good} ")),
     ]

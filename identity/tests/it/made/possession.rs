@@ -63,12 +63,32 @@ pub(super) fn invalid() -> Vec<Vector> {
         vector(made, terms, Algorithm::P256, signature)
     };
     vec![
-        made("other-network", "signature", &PossessionTerms { network: &other_network, ..terms }, &signature),
+        made(
+            "other-network",
+            "signature",
+            &PossessionTerms { network: &other_network, ..terms },
+            &signature,
+        ),
         made("rival", "signature", &PossessionTerms { manufacturer: &rival, ..terms }, &signature),
-        made("other-order", "signature", &PossessionTerms { challenge: b"order 4712", ..terms }, &signature),
-        made("recovery-never-agreed", "signature", &PossessionTerms { owner_recovery: true, ..terms }, &signature),
+        made(
+            "other-order",
+            "signature",
+            &PossessionTerms { challenge: b"order 4712", ..terms },
+            &signature,
+        ),
+        made(
+            "recovery-never-agreed",
+            "signature",
+            &PossessionTerms { owner_recovery: true, ..terms },
+            &signature,
+        ),
         made("altered-signature", "signature", &terms, &altered),
         made("zero-signature", "signature", &terms, &Signature([0; 64])),
-        made("long-challenge", "bound", &PossessionTerms { challenge: &[7; 33], ..terms }, &signature),
+        made(
+            "long-challenge",
+            "bound",
+            &PossessionTerms { challenge: &[7; 33], ..terms },
+            &signature,
+        ),
     ]
 }

@@ -31,10 +31,13 @@ pub(super) fn valid() -> Vec<Vector> {
         of(Vector::valid("presentation", name, about), algorithm, &token)
             .text("did", did)
             .text("audience", audience)
-            .text("freshness", match freshness {
-                Freshness::Window { iat, exp } => format!("{iat}..{exp}"),
-                Freshness::Nonce(nonce) => nonce.clone(),
-            })
+            .text(
+                "freshness",
+                match freshness {
+                    Freshness::Window { iat, exp } => format!("{iat}..{exp}"),
+                    Freshness::Nonce(nonce) => nonce.clone(),
+                },
+            )
             .text("jti", BASE64URL_NOPAD.encode(&[0x5a; 16]))
     };
     let time = Freshness::Window { iat: IAT, exp: IAT + 60 };
@@ -45,11 +48,19 @@ pub(super) fn valid() -> Vec<Vector> {
         made(ed, "ed25519-nonce", "A device without a clock.", &audience, &nonce),
         made(p256, "p256-time", "Sixty seconds.", &audience, &time),
         made(p256, "p256-nonce", "A device without a clock.", &audience, &nonce),
-        made(p256, "longest", "Every member at its bound.", &longest, &Freshness::Nonce("n".repeat(64))),
+        made(
+            p256,
+            "longest",
+            "Every member at its bound.",
+            &longest,
+            &Freshness::Nonce("n".repeat(64)),
+        ),
         of(
             Vector::valid("presentation", "p256-other-s", "Both forms of s are met in the field."),
             p256,
-            &with_other_s(&present(&identity(p256).0, &audience, &time, &[0x5a; 16], &secret(p256)).unwrap()),
+            &with_other_s(
+                &present(&identity(p256).0, &audience, &time, &[0x5a; 16], &secret(p256)).unwrap(),
+            ),
         )
         .text("did", identity(p256).0)
         .text("audience", &audience)
@@ -82,8 +93,10 @@ pub(super) fn invalid() -> Vec<Vector> {
     let parts: Vec<&str> = good.split('.').collect();
     let (h, p, s) = (parts[0], parts[1], parts[2]);
 
-    let token = |name, fault, token: &str| of(Vector::invalid("presentation", name, fault), ed, token);
-    let raw = |name, fault, header: &str, claims: &str| token(name, fault, &sign(ed, header, claims));
+    let token =
+        |name, fault, token: &str| of(Vector::invalid("presentation", name, fault), ed, token);
+    let raw =
+        |name, fault, header: &str, claims: &str| token(name, fault, &sign(ed, header, claims));
     // One replacement in the good header or claims.
     let in_header = |name, fault, from: &str, to: &str| {
         assert!(header.contains(from), "{name}");
@@ -144,15 +157,30 @@ pub(super) fn invalid() -> Vec<Vector> {
         in_header("kid-iss-mismatch", "wrong_iss", &did.to_string(), &p256_did.to_string()),
         // The claims.
         in_claims("iss-of-another", "wrong_iss", &did.to_string(), &p256_did.to_string()),
-        in_claims("two-audiences", "wrong_json_type", r#""gateway.example""#, r#"["gateway.example","b"]"#),
-        in_claims("audience-list-of-one", "wrong_json_type", r#""gateway.example""#, r#"["gateway.example"]"#),
+        in_claims(
+            "two-audiences",
+            "wrong_json_type",
+            r#""gateway.example""#,
+            r#"["gateway.example","b"]"#,
+        ),
+        in_claims(
+            "audience-list-of-one",
+            "wrong_json_type",
+            r#""gateway.example""#,
+            r#"["gateway.example"]"#,
+        ),
         in_claims("empty-audience", "wrong_aud", "gateway.example", ""),
         in_claims("audience-with-space", "wrong_aud", "gateway.example", "gateway example"),
         in_claims("audience-not-ascii", "wrong_aud", "gateway.example", "gateway.ex\u{e4}mple"),
         in_claims("missing-audience", "missing_member", r#""aud":"gateway.example","#, ""),
         in_claims("unknown-claim", "unknown_member", "{", &format!(r#"{{"nbf":{IAT},"#)),
         in_claims("duplicate-claim", "duplicate_member", "{", r#"{"aud":"gateway.example","#),
-        in_claims("duplicate-claim-escaped", "duplicate_member", "{", r#"{"\u0061ud":"b.example","#),
+        in_claims(
+            "duplicate-claim-escaped",
+            "duplicate_member",
+            "{",
+            r#"{"\u0061ud":"b.example","#,
+        ),
         in_claims("lifetime-too-long", "lifetime", &exp, &format!(r#""exp":{}"#, IAT + 61)),
         in_claims("lifetime-zero", "lifetime", &exp, &format!(r#""exp":{IAT}"#)),
         in_claims("expires-before-issue", "lifetime", &exp, &format!(r#""exp":{}"#, IAT - 1)),
@@ -164,7 +192,12 @@ pub(super) fn invalid() -> Vec<Vector> {
         in_claims("nonce-and-time", "two_freshness", &time, &format!(r#"{time},"nonce":"n""#)),
         in_claims("empty-nonce", "wrong_nonce", &time, r#""nonce":"""#),
         in_claims("nonce-not-base64url", "wrong_nonce", &time, r#""nonce":"a b""#),
-        in_claims("nonce-too-long", "wrong_nonce", &time, &format!(r#""nonce":"{}""#, "n".repeat(65))),
+        in_claims(
+            "nonce-too-long",
+            "wrong_nonce",
+            &time,
+            &format!(r#""nonce":"{}""#, "n".repeat(65)),
+        ),
         in_claims("missing-jti", "missing_member", r#","jti":"Wlpa""#, ""),
         in_claims("empty-jti", "wrong_jti", "Wlpa", ""),
         in_claims("jti-too-long", "wrong_jti", "Wlpa", &"j".repeat(65)),
@@ -172,15 +205,23 @@ pub(super) fn invalid() -> Vec<Vector> {
         token("json-trailing", "not_json", &spoilt_json),
         raw("json-array", "not_json", &header, &format!("[{claims}]")),
         // Well formed, and still not by this key over these bytes.
-        token("altered-signature", "signature", &format!("{h}.{p}.{}", BASE64URL_NOPAD.encode(&altered))),
+        token(
+            "altered-signature",
+            "signature",
+            &format!("{h}.{p}.{}", BASE64URL_NOPAD.encode(&altered)),
+        ),
         token("signed-by-another", "signature", &{
             let other = sign(Algorithm::P256, &header, &claims);
             format!("{h}.{p}.{}", other.rsplit('.').next().unwrap())
         }),
-        of(Vector::invalid("presentation", "key-of-another", "other_key"), ed, &sign(
-            Algorithm::P256,
-            &format!(r#"{{"alg":"ES256","typ":"muster+jwt","kid":"{}"}}"#, did.url(&p256_key)),
-            &claims,
-        )),
+        of(
+            Vector::invalid("presentation", "key-of-another", "other_key"),
+            ed,
+            &sign(
+                Algorithm::P256,
+                &format!(r#"{{"alg":"ES256","typ":"muster+jwt","kid":"{}"}}"#, did.url(&p256_key)),
+                &claims,
+            ),
+        ),
     ]
 }

@@ -1,0 +1,270 @@
+use crate::{
+    BatchView, BoxFuture, ChangeView, DeviceView, Feed, NetworkView, Problem, Resolution, Resolve,
+    Rows, Sealed, Submit, UploadOpened, Verdicts,
+};
+use muster_identity::Did;
+use muster_identity::cbor::{Decode, Encode};
+use muster_ledger::{DevicePart, EntryProof, Genesis, Receipt, SignedOperation};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// Talks to one node.
+#[derive(Debug, Clone)]
+pub struct Client {
+    base: String,
+    http: reqwest::Client,
+}
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The address cannot be used.
+    #[error("{url}: {why}")]
+    Address {
+        /// As given.
+        url: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Nobody answered, or the connection broke.
+    #[error("{url}: {error}")]
+    Transport {
+        /// What was asked.
+        url: String,
+        /// What happened.
+        error: String,
+    },
+    /// The node refused.
+    #[error(transparent)]
+    Refused(#[from] Problem),
+    /// The node answered something that is not what it should be.
+    #[error("{url}: the answer is malformed: {why}")]
+    Malformed {
+        /// What was asked.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+type Result<T> = std::result::Result<T, ClientError>;
+
+/// Longest answer read: a full feed with room to spare.
+const ANSWER_BYTES: usize = 32 << 20;
+
+impl Client {
+    /// A client of the node at this address, such as `http://127.0.0.1:7700`.
+    pub fn new(url: &str) -> Result<Self> {
+        let fault = |why| ClientError::Address { url: url.into(), why };
+        if url.starts_with("https://") {
+            return Err(fault("this build speaks plain HTTP to nodes; use a loopback address"));
+        }
+        if !url.starts_with("http://") {
+            return Err(fault("expected an address such as http://127.0.0.1:7700"));
+        }
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|_| fault("no HTTP client can be made"))?;
+        Ok(Self { base: url.trim_end_matches('/').into(), http })
+    }
+
+    /// The node's address.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The genesis the node serves; compare its hash with the one you know.
+    pub async fn genesis(&self) -> Result<Genesis> {
+        self.get_cbor("/v1/genesis").await
+    }
+
+    /// The network as the node sees it.
+    pub async fn network(&self) -> Result<NetworkView> {
+        self.get_json("/v1/network").await
+    }
+
+    /// The head's note.
+    pub async fn checkpoint(&self) -> Result<String> {
+        let path = "/v1/checkpoint";
+        let bytes = self.send(self.request(Method::GET, path), path).await?;
+        String::from_utf8(bytes).map_err(|e| self.malformed(path, e))
+    }
+
+    /// Entries from a place on; waits up to `wait` seconds for a head newer than `time`.
+    pub async fn feed(&self, from: u64, time: u64, wait: u64) -> Result<Feed> {
+        self.get_cbor(&format!("/v1/feed?from={from}&time={time}&wait={wait}")).await
+    }
+
+    /// Opens an upload with a signed request.
+    pub async fn open_upload(&self, request: Vec<u8>) -> Result<UploadOpened> {
+        self.post_json("/v1/uploads", request).await
+    }
+
+    /// Streams some rows.
+    pub async fn upload_rows(&self, upload: &str, rows: &Rows) -> Result<Verdicts> {
+        self.post_json(&format!("/v1/uploads/{upload}/rows"), rows.to_cbor()).await
+    }
+
+    /// Ends the rows: the node computes the root.
+    pub async fn seal_upload(&self, upload: &str) -> Result<Sealed> {
+        self.post_json(&format!("/v1/uploads/{upload}/seal"), Vec::new()).await
+    }
+
+    /// Throws an upload away.
+    pub async fn drop_upload(&self, upload: &str) -> Result<()> {
+        let path = format!("/v1/uploads/{upload}");
+        self.send(self.request(Method::DELETE, &path), &path).await.map(drop)
+    }
+
+    /// Submits the operation that makes a sealed upload live.
+    pub async fn submit_upload(&self, upload: &str, op: &SignedOperation) -> Result<EntryProof> {
+        self.post_cbor(&format!("/v1/operations?upload={upload}"), op.0.clone()).await
+    }
+
+    /// Submits an operation and waits for its acknowledgement. The caller checks the proof.
+    pub async fn submit_operation(&self, op: &SignedOperation) -> Result<EntryProof> {
+        self.post_cbor("/v1/operations", op.0.clone()).await
+    }
+
+    /// Resolves any DID the node knows the method of.
+    pub async fn resolve_did(&self, did: &str) -> Result<Resolution> {
+        let path = format!("/1.0/identifiers/{did}");
+        let response = self.answer(self.request(Method::GET, &path), &path).await?;
+        let bytes = self.body(response, &path).await?;
+        serde_json::from_slice(&bytes).map_err(|e| self.malformed(&path, e))
+    }
+
+    /// A device.
+    pub async fn device(&self, did: &Did) -> Result<DeviceView> {
+        self.get_json(&format!("/v1/devices/{did}")).await
+    }
+
+    /// The device part of a device's receipt.
+    pub async fn device_part(&self, did: &Did) -> Result<DevicePart> {
+        self.get_cbor(&format!("/v1/devices/{did}/part")).await
+    }
+
+    /// A device's receipt.
+    pub async fn receipt(&self, did: &Did) -> Result<Receipt> {
+        self.get_cbor(&format!("/v1/devices/{did}/receipt")).await
+    }
+
+    /// A batch.
+    pub async fn batch(&self, batch: &str) -> Result<BatchView> {
+        self.get_json(&format!("/v1/batches/{batch}")).await
+    }
+
+    /// All batches, newest first.
+    pub async fn batches(&self) -> Result<Vec<BatchView>> {
+        self.get_json("/v1/batches").await
+    }
+
+    /// What happened to a device (DID) or batch (id), newest last.
+    pub async fn history(&self, subject: &str) -> Result<Vec<ChangeView>> {
+        self.get_json(&format!("/v1/history/{subject}")).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    async fn answer(&self, request: RequestBuilder, path: &str) -> Result<Response> {
+        // A long poll or a large batch may take its time, a dead node may not.
+        request.timeout(Duration::from_secs(600)).send().await.map_err(|e| {
+            ClientError::Transport { url: format!("{}{path}", self.base), error: root_cause(&e) }
+        })
+    }
+
+    async fn body(&self, mut response: Response, path: &str) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| ClientError::Transport {
+            url: format!("{}{path}", self.base),
+            error: root_cause(&e),
+        })? {
+            if bytes.len() + chunk.len() > ANSWER_BYTES {
+                return Err(self.malformed(path, "longer than 32 MiB"));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    async fn send(&self, request: RequestBuilder, path: &str) -> Result<Vec<u8>> {
+        let response = self.answer(request, path).await?;
+        let status = response.status();
+        let bytes = self.body(response, path).await?;
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        Err(match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) => problem.into(),
+            Err(_) => self.malformed(path, format!("status {status} without a problem document")),
+        })
+    }
+
+    async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let bytes = self.send(self.request(Method::GET, path), path).await?;
+        serde_json::from_slice(&bytes).map_err(|e| self.malformed(path, e))
+    }
+
+    async fn post_json<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T> {
+        let bytes = self.send(self.request(Method::POST, path).body(body), path).await?;
+        serde_json::from_slice(&bytes).map_err(|e| self.malformed(path, e))
+    }
+
+    async fn get_cbor<T: Decode>(&self, path: &str) -> Result<T> {
+        let bytes = self.send(self.request(Method::GET, path), path).await?;
+        T::from_cbor(&bytes).map_err(|e| self.malformed(path, e))
+    }
+
+    async fn post_cbor<T: Decode>(&self, path: &str, body: Vec<u8>) -> Result<T> {
+        let bytes = self.send(self.request(Method::POST, path).body(body), path).await?;
+        T::from_cbor(&bytes).map_err(|e| self.malformed(path, e))
+    }
+
+    fn malformed(&self, path: &str, why: impl ToString) -> ClientError {
+        ClientError::Malformed { url: format!("{}{path}", self.base), why: why.to_string() }
+    }
+}
+
+/// The innermost message of an error: "connection refused", not "error sending request".
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+impl From<ClientError> for Problem {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(problem) => problem,
+            other => Self::new(502, "node", other.to_string()),
+        }
+    }
+}
+
+impl Submit for Client {
+    fn submit(
+        &self,
+        operation: SignedOperation,
+    ) -> BoxFuture<'_, std::result::Result<EntryProof, Problem>> {
+        Box::pin(async move { Ok(self.submit_operation(&operation).await?) })
+    }
+}
+
+impl Resolve for Client {
+    fn resolve<'a>(&'a self, did: &'a Did) -> BoxFuture<'a, Resolution> {
+        Box::pin(async move {
+            self.resolve_did(&did.to_string())
+                .await
+                .unwrap_or_else(|e| Resolution::failed("INTERNAL_ERROR", e.to_string()))
+        })
+    }
+}

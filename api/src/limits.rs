@@ -1,0 +1,34 @@
+//! Bounds of the HTTP interface, each with its reason.
+
+/// Entries in one answer of the feed: some 300 kB of ordinary operations.
+pub const FEED_ENTRIES: u64 = 1_024;
+
+/// Longest wait of a long poll in seconds: below the idle time-outs of common proxies.
+pub const FEED_WAIT_SECONDS: u64 = 25;
+
+/// Rows in one request of an upload.
+pub const UPLOAD_ROWS: usize = 4_096;
+
+/// Bytes of one request of an upload: 4,096 ordinary rows are about 1 MiB.
+pub const UPLOAD_BYTES: usize = 4 << 20;
+
+/// Bytes of a lot or model in a row: a label, not a document.
+pub const LOT_BYTES: usize = 64;
+
+/// Uploads open at once, over all organisations: each holds rows on disk.
+pub const OPEN_UPLOADS: u64 = 256;
+
+/// Life of an upload in milliseconds (24 h): a factory shift and its repair.
+pub const UPLOAD_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// Operations waiting for a block: a burst of four full blocks.
+pub const WAITING_OPERATIONS: usize = 4_096;
+
+/// Changes in one answer of a history.
+pub const HISTORY_CHANGES: u64 = 1_000;
+
+/// The node's port.
+pub const NODE_PORT: u16 = 7700;
+
+/// The gateway's port.
+pub const GATEWAY_PORT: u16 = 7701;
