@@ -1,16 +1,19 @@
 //! How tasks start programs: from the repository root, without standard input, all builds in
 //! one target directory.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::{env, ffi::OsString, fmt::Display};
 
 /// A task that could not be carried out; the text says what to do about it.
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
-/// The repository root.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies one level below the root")
+/// The repository root. Asked for when running: two checkouts may share a target directory, and
+/// then the path compiled in may be the other's.
+pub(crate) fn root() -> PathBuf {
+    let here = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let here = here.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    here.parent().expect("xtask lies one level below the root").to_owned()
 }
 
 /// Where every build goes, also those of `fuzz` and `device/no_std`, which are workspaces of

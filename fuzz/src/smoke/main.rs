@@ -11,10 +11,10 @@ use muster_fuzz::{TARGETS, Target};
 use mutate::{Mutator, Rng};
 use options::Options;
 use std::collections::BTreeSet;
+use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::time::Instant;
-use std::{fs, path::Path};
 use watch::Watch;
 
 /// Largest corpus: accepted mutants beyond it replace older ones.
@@ -105,7 +105,7 @@ fn report(target: &Target, options: &Options, input: &[u8]) {
     let hex: String = input.iter().take(512).map(|byte| format!("{byte:02x}")).collect();
     println!("  input, {} bytes: {hex}", input.len());
     println!("  again: cargo xtask fuzz --only {} --seed {}", target.name, options.seed);
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("artifacts");
+    let dir = seeds::folder().join("artifacts");
     let file = dir.join(format!("{}-{}", target.name, options.seed));
     match fs::create_dir_all(&dir).and_then(|()| fs::write(&file, input)) {
         Ok(()) => println!("  kept in fuzz/artifacts/{}-{}", target.name, options.seed),

@@ -13,7 +13,7 @@ const MAX_SEEDS: usize = 20_000;
 
 /// The seeds of a target, in a fixed order.
 pub fn load(target: &str) -> Vec<Vec<u8>> {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fuzz = folder();
     let mut files = Vec::new();
     // Both kinds: an invalid vector is one mutation away from a valid one.
     for dir in ["../tests/vectors/valid", "../tests/vectors/invalid"] {
@@ -31,6 +31,12 @@ pub fn load(target: &str) -> Vec<Vec<u8>> {
         }
     }
     seeds.into_iter().take(MAX_SEEDS).collect()
+}
+
+/// The folder of the fuzz crate. Not `env!`: two checkouts may share a target directory.
+pub fn folder() -> PathBuf {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    here.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into())
 }
 
 fn list(dir: &Path, files: &mut Vec<PathBuf>) {

@@ -1,0 +1,156 @@
+use anyhow::{Context as _, Result, bail};
+use muster_identity::cbor::{Decode as _, Encode as _};
+use muster_identity::SecretKey;
+use muster_ledger::Genesis;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The folder of an organisation on this machine.
+///
+/// ```text
+/// FORMAT              version of this layout
+/// genesis.cbor        the network's beginning; public, give it to everybody
+/// keys/               the organisation's private keys; never on a node's machine in earnest
+///   root.pem admin.pem recovery.pem directory.key
+/// node/               what `muster serve` keeps
+/// gateway/            what `muster gateway` keeps
+/// ```
+pub(crate) struct Home {
+    dir: PathBuf,
+}
+
+const FORMAT: &str = "muster home 1\n";
+
+impl Home {
+    /// The folder, which need not exist.
+    pub(crate) fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Whether a network was begun here; refuses a folder of another version.
+    pub(crate) fn exists(&self) -> Result<bool> {
+        let file = self.path("FORMAT");
+        match fs::read_to_string(&file) {
+            Ok(text) if text == FORMAT => Ok(true),
+            Ok(text) => bail!(
+                "{} was written by another version ({:?}, this one writes {:?}): \
+                 use that version, or choose another folder with --home",
+                self.dir.display(),
+                text.trim(),
+                FORMAT.trim()
+            ),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e).context(format!("cannot read {}", file.display())),
+        }
+    }
+
+    /// Makes the folder and its parts.
+    pub(crate) fn create(&self) -> Result<()> {
+        for dir in ["", "keys", "node", "gateway"] {
+            let path = self.path(dir);
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .with_context(|| format!("cannot make {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Marks the folder as complete; the last step of `init`.
+    pub(crate) fn seal(&self) -> Result<()> {
+        write(&self.path("FORMAT"), FORMAT.as_bytes(), 0o644)
+    }
+
+    /// The network's genesis.
+    pub(crate) fn genesis(&self) -> Result<Genesis> {
+        if !self.exists()? {
+            bail!(
+                "there is no network in {}: run `muster init`, or name the folder with --home",
+                self.dir.display()
+            );
+        }
+        read_genesis(&self.path("genesis.cbor"))
+    }
+
+    pub(crate) fn write_genesis(&self, genesis: &Genesis) -> Result<()> {
+        write(&self.path("genesis.cbor"), &genesis.to_cbor(), 0o644)
+    }
+
+    /// The secret under which serial numbers are committed to.
+    pub(crate) fn directory_secret(&self) -> Result<Zeroizing<[u8; 32]>> {
+        let file = self.path("keys/directory.key");
+        let text = Zeroizing::new(
+            fs::read_to_string(&file)
+                .with_context(|| format!("cannot read {}", file.display()))?,
+        );
+        let bytes = Zeroizing::new(
+            data_encoding::HEXLOWER
+                .decode(text.trim().as_bytes())
+                .with_context(|| format!("{} is not hexadecimal", file.display()))?,
+        );
+        let mut secret = Zeroizing::new([0; 32]);
+        if bytes.len() != secret.len() {
+            bail!("{} does not hold 32 bytes", file.display());
+        }
+        secret.copy_from_slice(&bytes);
+        Ok(secret)
+    }
+
+    pub(crate) fn write_directory_secret(&self, secret: &Zeroizing<[u8; 32]>) -> Result<()> {
+        let text = Zeroizing::new(format!("{}\n", data_encoding::HEXLOWER.encode(&secret[..])));
+        write(&self.path("keys/directory.key"), text.as_bytes(), 0o600)
+    }
+
+    /// A private key of the folder, such as `keys/admin.pem`.
+    pub(crate) fn key(&self, name: &str) -> Result<SecretKey> {
+        read_key(&self.path(name))
+    }
+
+    pub(crate) fn write_key(&self, name: &str, key: &SecretKey) -> Result<()> {
+        write_key(&self.path(name), key)
+    }
+}
+
+/// Reads a genesis file.
+pub(crate) fn read_genesis(file: &Path) -> Result<Genesis> {
+    let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Genesis::from_cbor(&bytes).with_context(|| format!("{} is not a genesis", file.display()))
+}
+
+/// Reads a private key in PKCS#8 PEM.
+pub(crate) fn read_key(file: &Path) -> Result<SecretKey> {
+    let pem = Zeroizing::new(
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+    );
+    SecretKey::from_pem(&pem).with_context(|| file.display().to_string())
+}
+
+/// Writes a private key, readable by its owner alone; never over another file.
+pub(crate) fn write_key(file: &Path, key: &SecretKey) -> Result<()> {
+    write(file, key.to_pem()?.as_bytes(), 0o600)
+}
+
+/// Writes a new file durably; refuses to overwrite.
+fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let fault = || format!("cannot write {}", file.display());
+    let mut out = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(file)
+        .with_context(fault)?;
+    out.write_all(bytes).with_context(fault)?;
+    out.sync_all().with_context(fault)
+}

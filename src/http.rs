@@ -1,0 +1,271 @@
+//! The node's HTTP face. Routes only translate: what they say is decided in the registry.
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use muster_api::{Problem, Rows, limits};
+use muster_did_methods::{Accept, Resolver};
+use muster_identity::Did;
+use muster_identity::cbor::{Decode, Encode};
+use muster_ledger::{BatchId, SignedOperation};
+use muster_registry::Registry;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+#[derive(Clone)]
+struct Node {
+    registry: Registry,
+    resolver: Arc<Resolver>,
+}
+
+/// The node's routes.
+pub(crate) fn routes(registry: Registry) -> Router {
+    let muster = muster_did_methods::Muster::new(Arc::new(registry.clone()));
+    let resolver = Arc::new(Resolver::new(vec![
+        Box::new(muster),
+        Box::new(muster_did_methods::Key),
+        Box::new(muster_did_methods::Jwk),
+    ]));
+    Router::new()
+        .route("/v1/genesis", get(genesis))
+        .route("/v1/network", get(network))
+        .route("/v1/checkpoint", get(checkpoint))
+        .route("/v1/feed", get(feed))
+        .route("/v1/operations", post(submit))
+        .route("/v1/uploads", post(open_upload))
+        .route(
+            "/v1/uploads/{upload}/rows",
+            post(upload_rows).layer(DefaultBodyLimit::max(limits::UPLOAD_BYTES)),
+        )
+        .route("/v1/uploads/{upload}/seal", post(seal_upload))
+        .route("/v1/uploads/{upload}", delete(drop_upload))
+        .route("/v1/devices/{did}", get(device))
+        .route("/v1/devices/{did}/part", get(device_part))
+        .route("/v1/devices/{did}/receipt", get(receipt))
+        .route("/v1/batches", get(batches))
+        .route("/v1/batches/{batch}", get(batch))
+        .route("/v1/history/{subject}", get(history))
+        .route("/1.0/identifiers/{did}", get(resolve))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(|| async { Failure(Problem::new(404, "no-such-path", "no such path")) })
+        .layer(DefaultBodyLimit::max(muster_ledger::limits::OPERATION_BYTES))
+        .with_state(Node { registry, resolver })
+}
+
+/// Serves until `stop` resolves, then lets running requests finish for two seconds.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let (stopped, wait) = tokio::sync::oneshot::channel();
+    let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
+        stop.await;
+        let _ = stopped.send(());
+    });
+    tokio::select! {
+        result = server.into_future() => result.context("the listener failed"),
+        () = async { let _ = wait.await; tokio::time::sleep(Duration::from_secs(2)).await } => Ok(()),
+    }
+}
+
+/// Binds a listener, or says what is in the way.
+pub(crate) async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is something else running there? Choose another with {option}")
+    })
+}
+
+/// Refuses to listen beyond this machine without TLS, unless told to by name.
+pub(crate) fn check_listener(address: SocketAddr, without_tls: bool) -> Result<()> {
+    anyhow::ensure!(
+        address.ip().is_loopback() || without_tls,
+        "{address} can be reached from other machines and this listener speaks no TLS: \
+         listen on 127.0.0.1 behind a proxy that adds it, or say --without-tls"
+    );
+    Ok(())
+}
+
+/// A refusal on its way out.
+struct Failure(Problem);
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        typed(status, "application/problem+json", json_bytes(&self.0))
+    }
+}
+
+type Answer = Result<Response, Failure>;
+
+fn typed(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+fn json_bytes(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("our own types have string keys and serialise")
+}
+
+fn json(value: &impl Serialize) -> Response {
+    typed(StatusCode::OK, "application/json", json_bytes(value))
+}
+
+fn cbor(value: &impl Encode) -> Response {
+    typed(StatusCode::OK, "application/cbor", value.to_cbor())
+}
+
+fn not_found(what: &str) -> Failure {
+    Failure(Problem::new(404, "not-found", format!("{what} is not on this ledger")))
+}
+
+fn did(text: &str) -> Result<Did, Failure> {
+    text.parse()
+        .map_err(|e: muster_identity::Error| Failure(Problem::new(400, "did", e.to_string())))
+}
+
+fn batch_id(text: &str) -> Result<BatchId, Failure> {
+    text.parse()
+        .map_err(|e: muster_identity::Error| Failure(Problem::new(400, "batch", e.to_string())))
+}
+
+async fn genesis(State(node): State<Node>) -> Response {
+    cbor(node.registry.genesis())
+}
+
+async fn network(State(node): State<Node>) -> Answer {
+    Ok(json(&node.registry.network().await?))
+}
+
+async fn checkpoint(State(node): State<Node>) -> Response {
+    let note = node.registry.head().to_note().into_bytes();
+    typed(StatusCode::OK, "text/plain; charset=utf-8", note)
+}
+
+#[derive(Deserialize)]
+struct FeedQuery {
+    #[serde(default)]
+    from: u64,
+    #[serde(default)]
+    time: u64,
+    #[serde(default)]
+    wait: u64,
+}
+
+async fn feed(State(node): State<Node>, Query(query): Query<FeedQuery>) -> Answer {
+    let wait = Duration::from_secs(query.wait.min(limits::FEED_WAIT_SECONDS));
+    Ok(cbor(&node.registry.feed(query.from, query.time, wait).await?))
+}
+
+#[derive(Deserialize)]
+struct SubmitQuery {
+    upload: Option<String>,
+}
+
+async fn submit(
+    State(node): State<Node>,
+    Query(query): Query<SubmitQuery>,
+    body: Bytes,
+) -> Answer {
+    let operation = SignedOperation(body.to_vec());
+    Ok(cbor(&node.registry.submit(operation, query.upload.as_deref()).await?))
+}
+
+async fn open_upload(State(node): State<Node>, body: Bytes) -> Answer {
+    let opened = node.registry.open_upload(&body).await?;
+    Ok(typed(StatusCode::CREATED, "application/json", json_bytes(&opened)))
+}
+
+async fn upload_rows(
+    State(node): State<Node>,
+    Path(upload): Path<String>,
+    body: Bytes,
+) -> Answer {
+    let rows = Rows::from_cbor(&body)
+        .map_err(|e| Problem::new(400, "malformed", format!("the rows cannot be read: {e}")))?;
+    Ok(json(&node.registry.stage(&upload, rows).await?))
+}
+
+async fn seal_upload(State(node): State<Node>, Path(upload): Path<String>) -> Answer {
+    Ok(json(&node.registry.seal(&upload).await?))
+}
+
+async fn drop_upload(State(node): State<Node>, Path(upload): Path<String>) -> Answer {
+    node.registry.drop_upload(&upload).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn device(State(node): State<Node>, Path(text): Path<String>) -> Answer {
+    let device = node.registry.device(&did(&text)?).await?;
+    Ok(json(&device.ok_or_else(|| not_found(&text))?))
+}
+
+async fn device_part(State(node): State<Node>, Path(text): Path<String>) -> Answer {
+    let part = node.registry.device_part(&did(&text)?).await?;
+    Ok(cbor(&part.ok_or_else(|| not_found(&text))?))
+}
+
+async fn receipt(State(node): State<Node>, Path(text): Path<String>) -> Answer {
+    let receipt = node.registry.receipt(&did(&text)?).await?;
+    Ok(cbor(&receipt.ok_or_else(|| not_found(&text))?))
+}
+
+async fn batches(State(node): State<Node>) -> Answer {
+    Ok(json(&node.registry.batches().await?))
+}
+
+async fn batch(State(node): State<Node>, Path(text): Path<String>) -> Answer {
+    let batch = node.registry.batch(&batch_id(&text)?).await?;
+    Ok(json(&batch.ok_or_else(|| not_found(&text))?))
+}
+
+async fn history(State(node): State<Node>, Path(text): Path<String>) -> Answer {
+    let subject = match text.strip_prefix("did:") {
+        Some(_) => *did(&text)?.digest(),
+        None => batch_id(&text)?.0,
+    };
+    Ok(json(&node.registry.history(&subject).await?))
+}
+
+/// DID Resolution 1.0, HTTP binding.
+async fn resolve(
+    State(node): State<Node>,
+    Path(text): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    let (status, content_type, body) = node.resolver.answer(&text, Accept::parse(accept)).await;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    typed(status, content_type, body)
+}
+
+async fn ready(State(node): State<Node>) -> Answer {
+    if node.registry.ready().await {
+        Ok("ready\n".into_response())
+    } else {
+        Err(Failure(Problem::new(503, "not-ready", "the node cannot commit at present")))
+    }
+}
+
+async fn metrics(State(node): State<Node>) -> Response {
+    typed(
+        StatusCode::OK,
+        "text/plain; version=0.0.4; charset=utf-8",
+        node.registry.metrics().into_bytes(),
+    )
+}

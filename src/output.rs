@@ -1,0 +1,45 @@
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// Where results go: words for people, or with `--json` one object on standard output.
+#[derive(Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether scripts read the output.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Something on the way, for people only.
+    pub(crate) fn say(self, words: impl AsRef<str>) {
+        if !self.json {
+            println!("{}", words.as_ref());
+        }
+    }
+
+    /// The result.
+    pub(crate) fn result(self, object: &Value, words: impl AsRef<str>) -> ExitCode {
+        if self.json {
+            println!("{object}");
+        } else {
+            println!("{}", words.as_ref());
+        }
+        ExitCode::SUCCESS
+    }
+
+    /// A refusal or failure: exit status 1.
+    pub(crate) fn failed(self, error: &anyhow::Error) -> ExitCode {
+        if self.json {
+            println!("{}", json!({ "error": format!("{error:#}") }));
+        }
+        eprintln!("muster: {error:#}");
+        ExitCode::FAILURE
+    }
+}

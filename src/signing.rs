@@ -1,0 +1,121 @@
+use crate::cli::SignArg;
+use crate::home::{Home, read_key};
+use crate::host::Machine;
+use anyhow::{Context as _, Result};
+use muster_api::{Client, DeviceView, Host as _};
+use muster_identity::{Did, SecretKey, Signer};
+use muster_ledger::{
+    Action, BatchId, DeviceRef, EntryProof, Genesis, Operation, SignedOperation, Target,
+    VerifiedEntry,
+};
+
+/// Minutes that an operation signed here may wait for its block.
+const PATIENCE_MS: u64 = 10 * 60 * 1_000;
+
+/// Signs operations for an organisation and sees them through to their acknowledgement.
+pub(crate) struct Desk {
+    pub(crate) client: Client,
+    pub(crate) genesis: Genesis,
+    pub(crate) key: SecretKey,
+}
+
+impl Desk {
+    pub(crate) fn open(home: &Home, arg: &SignArg, default_key: &str) -> Result<Self> {
+        let key = match &arg.sign_with {
+            Some(file) => read_key(file)?,
+            None => home.key(default_key)?,
+        };
+        Ok(Self { client: Client::new(&arg.node.node)?, genesis: home.genesis()?, key })
+    }
+
+    /// The organisation that signs.
+    pub(crate) fn organisation(&self) -> Did {
+        self.genesis.organisation_did()
+    }
+
+    /// Signs as the organisation and waits for the checked acknowledgement.
+    pub(crate) async fn submit(&self, action: Action) -> Result<VerifiedEntry> {
+        submit(&self.client, &self.genesis, self.organisation(), &self.key, action).await
+    }
+}
+
+/// Signs an action, submits it, and checks the proof that it is in the log under a quorum's
+/// checkpoint before it says done.
+pub(crate) async fn submit(
+    client: &Client,
+    genesis: &Genesis,
+    author: Did,
+    key: &dyn Signer,
+    action: Action,
+) -> Result<VerifiedEntry> {
+    let signed = sign(genesis, author, key, action)?;
+    let proof = client.submit_operation(&signed).await?;
+    check(genesis, &signed, &proof)
+}
+
+/// Signs an action.
+pub(crate) fn sign(
+    genesis: &Genesis,
+    author: Did,
+    key: &dyn Signer,
+    action: Action,
+) -> Result<SignedOperation> {
+    let valid_until = Machine.now().plus_ms(PATIENCE_MS);
+    let operation = Operation { network: genesis.network(), author, valid_until, action };
+    operation.sign(key).context("signing failed")
+}
+
+/// Checks that a proof is about the operation that was signed.
+pub(crate) fn check(
+    genesis: &Genesis,
+    signed: &SignedOperation,
+    proof: &EntryProof,
+) -> Result<VerifiedEntry> {
+    let entry = proof
+        .verify(&genesis.network(), &genesis.validators)
+        .context("the node's acknowledgement proves nothing")?;
+    anyhow::ensure!(
+        entry.operation.hash() == signed.hash(),
+        "the node's acknowledgement is about another operation"
+    );
+    Ok(entry)
+}
+
+/// What the command line names: a device by DID or a batch by id.
+pub(crate) enum Named {
+    Device(Did),
+    Batch(BatchId),
+}
+
+impl Named {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        if text.starts_with("did:") {
+            return Ok(Self::Device(text.parse().context("the target")?));
+        }
+        text.parse().map(Self::Batch).context(
+            "the target is a DID (did:muster:z...) or a batch id (64 hexadecimal digits)",
+        )
+    }
+
+    /// The target of an operation, with the device part where the state does not know the
+    /// device yet, and its change counter.
+    pub(crate) async fn target(&self, client: &Client) -> Result<(Target, u64)> {
+        match self {
+            Self::Batch(id) => {
+                let batch = client.batch(&id.to_string()).await?;
+                Ok((Target::Batch(*id), batch.seq))
+            }
+            Self::Device(did) => {
+                let (device, view) = device_ref(client, did).await?;
+                Ok((Target::Device(device), view.seq))
+            }
+        }
+    }
+}
+
+/// A device as an operation names it, and as the node sees it.
+pub(crate) async fn device_ref(client: &Client, did: &Did) -> Result<(DeviceRef, DeviceView)> {
+    let view = client.device(did).await?;
+    let part = if view.changed { None } else { Some(Box::new(client.device_part(did).await?)) };
+    Ok((DeviceRef { did: *did, part }, view))
+}
