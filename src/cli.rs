@@ -486,15 +486,13 @@ pub(crate) struct LedgerExport {
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {
-    /// Enrol devices from JSON lines with possession.
-    Enrol(BenchArg),
     /// From the acknowledgement of a revocation to the first refusal at a gateway.
     Revoke(BenchArg),
 }
 
 #[derive(Args)]
 pub(crate) struct BenchArg {
-    /// Devices to enrol, or to revoke one by one.
+    /// Devices to revoke, one by one.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
     pub(crate) devices: u64,
 }

@@ -134,14 +134,18 @@ impl Chain {
         if block.operations.is_empty() || block.operations.len() > limits::BLOCK_OPERATIONS {
             return fault("a block has 1 to 1,024 operations");
         }
+        if block.to_cbor().len() > limits::BLOCK_BYTES {
+            return fault("a block has at most 1,048,576 bytes");
+        }
         let mut next = self.clone();
         let mut all = Changes::default();
         for entry in block.entries() {
             let index = next.size();
-            let operation = entry
-                .operation
-                .verify()
-                .map_err(|error| ChainFault::Operation { height, index, error })?;
+            let operation = entry.operation.verify().map_err(|error| ChainFault::Operation {
+                height,
+                index,
+                error,
+            })?;
             let changes = next
                 .try_apply(&operation, block.time)
                 .map_err(|refusal| ChainFault::Refused { height, index, refusal })?;

@@ -65,7 +65,11 @@ impl Head {
         }
         let head = Self { network, size, log_root, height, time, state_root, validators };
         // One text for one head: this refuses leading zeros, other line ends, further lines.
-        if head.body() == body { Ok(head) } else { Err(NoteFault::Shape("not the one form of its content")) }
+        if head.body() == body {
+            Ok(head)
+        } else {
+            Err(NoteFault::Shape("not the one form of its content"))
+        }
     }
 }
 
@@ -82,7 +86,9 @@ fn hash(text: &str) -> Result<[u8; 32], NoteFault> {
 }
 
 fn extension<'a>(line: &'a str, name: &str) -> Result<&'a str, NoteFault> {
-    line.strip_prefix(name).ok_or(NoteFault::Shape("the extension lines are height, time, state, validators, protocol"))
+    line.strip_prefix(name).ok_or(NoteFault::Shape(
+        "the extension lines are height, time, state, validators, protocol",
+    ))
 }
 
 /// Why a checkpoint is refused.
@@ -112,12 +118,19 @@ pub enum NoteFault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     head: Head,
-    cosignatures: Vec<Cosignature>,
+    lines: Vec<Line>,
 }
 
+/// A signature line. Signers of other kinds write blobs of other lengths, so it keeps the blob
+/// as it is (C2SP signed-note: signatures by unknown keys are ignored).
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Cosignature {
+struct Line {
     name: String,
+    blob: Vec<u8>,
+}
+
+/// What the blob of a `cosignature/v1` holds.
+struct Cosignature {
     key_id: [u8; 4],
     /// Unix seconds.
     time: u64,
@@ -130,8 +143,8 @@ pub fn cosign(head: &Head, signer: &dyn Signer) -> Result<Checkpoint, SignerErro
     let time = head.time.seconds();
     let signature = signer.sign(cosigned(time, &head.body()).as_bytes())?;
     let name = key.to_multikey();
-    let key_id = key_id(&name, &key);
-    Ok(Checkpoint { head: *head, cosignatures: Vec::from([Cosignature { name, key_id, time, signature }]) })
+    let blob = [&key_id(&name, &key)[..], &time.to_be_bytes(), &signature.0].concat();
+    Ok(Checkpoint { head: *head, lines: Vec::from([Line { name, blob }]) })
 }
 
 fn cosigned(time: u64, body: &str) -> String {
@@ -154,8 +167,8 @@ impl Checkpoint {
             note.split_once("\n\n").ok_or(NoteFault::Shape("no empty line before signatures"))?;
         let head = Head::parse(&note[..body.len() + 1])?;
         let lines = lines.strip_suffix('\n').ok_or(NoteFault::Shape("the last line is cut"))?;
-        let cosignatures = lines.split('\n').map(Cosignature::parse).collect::<Result<_, _>>()?;
-        Ok(Self { head, cosignatures })
+        let lines = lines.split('\n').map(Line::parse).collect::<Result<_, _>>()?;
+        Ok(Self { head, lines })
     }
 
     /// What it states, unchecked.
@@ -167,9 +180,9 @@ impl Checkpoint {
     pub fn to_note(&self) -> String {
         let mut note = self.head.body();
         note.push('\n');
-        for c in &self.cosignatures {
-            let blob = [&c.key_id[..], &c.time.to_be_bytes(), &c.signature.0].concat();
-            writeln!(note, "— {} {}", c.name, BASE64.encode(&blob)).expect("a String accepts every write");
+        for line in &self.lines {
+            writeln!(note, "— {} {}", line.name, BASE64.encode(&line.blob))
+                .expect("a String accepts every write");
         }
         note
     }
@@ -196,7 +209,8 @@ impl Checkpoint {
     fn signed_by(&self, key: &PublicKey, body: &str) -> bool {
         let name = key.to_multikey();
         let id = key_id(&name, key);
-        self.cosignatures.iter().filter(|c| c.name == name && c.key_id == id).any(|c| {
+        let named = self.lines.iter().filter(|line| line.name == name);
+        named.filter_map(Line::cosignature).filter(|c| c.key_id == id).any(|c| {
             // The signer states when it signed; it may not claim another second than the head.
             c.time == self.head.time.seconds()
                 && key.verify(cosigned(c.time, body).as_bytes(), &c.signature).is_ok()
@@ -204,26 +218,29 @@ impl Checkpoint {
     }
 }
 
-impl Cosignature {
+impl Line {
     fn parse(line: &str) -> Result<Self, NoteFault> {
         let fault = NoteFault::Shape("a signature line is malformed");
         let rest = line.strip_prefix("— ").ok_or(fault.clone())?;
         let (name, blob) = rest.split_once(' ').ok_or(fault.clone())?;
-        let blob: [u8; 76] = BASE64
+        let blob = BASE64
             .decode(blob.as_bytes())
-            .ok()
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or(NoteFault::Shape("a signature is key id, time and 64 bytes in base64"))?;
-        let (key_id, rest) = blob.split_first_chunk::<4>().ok_or(fault.clone())?;
-        let (time, signature) = rest.split_first_chunk::<8>().ok_or(fault.clone())?;
-        if name.is_empty() || name.contains('+') {
+            .map_err(|_| NoteFault::Shape("a signature is not in base64"))?;
+        // A key id and at least one byte of signature; a name without spaces and plus signs.
+        let odd = |c: char| c == '+' || c.is_whitespace() || c.is_control();
+        if name.is_empty() || name.contains(odd) || blob.len() < 5 {
             return Err(fault);
         }
-        Ok(Self {
-            name: name.into(),
+        Ok(Self { name: name.into(), blob })
+    }
+
+    fn cosignature(&self) -> Option<Cosignature> {
+        let (key_id, rest) = self.blob.split_first_chunk::<4>()?;
+        let (time, signature) = rest.split_first_chunk::<8>()?;
+        Some(Cosignature {
             key_id: *key_id,
             time: u64::from_be_bytes(*time),
-            signature: Signature(signature.try_into().map_err(|_| fault)?),
+            signature: Signature(signature.try_into().ok()?),
         })
     }
 }

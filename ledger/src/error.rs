@@ -39,7 +39,9 @@ pub enum Refusal {
     #[error("valid_until lies more than 24 hours ahead")]
     TooLongLived,
     /// The author is neither an organisation nor the device concerned.
-    #[error("{0} may not do this: it is neither an organisation of this network nor the device itself")]
+    #[error(
+        "{0} may not do this: it is neither an organisation of this network nor the device itself"
+    )]
     UnknownAuthor(Did),
     /// The key does not belong to the author, or not any more.
     #[error("{key} is not a present key of {author}")]
@@ -87,7 +89,9 @@ pub enum Refusal {
     #[error("no hold {0} on the target")]
     UnknownHold(HoldId),
     /// The target was released after its signer looked.
-    #[error("the target was released at log size {released}, the hold was signed at {seen}: look again")]
+    #[error(
+        "the target was released at log size {released}, the hold was signed at {seen}: look again"
+    )]
     ReleasedSince {
         /// Log size after the release.
         released: u64,

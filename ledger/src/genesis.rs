@@ -1,6 +1,6 @@
 use crate::{
-    Capability, Changes, EvidencePolicy, Grant, GrantId, GrantRecord, Network,
-    OrgKey, OrganisationRecord, Refusal, State, StateKey, Time, ValidatorSet, action, limits,
+    Capability, Changes, EvidencePolicy, Grant, GrantId, GrantRecord, Network, OrgKey,
+    OrganisationRecord, Refusal, State, StateKey, Time, ValidatorSet, action, limits,
 };
 use alloc::{string::String, vec::Vec};
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};
@@ -49,10 +49,8 @@ pub struct Rules {
 
 impl Rules {
     /// 30 days of trust, and the enroller's word suffices unless a grant asks for more.
-    pub const DEFAULT: Self = Self {
-        trust_period_ms: 30 * 24 * 60 * 60 * 1_000,
-        evidence: EvidencePolicy::Enroller,
-    };
+    pub const DEFAULT: Self =
+        Self { trust_period_ms: 30 * 24 * 60 * 60 * 1_000, evidence: EvidencePolicy::Enroller };
 }
 
 /// The grant of the genesis.
@@ -114,13 +112,26 @@ impl Genesis {
         State::default().with(&changes)
     }
 
-    /// What the encoding alone does not say: a root key that the organisation's DID begins with.
+    /// What the encoding alone does not say: a root key that the organisation's DID begins with,
+    /// no key twice, and a grant that keeps the rules.
     pub fn check(&self) -> Result<(), Refusal> {
-        let root = self.organisation.inception.key;
-        let rooted = |k: &OrgKey| k.key == root && k.capabilities.has(Capability::Root);
-        if self.organisation.keys.iter().any(rooted) { Ok(()) } else { Err(Refusal::NoRootKey) }
+        let (root, keys) = (self.organisation.inception.key, &self.organisation.keys);
+        if !keys.iter().any(|k| k.key == root && k.capabilities.has(Capability::Root)) {
+            return Err(Refusal::NoRootKey);
+        }
+        for (i, key) in keys.iter().enumerate() {
+            if keys[..i].iter().any(|earlier| earlier.key == key.key) {
+                return Err(Refusal::KeyUsed(key.key));
+            }
+        }
+        if self.grant.evidence < self.rules.evidence {
+            return Err(Refusal::Limit(WEAK_GRANT));
+        }
+        Ok(())
     }
 }
+
+const WEAK_GRANT: &str = "the rules ask for stronger evidence than the first grant";
 
 impl Encode for Genesis {
     fn encode(&self, w: &mut Writer) {
@@ -167,7 +178,13 @@ impl Decode for Genesis {
         let validators = m.required(7)?.value()?;
         m.end()?;
         let genesis = Self { nonce, time, organisation, rules, grant, validators };
-        genesis.check().map_err(|_| r.fault("the first organisation has no root key"))?;
+        genesis.check().map_err(|refusal| {
+            r.fault(match refusal {
+                Refusal::NoRootKey => "the first organisation has no root key",
+                Refusal::KeyUsed(_) => "a key of the first organisation stands twice",
+                _ => WEAK_GRANT,
+            })
+        })?;
         Ok(genesis)
     }
 }
@@ -181,10 +198,8 @@ impl Encode for Rules {
 impl Decode for Rules {
     fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
         let mut m = r.map()?;
-        let rules = Self {
-            trust_period_ms: m.required(1)?.uint()?,
-            evidence: m.required(2)?.value()?,
-        };
+        let rules =
+            Self { trust_period_ms: m.required(1)?.uint()?, evidence: m.required(2)?.value()? };
         m.end()?;
         Ok(rules)
     }

@@ -148,9 +148,9 @@ impl Leaf {
                 terms.verify(&self.did(), &self.inception.key, signature)?;
                 Ok(())
             }
-            Evidence::Vouched { .. } if self.owner_recovery => {
-                Err(Error::Bound("recovery by the owner needs the device's own possession signature"))
-            }
+            Evidence::Vouched { .. } if self.owner_recovery => Err(Error::Bound(
+                "recovery by the owner needs the device's own possession signature",
+            )),
             Evidence::Vouched { .. } => Ok(()),
         }
     }
@@ -220,7 +220,9 @@ impl Decode for Evidence {
                 };
                 let digest = if items == 3 { Some(r.array_of()?) } else { None };
                 if digest.is_none() != (by == VouchedBy::Enroller) {
-                    return Err(r.fault("a document is named by its digest, the enroller's word has none"));
+                    return Err(
+                        r.fault("a document is named by its digest, the enroller's word has none")
+                    );
                 }
                 Ok(Self::Vouched { by, digest })
             }

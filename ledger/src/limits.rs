@@ -21,8 +21,12 @@ pub const BLOCK_BYTES: usize = 1 << 20;
 /// nobody used stops being a danger after a day.
 pub const OPERATION_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// Holds on one device or batch: owner, incident and governance each have room for two.
-pub const HOLDS: usize = 8;
+/// Holds of one power on one device or batch. Each power has room of its own, so that nobody
+/// keeps an owner from holding a device by filling the list with holds that soon run out.
+pub const HOLDS_OF_ONE_POWER: usize = 4;
+
+/// Holds on one device or batch: owner, incident and governance have [`HOLDS_OF_ONE_POWER`] each.
+pub const HOLDS: usize = 3 * HOLDS_OF_ONE_POWER;
 
 /// Keys a device may have had: a rotation a quarter for 32 years.
 pub const RETIRED_KEYS: usize = 128;

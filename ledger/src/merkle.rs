@@ -208,7 +208,8 @@ pub fn verify_consistency(
         return if proof.is_empty() && old_root == new_root { Ok(()) } else { Err(Error::Path) };
     }
     let mut hashes = proof.iter();
-    let first = if old.is_power_of_two() { *old_root } else { *hashes.next().ok_or(Error::Path)? };
+    let first =
+        if old.is_power_of_two() { *old_root } else { *hashes.next().ok_or(Error::Path)? };
     let (mut index, mut last) = (old - 1, new - 1);
     while index & 1 == 1 {
         index >>= 1;

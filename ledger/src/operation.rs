@@ -73,16 +73,9 @@ impl SignedOperation {
 
     /// Checks everything that needs no state: encoding, signature, and the proofs of new keys.
     pub fn verify(&self) -> Result<VerifiedOperation, Error> {
-        let checked = cose::verify(TYP, &self.0)?;
-        let operation = Operation::from_cbor(checked.payload).map_err(|e| match e {
-            muster_identity::Error::Cbor { reason: UNKNOWN_ACTION, .. } => {
-                Error::Upgrade(UNKNOWN_ACTION)
-            }
-            muster_identity::Error::Cbor { reason: UNKNOWN_VERSION, .. } => {
-                Error::Upgrade(UNKNOWN_VERSION)
-            }
-            other => other.into(),
-        })?;
+        let checked = cose::verify(TYP, &self.0).map_err(later_version)?;
+        let operation =
+            Operation::from_cbor(checked.payload).map_err(|e| later_version(e.into()))?;
         let (network, author) = (&operation.network, &operation.author);
         match &operation.action {
             Action::Rotate(a) => a.key.verify(network, &a.device.did, a.seq)?,
@@ -94,6 +87,23 @@ impl SignedOperation {
             _ => {}
         }
         Ok(VerifiedOperation { key: checked.key, hash: self.hash(), operation })
+    }
+}
+
+/// Tells what a later version may have written from what no version would.
+fn later_version(error: Error) -> Error {
+    use muster_identity::{Error as Ground, KeyFault};
+    match error {
+        Error::Identity(Ground::Cbor { reason: UNKNOWN_ACTION, .. }) => {
+            Error::Upgrade(UNKNOWN_ACTION)
+        }
+        Error::Identity(Ground::Cbor { reason: UNKNOWN_VERSION, .. }) => {
+            Error::Upgrade(UNKNOWN_VERSION)
+        }
+        Error::Identity(Ground::Key(KeyFault::UnsupportedType)) => {
+            Error::Upgrade("an unknown kind of key")
+        }
+        other => other,
     }
 }
 

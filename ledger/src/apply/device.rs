@@ -1,9 +1,9 @@
 use super::{Author, Changes, Context, View, check_seq, claim};
 use crate::records::status;
 use crate::{
-    BatchId, BatchRecord, Capability, Deactivate, DeviceRecord, DeviceRef, Hold, HoldRecord,
-    Power, Refusal, Release, Retired, RetiredKey, Revoke, RevokeKey, Rotate, Standing, StateKey,
-    Status, Target, limits,
+    BatchId, BatchRecord, Capability, Deactivate, DeviceRecord, DeviceRef, Hold, HoldRecord, Power,
+    Refusal, Release, Retired, RetiredKey, Revoke, RevokeKey, Rotate, Standing, StateKey, Status,
+    Target, limits,
 };
 use muster_identity::{Did, sha256};
 
@@ -149,8 +149,9 @@ pub(super) fn hold(
     }
     // Holds that ran out make room; they changed nothing any more.
     standing.holds.retain(|h| h.until.is_none_or(|until| at.time < until));
-    if standing.holds.len() == limits::HOLDS {
-        return Err(Refusal::Limit("at most 8 holds on one target"));
+    let of_this_power = standing.holds.iter().filter(|h| h.power == hold.power).count();
+    if of_this_power >= limits::HOLDS_OF_ONE_POWER {
+        return Err(Refusal::Limit("at most 4 holds of one power on one target"));
     }
     standing.holds.push(HoldRecord {
         id: hold.id,

@@ -122,8 +122,7 @@ struct Author {
 impl Author {
     /// The author's organisation, if the key has the capability there.
     fn with(&self, view: &impl View, needs: Capability) -> Result<OrganisationRecord, Refusal> {
-        let record =
-            view.organisation(&self.did)?.ok_or(Refusal::UnknownAuthor(self.did))?;
+        let record = view.organisation(&self.did)?.ok_or(Refusal::UnknownAuthor(self.did))?;
         if !record.keys.iter().any(|k| k.key == self.key) {
             return Err(Refusal::NotAKeyOf { key: self.key, author: self.did });
         }

@@ -132,6 +132,9 @@ pub(super) fn grant(
     if at.time >= grant.expires {
         return Err(Refusal::Limit("a grant ends in the future"));
     }
+    if grant.evidence < view.rules()?.evidence {
+        return Err(Refusal::Limit("the network's rules ask for stronger evidence"));
+    }
     record.seq += 1;
     let granted = GrantRecord {
         issuer: author.did,

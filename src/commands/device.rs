@@ -1,0 +1,152 @@
+use super::Session;
+use crate::cli::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceRun};
+use crate::home::{Home, read_genesis, read_key, write_key};
+use crate::host::{Machine, new_key, random};
+use anyhow::{Context as _, Result, ensure};
+use data_encoding::BASE64URL_NOPAD;
+use muster_api::Host as _;
+use muster_device::Device as Firmware;
+use muster_identity::{
+    Algorithm, Audience, Did, Freshness, PossessionTerms, SecretKey, Signer as _, present,
+};
+use serde_json::json;
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub(super) async fn run(session: &Session, command: Device) -> Result<ExitCode> {
+    match command {
+        Device::New(arg) => new(session, &arg),
+        Device::Did(arg) => did(session, &arg),
+        Device::Present(arg) => show_presentation(session, &arg),
+        Device::Run(arg) => dial(session, &arg).await,
+    }
+}
+
+impl From<AlgorithmArg> for Algorithm {
+    fn from(arg: AlgorithmArg) -> Self {
+        match arg {
+            AlgorithmArg::Ed25519 => Self::Ed25519,
+            AlgorithmArg::P256 => Self::P256,
+        }
+    }
+}
+
+/// Makes a key and prints the device's row for a manifest: always JSON, one line, so that
+/// `muster device new ... >> manifest.jsonl` builds a manifest.
+fn new(session: &Session, arg: &DeviceNew) -> Result<ExitCode> {
+    let genesis = match &arg.genesis {
+        Some(file) => read_genesis(file)?,
+        None => session.home.genesis()?,
+    };
+    let max = PossessionTerms::MAX_CHALLENGE;
+    ensure!(arg.challenge.len() <= max, "--challenge has more than {max} bytes");
+    let serial = match &arg.serial {
+        Some(serial) => serial.clone(),
+        None => arg
+            .key
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .context("--serial is needed: the key's file name is not text")?
+            .to_owned(),
+    };
+    let key = new_key(arg.algorithm.into());
+    let public = key.public_key();
+    write_key(&arg.key, &key)?;
+    let device = Firmware::new(key);
+    let possession = device.prove_possession(
+        &genesis.network().0,
+        &genesis.organisation_did(),
+        arg.challenge.as_bytes(),
+    )?;
+    let mut row = json!({
+        "serial": serial,
+        "publicKey": public.to_multikey(),
+        "possession": BASE64URL_NOPAD.encode(&possession.0),
+    });
+    if !arg.challenge.is_empty() {
+        row["challenge"] = arg.challenge.clone().into();
+    }
+    if let Some(model) = &arg.model {
+        row["model"] = model.clone().into();
+    }
+    println!("{row}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn did(session: &Session, arg: &DeviceKey) -> Result<ExitCode> {
+    let device = Firmware::new(read_key(&arg.key)?);
+    let did = device.did().to_string();
+    let key = device.signer().public_key().to_multikey();
+    Ok(session.output.result(&json!({ "did": did, "key": key }), &did))
+}
+
+/// The DID a key speaks for: its own, unless another is named (after a rotation).
+pub(crate) fn speaks_for(key: &SecretKey, named: Option<&str>) -> Result<Did> {
+    match named {
+        Some(did) => did.parse().context("--did"),
+        None => {
+            Ok(Did::of(&muster_identity::Inception::from_key(key.public_key())))
+        }
+    }
+}
+
+fn show_presentation(session: &Session, arg: &DevicePresent) -> Result<ExitCode> {
+    let key = read_key(&arg.device.key)?;
+    let did = speaks_for(&key, arg.did.as_deref())?;
+    let audience: Audience = arg.audience.parse().context("--audience")?;
+    let freshness = match &arg.nonce {
+        Some(nonce) => Freshness::Nonce(nonce.clone()),
+        None => window(arg.seconds),
+    };
+    let token = present(&did, &audience, &freshness, &random(), &key)?;
+    Ok(session.output.result(&json!({ "presentation": token, "did": did.to_string() }), &token))
+}
+
+/// Valid from this second on.
+pub(crate) fn window(seconds: u64) -> Freshness {
+    let iat = Machine.now().seconds();
+    Freshness::Window { iat, exp: iat + seconds }
+}
+
+/// Authenticates at a URL again and again, with a new presentation each time.
+async fn dial(session: &Session, arg: &DeviceRun) -> Result<ExitCode> {
+    let key = read_key(&arg.device.key)?;
+    let did = speaks_for(&key, arg.did.as_deref())?;
+    let audience: Audience = arg.audience.parse().context("--audience")?;
+    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+    let mut last = 0;
+    for round in 1.. {
+        let token = present(&did, &audience, &window(60), &random(), &key)?;
+        let answer = http
+            .get(&arg.url)
+            .header("authorization", format!("Muster {token}"))
+            .send()
+            .await
+            .with_context(|| format!("nobody answers at {}", arg.url))?;
+        last = answer.status().as_u16();
+        let reason = answer
+            .headers()
+            .get("muster-reason")
+            .and_then(|v| v.to_str().ok())
+            .map(str::to_owned);
+        let words = reason.as_deref().unwrap_or("let through");
+        session.output.result(
+            &json!({ "round": round, "status": last, "reason": reason }),
+            format!("{round}: {last} {words}"),
+        );
+        if round == arg.count {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(arg.every)) => {}
+            () = super::stop_signal() => break,
+        }
+    }
+    Ok(if last == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The first devices of a demonstration keep their keys in files, to be played with.
+pub(crate) fn keep(home: &Home, serial: &str, key: &SecretKey) -> Result<()> {
+    let file = home.path(&format!("devices/{serial}.pem"));
+    if file.exists() { Ok(()) } else { write_key(&file, key) }
+}

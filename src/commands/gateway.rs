@@ -1,0 +1,47 @@
+use super::{Session, stop_signal};
+use crate::cli;
+use crate::home::read_genesis;
+use crate::host::Machine;
+use crate::http;
+use anyhow::{Context as _, Result};
+use muster_gateway::{Gateway, GatewayConfig};
+use serde_json::json;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode> {
+    http::check_listener(arg.listen, arg.without_tls)?;
+    let genesis = match &arg.genesis {
+        Some(file) => read_genesis(file)?,
+        None => session.home.genesis()?,
+    };
+    let network = genesis.network();
+    let listener = http::bind(arg.listen, "--listen").await?;
+    let address = listener.local_addr()?;
+    let mut config = GatewayConfig::new(
+        arg.dir.unwrap_or_else(|| session.home.path("gateway")),
+        genesis,
+        arg.node.clone(),
+        arg.audience.parse().context("--audience")?,
+        Arc::new(Machine),
+    );
+    config.max_roll_age_ms = arg.max_age.saturating_mul(1_000);
+    let gateway = Gateway::start(config).await?;
+    session.output.result(
+        &json!({
+            "listening": format!("http://{address}"),
+            "network": network.to_string(),
+            "audience": arg.audience,
+            "nodes": arg.node,
+        }),
+        format!(
+            "gateway for audience {:?} on network {network}\n\
+             following {}\nlistening on http://{address}/v1/authenticate\nStop with Ctrl-C.",
+            arg.audience,
+            arg.node.join(", ")
+        ),
+    );
+    http::serve(listener, muster_gateway::sidecar(gateway.clone()), stop_signal()).await?;
+    gateway.close().await;
+    Ok(ExitCode::SUCCESS)
+}

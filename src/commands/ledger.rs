@@ -1,0 +1,153 @@
+use super::{Session, moment};
+use crate::cli::{Ledger, LedgerExport, NodeArg};
+use anyhow::{Context as _, Result};
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use muster_api::Client;
+use muster_identity::cbor::Decode as _;
+use muster_ledger::{Block, Chain, Checkpoint, Entry};
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::process::ExitCode;
+
+pub(super) async fn run(session: &Session, command: Ledger) -> Result<ExitCode> {
+    match command {
+        Ledger::Audit => audit(session).await,
+        Ledger::Export(arg) => export(session, &arg).await,
+        Ledger::Status(node) => status(session, &node).await,
+    }
+}
+
+/// Replays the node's folder from genesis; exit status 1 if anything is not what it must be.
+async fn audit(session: &Session) -> Result<ExitCode> {
+    let genesis = session.home.genesis()?;
+    let dir = session.home.path("node");
+    let report = muster_registry::audit(&dir, &genesis).await?;
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .map(|f| json!({ "table": f.table, "row": f.row, "what": f.what }))
+        .collect();
+    let clean = findings.is_empty();
+    let mut words = format!(
+        "replayed {} entries in {} blocks, {} devices\nlog root   {}\nstate root {}\n",
+        report.entries,
+        report.blocks,
+        report.devices,
+        BASE64.encode(&report.log_root),
+        BASE64.encode(&report.state_root),
+    );
+    for finding in &report.findings {
+        words.push_str(&format!("ALTERED  {} {}: {}\n", finding.table, finding.row, finding.what));
+    }
+    words.push_str(if clean {
+        "Every row of every ledger table is what the operations give."
+    } else {
+        "The store was altered or damaged; the operations decide what is true."
+    });
+    session.output.result(
+        &json!({
+            "clean": clean,
+            "entries": report.entries,
+            "blocks": report.blocks,
+            "devices": report.devices,
+            "log_root": BASE64.encode(&report.log_root),
+            "state_root": BASE64.encode(&report.state_root),
+            "findings": findings,
+        }),
+        words,
+    );
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Fetches all entries, recomputing every root on the way.
+async fn replay(
+    session: &Session,
+    client: &Client,
+    mut each: impl FnMut(&Entry, &[u8]) -> Result<()>,
+) -> Result<(Chain, Checkpoint)> {
+    let genesis = session.home.genesis()?;
+    let mut chain = Chain::new(&genesis);
+    let mut pending: Vec<Entry> = Vec::new();
+    let mut size = 0;
+    loop {
+        let feed = client.feed(size, 0, 0).await?;
+        let checkpoint = Checkpoint::parse(&feed.checkpoint)?;
+        for bytes in &feed.entries {
+            let entry = Entry::from_cbor(bytes).context("the node sends a malformed entry")?;
+            each(&entry, bytes)?;
+            pending.push(entry);
+            size += 1;
+        }
+        if size < checkpoint.head().size && !feed.entries.is_empty() {
+            continue;
+        }
+        for block in Block::from_entries(std::mem::take(&mut pending))? {
+            chain = chain.extend(&block)?.0;
+        }
+        chain.check(&checkpoint)?;
+        return Ok((chain, checkpoint));
+    }
+}
+
+async fn export(session: &Session, arg: &LedgerExport) -> Result<ExitCode> {
+    let client = Client::new(&arg.node.node)?;
+    let mut out: Box<dyn Write> = match &arg.out {
+        Some(file) => Box::new(BufWriter::new(
+            File::create(file).with_context(|| format!("cannot write {}", file.display()))?,
+        )),
+        None => Box::new(std::io::stdout().lock()),
+    };
+    let mut index = 0;
+    let (chain, _) = replay(session, &client, |entry, bytes| {
+        let operation = entry.operation.verify()?;
+        let line = json!({
+            "entry": index,
+            "height": entry.height,
+            "time": entry.time.0,
+            "action": operation.operation().action.word(),
+            "author": operation.operation().author.to_string(),
+            "key": operation.key().to_string(),
+            "bytes": BASE64URL_NOPAD.encode(bytes),
+        });
+        index += 1;
+        Ok(writeln!(out, "{line}")?)
+    })
+    .await?;
+    out.flush()?;
+    if arg.out.is_some() {
+        session.output.say(format!("{} entries written, every root recomputed", chain.size()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn status(session: &Session, node: &NodeArg) -> Result<ExitCode> {
+    let client = Client::new(&node.node)?;
+    let (chain, checkpoint) = replay(session, &client, |_, _| Ok(())).await?;
+    let head = checkpoint.head();
+    let devices = client.network().await?.devices;
+    Ok(session.output.result(
+        &json!({
+            "network": head.network.to_string(),
+            "size": head.size,
+            "height": head.height,
+            "time": head.time.0,
+            "log_root": BASE64.encode(&head.log_root),
+            "state_root": BASE64.encode(&head.state_root),
+            "records": chain.state().len(),
+            "devices": devices,
+        }),
+        format!(
+            "network {}\n{} log entries, height {}, {} state records, {devices} devices enrolled\n\
+             signed at {}\nlog root   {}\nstate root {}\n\
+             All operations were fetched and replayed: both roots are as signed.",
+            head.network,
+            head.size,
+            head.height,
+            chain.state().len(),
+            moment(head.time.0),
+            BASE64.encode(&head.log_root),
+            BASE64.encode(&head.state_root),
+        ),
+    ))
+}

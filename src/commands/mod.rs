@@ -1,0 +1,72 @@
+//! One module for each command. They print results; what they do is done by the crates below.
+
+mod change;
+mod device;
+mod enrol;
+mod gateway;
+mod init;
+mod ledger;
+mod org;
+mod read;
+mod serve;
+
+pub(crate) use device::{keep as keep_key, window};
+pub(crate) use enrol::{enrolment, watch};
+pub(crate) use init::{Beginning, begin};
+
+use crate::cli::{Cli, Command};
+use crate::home::Home;
+use crate::output::Output;
+use anyhow::Result;
+use std::process::ExitCode;
+
+/// What every command gets.
+pub(crate) struct Session {
+    pub(crate) home: Home,
+    pub(crate) output: Output,
+}
+
+/// Runs the command.
+pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
+    let session = Session { home: Home::at(&cli.home), output };
+    match cli.command {
+        Command::Demo(arg) => crate::demo::run(&session, &arg).await,
+        Command::Init(arg) => init::run(&session, &arg),
+        Command::Serve(arg) => serve::run(&session, &arg).await,
+        Command::Enrol(arg) => enrol::run(&session, arg).await,
+        Command::Device(arg) => device::run(&session, arg).await,
+        Command::Gateway(arg) => gateway::run(&session, arg).await,
+        Command::Resolve(arg) => read::resolve(&session, &arg).await,
+        Command::Verify(arg) => read::verify(&session, &arg),
+        Command::Show(arg) => read::show(&session, &arg).await,
+        Command::Revoke(arg) => change::revoke(&session, arg).await,
+        Command::Hold(arg) => change::hold(&session, arg).await,
+        Command::Release(arg) => change::release(&session, arg).await,
+        Command::Deactivate(arg) => change::deactivate(&session, arg).await,
+        Command::Rotate(arg) => change::rotate(&session, arg).await,
+        Command::Org(arg) => org::run(&session, arg).await,
+        Command::Ledger(arg) => ledger::run(&session, arg).await,
+        Command::Bench(arg) => crate::bench::run(&session, arg).await,
+    }
+}
+
+/// Resolves when this process is asked to stop (Ctrl-C or SIGTERM).
+pub(crate) async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+/// A moment for people: RFC 3339 in UTC, to the second.
+pub(crate) fn moment(ms: u64) -> String {
+    muster_registry::rfc3339(muster_ledger::Time(ms))
+}

@@ -1,0 +1,161 @@
+use super::change::{done, new_key};
+use super::{Session, moment};
+use crate::cli::{NodeArg, Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
+use crate::home::{read_key, write_key};
+use crate::host;
+use crate::signing::Desk;
+use anyhow::{Context as _, Result, anyhow};
+use muster_api::{Client, Host as _, OrganisationView};
+use muster_identity::{Algorithm, PublicKey, SecretKey};
+use muster_ledger::{self as ledger, Action, Capabilities, ChangeKeys};
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+const ROOT: &str = "keys/root.pem";
+
+pub(super) async fn run(session: &Session, command: Org) -> Result<ExitCode> {
+    match command {
+        Org::Show(node) => show(session, &node).await,
+        Org::KeyAdd(arg) => key_add(session, &arg).await,
+        Org::KeyRemove(arg) => key_remove(session, &arg).await,
+        Org::KeyRotate(arg) => key_rotate(session, &arg).await,
+        Org::Grant(arg) => grant(session, arg).await,
+        Org::Withdraw(arg) => withdraw(session, &arg).await,
+    }
+}
+
+async fn show(session: &Session, node: &NodeArg) -> Result<ExitCode> {
+    let view = Client::new(&node.node)?.network().await?;
+    let mut words = format!("network {}\n", view.network);
+    for organisation in &view.organisations {
+        writeln!(words, "\n{}  {}", organisation.did, organisation.label)?;
+        for key in &organisation.keys {
+            writeln!(words, "  key   {}  {}", key.key, key.capabilities.join(","))?;
+        }
+        for grant in view.grants.iter().filter(|g| g.organisation == organisation.did) {
+            let models =
+                if grant.models.is_empty() { "every model".into() } else { grant.models.join(",") };
+            let end = if grant.withdrawn {
+                "withdrawn".to_owned()
+            } else {
+                format!("until {}", moment(grant.expires))
+            };
+            writeln!(
+                words,
+                "  grant {}\n        {} of {} devices used, {models}, evidence {}, {end}",
+                grant.grant, grant.used, grant.count, grant.evidence
+            )?;
+        }
+    }
+    let object = json!({ "organisations": view.organisations, "grants": view.grants });
+    Ok(session.output.result(&object, words.trim_end()))
+}
+
+/// This organisation as the node sees it.
+async fn ours(desk: &Desk) -> Result<OrganisationView> {
+    let did = desk.organisation().to_string();
+    let network = desk.client.network().await?;
+    network
+        .organisations
+        .into_iter()
+        .find(|o| o.did == did)
+        .ok_or_else(|| anyhow!("the node does not know {did}: is it a node of this network?"))
+}
+
+/// Reads a private key, or makes one where there is no file yet.
+fn read_or_make(file: &Path) -> Result<SecretKey> {
+    if !file.exists() {
+        write_key(file, &host::new_key(Algorithm::Ed25519))?;
+    }
+    read_key(file)
+}
+
+async fn change_keys(
+    desk: &Desk,
+    seq: u64,
+    add: Option<(&SecretKey, Capabilities)>,
+    remove: Option<PublicKey>,
+) -> Result<ledger::VerifiedEntry> {
+    let network = desk.genesis.network();
+    let add = add
+        .map(|(key, can)| Ok::<_, anyhow::Error>((new_key(&network, &desk.organisation(), seq, key)?, can)))
+        .transpose()?;
+    let change = ChangeKeys {
+        seq,
+        add: add.into_iter().collect(),
+        remove: remove.into_iter().collect(),
+    };
+    desk.submit(Action::ChangeKeys(change)).await
+}
+
+async fn key_add(session: &Session, arg: &OrgKeyAdd) -> Result<ExitCode> {
+    let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
+    let can = capabilities(arg.can.iter().map(String::as_str))?;
+    let key = read_or_make(&arg.file)?;
+    let seq = ours(&desk).await?.seq;
+    let entry = change_keys(&desk, seq, Some((&key, can)), None).await?;
+    Ok(done(session, &entry, &format!("added {key:?}"), &[]))
+}
+
+async fn key_remove(session: &Session, arg: &OrgKeyRemove) -> Result<ExitCode> {
+    let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
+    let key = PublicKey::from_multikey(&arg.key).context("the key")?;
+    let seq = ours(&desk).await?.seq;
+    let entry = change_keys(&desk, seq, None, Some(key)).await?;
+    Ok(done(session, &entry, &format!("removed {key}"), &[]))
+}
+
+async fn key_rotate(session: &Session, arg: &OrgKeyRotate) -> Result<ExitCode> {
+    let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
+    let old = PublicKey::from_multikey(&arg.old).context("the old key")?;
+    let us = ours(&desk).await?;
+    let present = us
+        .keys
+        .iter()
+        .find(|k| k.key == arg.old)
+        .ok_or_else(|| anyhow!("{} is not a present key of {}", arg.old, us.did))?;
+    let can = capabilities(present.capabilities.iter().map(String::as_str))?;
+    let key = read_or_make(&arg.new)?;
+    let entry = change_keys(&desk, us.seq, Some((&key, can)), Some(old)).await?;
+    Ok(done(session, &entry, &format!("replaced {old} by {key:?}"), &[]))
+}
+
+fn capabilities<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Capabilities> {
+    Capabilities::from_words(words).map_err(|word| {
+        anyhow!(
+            "{word:?} is no capability; there are root, enrol, operate, approve, gateway, validator"
+        )
+    })
+}
+
+async fn grant(session: &Session, arg: OrgGrant) -> Result<ExitCode> {
+    let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
+    let organisation = match &arg.to {
+        Some(did) => did.parse().context("--to")?,
+        None => desk.organisation(),
+    };
+    for model in &arg.model {
+        super::init::check_model(model)?;
+    }
+    let seq = ours(&desk).await?.seq;
+    let grant = ledger::Grant {
+        seq,
+        organisation,
+        models: arg.model,
+        count: arg.devices,
+        expires: host::Machine.now().plus_ms(arg.days.saturating_mul(86_400_000)),
+        evidence: arg.evidence.into(),
+    };
+    let id = ledger::Grant::id(&desk.genesis.network(), &desk.organisation(), seq);
+    let entry = desk.submit(Action::Grant(grant)).await?;
+    Ok(done(session, &entry, "granted", &[("grant", id.to_string())]))
+}
+
+async fn withdraw(session: &Session, arg: &OrgWithdraw) -> Result<ExitCode> {
+    let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
+    let grant = arg.grant.parse().context("the grant")?;
+    let entry = desk.submit(Action::WithdrawGrant(ledger::WithdrawGrant { grant })).await?;
+    Ok(done(session, &entry, &format!("withdrew grant {grant}"), &[]))
+}

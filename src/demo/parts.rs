@@ -1,0 +1,125 @@
+use crate::commands::Beginning;
+use crate::home::Home;
+use crate::host::Machine;
+use crate::{commands, http};
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::extract::Extension;
+use axum::routing::get;
+use muster_gateway::{Gateway, GatewayConfig, MusterLayer};
+use muster_ledger::{EvidencePolicy, Genesis};
+use muster_registry::{Config, Registry};
+use muster_verifier::Verified;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// A node, a gateway and an upstream service: the real parts, on loopback ports.
+pub(crate) struct Parts {
+    pub(crate) genesis: Genesis,
+    pub(crate) node: String,
+    pub(crate) gateway: String,
+    pub(crate) upstream: String,
+    running: (Registry, Gateway),
+    stop: watch::Sender<bool>,
+}
+
+/// The name devices dial in the demonstration.
+pub(crate) const AUDIENCE: &str = "telemetry.example";
+
+impl Parts {
+    /// Starts them on three ports from `port` on, or on free ones if it is 0.
+    pub(crate) async fn start(home: &Home, port: u16) -> Result<Self> {
+        let genesis = if home.exists()? { home.genesis()? } else { begin(home)? };
+        let listeners = Listeners::bind(port).await?;
+        let registry = Registry::open(Config {
+            dir: home.path("node"),
+            genesis: genesis.clone(),
+            signer: Arc::new(home.key("node/node.pem")?),
+            host: Arc::new(Machine),
+        })
+        .await?;
+        let (stop, stopped) = watch::channel(false);
+        let node = spawn(listeners.node, http::routes(registry.clone()), &stopped)?;
+        let gateway = Gateway::start(GatewayConfig::new(
+            home.path("gateway"),
+            genesis.clone(),
+            vec![node.clone()],
+            AUDIENCE.parse()?,
+            Arc::new(Machine),
+        ))
+        .await?;
+        let sidecar =
+            spawn(listeners.gateway, muster_gateway::sidecar(gateway.clone()), &stopped)?;
+        let service = Router::new()
+            .route("/telemetry", get(telemetry).post(telemetry))
+            .layer(MusterLayer::new(gateway.clone()));
+        let upstream = spawn(listeners.upstream, service, &stopped)?;
+        Ok(Self { genesis, node, gateway: sidecar, upstream, running: (registry, gateway), stop })
+    }
+
+    /// Stops them without losing anything.
+    pub(crate) async fn stop(self) {
+        let _ = self.stop.send(true);
+        let (registry, gateway) = self.running;
+        gateway.close().await;
+        registry.close().await;
+    }
+}
+
+/// A service that knows who calls: the layer in front hands it the verified device.
+async fn telemetry(Extension(device): Extension<Verified>) -> String {
+    format!("hello {} ({})\n", device.did(), device.model())
+}
+
+fn begin(home: &Home) -> Result<Genesis> {
+    commands::begin(
+        home,
+        Beginning {
+            label: "Demo Devices".into(),
+            devices: 10_000_000,
+            models: Vec::new(),
+            days: 3_650,
+            evidence: EvidencePolicy::Enroller,
+        },
+    )
+}
+
+struct Listeners {
+    node: TcpListener,
+    gateway: TcpListener,
+    upstream: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(port: u16) -> Result<Self> {
+        let at = |offset: u16| {
+            let port = if port == 0 { 0 } else { port.saturating_add(offset) };
+            SocketAddr::from(([127, 0, 0, 1], port))
+        };
+        Ok(Self {
+            node: http::bind(at(0), "--port").await?,
+            gateway: http::bind(at(1), "--port").await?,
+            upstream: http::bind(at(2), "--port").await?,
+        })
+    }
+}
+
+fn spawn(
+    listener: TcpListener,
+    routes: Router,
+    stopped: &watch::Receiver<bool>,
+) -> Result<String> {
+    let address = listener.local_addr().context("the listener has no address")?;
+    let mut stopped = stopped.clone();
+    tokio::spawn(async move {
+        let stop = async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        if let Err(e) = http::serve(listener, routes, stop).await {
+            tracing::error!("{e:#}");
+        }
+    });
+    Ok(format!("http://{address}"))
+}
