@@ -112,7 +112,8 @@ impl FromStr for DidUrl {
     fn from_str(text: &str) -> Result<Self, Error> {
         let (did, fragment) =
             text.split_once('#').ok_or(Error::Did("a DID URL needs a #fragment"))?;
-        if !fragment.starts_with('z') || fragment.len() > 64 {
+        let multikey = fragment.starts_with('z') && fragment.len() <= 64;
+        if !multikey || !fragment.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(Error::Did("the fragment is not a Multikey"));
         }
         Ok(Self { did: did.parse()?, fragment: fragment.to_string() })

@@ -99,7 +99,7 @@ impl Tree {
         (size <= self.size()).then(|| self.range(0, size))
     }
 
-    /// MTH(D[from..to]) where `from` is a multiple of the largest power of two below the length.
+    /// `MTH(D[from..to])` where `from` is a multiple of the largest power of two below the length.
     fn range(&self, from: u64, to: u64) -> Hash {
         let n = to - from;
         if n == 0 {
@@ -113,7 +113,7 @@ impl Tree {
         node_hash(&self.range(from, from + k), &self.range(from + k, to))
     }
 
-    /// PATH(index, D[size]) of RFC 9162 §2.1.3.1, from the leaf upwards.
+    /// `PATH(index, D[size])` of RFC 9162 §2.1.3.1, from the leaf upwards.
     pub fn inclusion(&self, index: u64, size: u64) -> Option<Vec<Hash>> {
         if index >= size || size > self.size() {
             return None;
@@ -134,7 +134,7 @@ impl Tree {
         Some(path)
     }
 
-    /// PROOF(old, D[new]) of RFC 9162 §2.1.4.1.
+    /// `PROOF(old, D[new])` of RFC 9162 §2.1.4.1.
     pub fn consistency(&self, old: u64, new: u64) -> Option<Vec<Hash>> {
         if old == 0 || old > new || new > self.size() {
             return None;

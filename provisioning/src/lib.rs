@@ -1,1 +1,21 @@
-//! Manifest formats, the enrolment pipeline and its results.
+//! Enrols a file of devices through a node: manifest formats (pure, one file each), the pipeline
+//! that checks, stages, seals and signs, and what became of every row.
+
+mod batches;
+mod check;
+mod enrolment;
+mod error;
+pub mod formats;
+pub mod limits;
+mod outcome;
+mod reading;
+mod reasons;
+mod results;
+pub mod sample;
+
+pub use batches::EnrolledBatch;
+pub use enrolment::Enrolment;
+pub use error::{Error, Fault};
+pub use outcome::{Counts, Elapsed, Outcome, Phase, Progress, RowOutcome, Summary};
+pub use reasons::RowFault;
+pub use results::Finished;

@@ -1,3 +1,5 @@
 //! End-to-end tests, all in one binary: one link, one list of results.
 
 mod architecture;
+mod muster;
+mod story;

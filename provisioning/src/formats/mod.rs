@@ -1,0 +1,114 @@
+//! Manifest formats: one file each, pure. Bytes come in through `BufRead`, drafts of rows go out;
+//! memory is bounded by [`crate::limits::ROW_BYTES`] whatever the file holds.
+
+mod csv;
+mod fields;
+mod json;
+mod jsonl;
+mod key_text;
+mod lines;
+mod secrets;
+
+pub use fields::{Draft, Field};
+pub(crate) use key_text::base64;
+pub use key_text::{Jwk, KeyText};
+
+use crate::{Error, RowFault};
+use std::io::BufRead;
+use std::str::FromStr;
+
+/// A manifest format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// JSON lines: one object a line.
+    Jsonl,
+    /// Comma-, semicolon- or tab-separated values with a header (RFC 4180).
+    Csv,
+}
+
+impl Format {
+    /// Recognises a format by the first bytes of a file (512 are plenty). `None` is a file that
+    /// is certainly neither.
+    pub fn detect(head: &[u8]) -> Option<Self> {
+        let head = head.strip_prefix(lines::BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start();
+        match head.first() {
+            Some(b'{') => Some(Self::Jsonl),
+            Some(b'[') => None,
+            _ if head.starts_with(b"-----BEGIN") || head.contains(&0) => None,
+            _ => Some(Self::Csv),
+        }
+    }
+
+    /// Its word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// Reads a file of this format; `file` is its name in messages.
+    pub fn read<R: BufRead>(self, file: &str, input: R) -> Reader<R> {
+        let lines = lines::Lines::new(file, input);
+        Reader(Some(match self {
+            Self::Jsonl => Kind::Jsonl(jsonl::Jsonl::new(lines)),
+            Self::Csv => Kind::Csv(Box::new(csv::Csv::new(lines))),
+        }))
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self, Error> {
+        match word {
+            "jsonl" => Ok(Self::Jsonl),
+            "csv" => Ok(Self::Csv),
+            _ => Err(Error::Argument {
+                what: "--format",
+                why: "the formats are jsonl and csv; leave it away to have it recognised".into(),
+            }),
+        }
+    }
+}
+
+/// What a reader finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// A row; its texts are not checked yet.
+    Draft(Draft),
+    /// A row that cannot be read.
+    Refused {
+        /// Where it begins, from 1.
+        line: u64,
+        /// Why.
+        fault: RowFault,
+    },
+    /// Something the user should know. Reading goes on.
+    Warning(String),
+}
+
+/// Reads a manifest. After an error (the file as a whole is refused) it is at its end.
+#[derive(Debug)]
+pub struct Reader<R>(Option<Kind<R>>);
+
+#[derive(Debug)]
+enum Kind<R> {
+    Jsonl(jsonl::Jsonl<R>),
+    Csv(Box<csv::Csv<R>>),
+}
+
+impl<R: BufRead> Iterator for Reader<R> {
+    type Item = Result<Item, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = match self.0.as_mut()? {
+            Kind::Jsonl(reader) => reader.next(),
+            Kind::Csv(reader) => reader.next(),
+        };
+        if !matches!(item, Some(Ok(_))) {
+            self.0 = None;
+        }
+        item
+    }
+}

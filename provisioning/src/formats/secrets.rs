@@ -1,0 +1,76 @@
+//! The guard against private keys: by the form of values and by the names of fields. It says
+//! where, never what.
+
+use super::json::Json;
+
+const PEM_END: &[u8] = b"PRIVATE KEY-----";
+
+/// Names that hold a secret whatever the value looks like, without case and separators.
+const NAMES: [&str; 9] = [
+    "seed", "secret", "mnemonic", "passphrase", "symmetrickey", "appkey", "nwkkey", "sharedsecret",
+    "devicesecret",
+];
+
+/// Parts of names that say the same.
+const PARTS: [&str; 3] = ["privatekey", "privkey", "secretkey"];
+
+/// A name without case and separators.
+pub(super) fn bare(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Whether a field of this name holds a secret. `encryptedSecretKeySet` of chip vendors does
+/// not: only its addressee can read it.
+pub(super) fn in_name(name: &str) -> bool {
+    let name = bare(name);
+    NAMES.contains(&name.as_str())
+        || (!name.contains("encrypted") && PARTS.iter().any(|part| name.contains(part)))
+}
+
+/// Whether the text is a private key in PEM (RFC 7468 §10, §11 and the older labels).
+pub(super) fn in_pem(bytes: &[u8]) -> bool {
+    bytes.windows(PEM_END.len()).any(|window| window == PEM_END)
+}
+
+/// Whether the text is a private key: PEM, a secret Multikey (Controlled Identifiers 1.0 §2.2.2:
+/// `z3u2` for Ed25519, `z42t` for P-256), or JSON text with one inside.
+pub(super) fn in_text(text: &str) -> bool {
+    let text = text.trim();
+    in_pem(text.as_bytes())
+        || ((text.starts_with("z3u2") || text.starts_with("z42t"))
+            && (45..=52).contains(&text.len()))
+        || (text.starts_with(['{', '['])
+            && Json::parse(text).is_ok_and(|json| in_json(&json).is_some()))
+}
+
+/// The name of the field that holds a private key, anywhere in a JSON value. `d` and `k` are
+/// private only in a JWK (RFC 7518 §6.2.2, §6.4).
+pub(super) fn in_json(json: &Json) -> Option<String> {
+    match json {
+        Json::Text(text) => in_text(text).then(|| "row".into()),
+        Json::Array(items) => items.iter().find_map(in_json),
+        Json::Object(members) => {
+            let is_jwk = members.iter().any(|(name, _)| name == "kty");
+            members.iter().find_map(|(name, value)| {
+                let named = in_name(name) || (is_jwk && matches!(name.as_str(), "d" | "k"));
+                let inside = || in_json(value).map(|inner| if inner == "row" { shown(name) } else { inner });
+                if named { Some(shown(name)) } else { inside() }
+            })
+        }
+        Json::Null | Json::Bool | Json::Integer(_) | Json::Fraction => None,
+    }
+}
+
+/// Whether bytes that no format can read mention a private key.
+pub(super) fn in_unreadable(bytes: &[u8]) -> bool {
+    in_pem(bytes) || {
+        let name = bare(&String::from_utf8_lossy(bytes)).replace("encryptedsecretkey", "");
+        PARTS.iter().any(|part| name.contains(part))
+    }
+}
+
+/// A foreign name, fit for a message: short and printable.
+pub(super) fn shown(name: &str) -> String {
+    let printable = name.chars().map(|c| if c.is_control() { '?' } else { c });
+    printable.take(crate::limits::NAME_CHARS).collect()
+}

@@ -1,0 +1,77 @@
+use std::borrow::Cow;
+
+/// Why one row is refused: where, what, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowFault {
+    /// A stable word for scripts.
+    pub code: Cow<'static, str>,
+    /// The field, `row` for the row as a whole.
+    pub field: &'static str,
+    /// In words.
+    pub reason: String,
+    /// What to do.
+    pub cure: &'static str,
+}
+
+/// Every code with its field and cure, in the order of `docs/formats/manifests.md`.
+const CURES: &[(&str, &str, &str)] = &[
+    ("row-too-long", "row", "check for a quote that is never closed, or split the row"),
+    ("encoding", "row", "save the file as UTF-8"),
+    ("not-json", "row", "write one JSON object a line; the file may be cut short here"),
+    ("unclosed-quote", "row", "close the quote, and double every quote inside a quoted cell"),
+    ("columns", "row", "give the row as many cells as the header; the file may be cut short here"),
+    ("duplicate-field", "row", "name each field once"),
+    ("type", "row", "write the value as text, in quotes"),
+    ("serial-missing", "serial", "give every device a serial number"),
+    ("serial", "serial", "use 1 to 128 bytes of printable characters"),
+    ("public-key", "publicKey", "give a Multikey (z6Mk... or zDn...) of Ed25519 or P-256"),
+    ("key-type", "keyType", "set keyType to Ed25519 or P-256"),
+    ("possession-form", "possession", "give the 64-byte signature in base64url, beside the key"),
+    (
+        "bad-possession",
+        "possession",
+        "check the challenge, the manufacturer's DID and the network that the line signed for",
+    ),
+    ("challenge", "challenge", "use at most 32 bytes"),
+    ("lot", "lot", "use 1 to 64 bytes of printable characters"),
+    ("model", "model", "use 1 to 64 characters of printable ASCII"),
+    ("model-missing", "model", "add a field `model`, or name it with --model"),
+    ("other-model", "model", "enrol each model by its own command, or leave --model away"),
+    ("duplicate-row", "row", "remove the second copy"),
+    ("duplicate-key", "publicKey", "find out which device has the key; no two may share one"),
+    ("duplicate-serial", "serial", "find out which device has the serial number"),
+    ("evidence", "possession", "let the line collect the device's signature, as the grant asks"),
+    ("enrolled-elsewhere", "publicKey", "find out who enrolled the device before you"),
+    ("uploading-elsewhere", "row", "wait for the other import, or until it expires, and try again"),
+    ("malformed-leaf", "row", "report this: importer and node disagree about the format"),
+];
+
+/// For a code of a later node.
+const UNKNOWN_CURE: &str = "see the reason";
+
+impl RowFault {
+    /// A fault with the field and cure that belong to its code.
+    pub(crate) fn new(code: &'static str, reason: impl Into<String>) -> Self {
+        let (field, cure) = look_up(code);
+        Self { code: code.into(), field, reason: reason.into(), cure }
+    }
+
+    /// The same about a named field.
+    pub(crate) fn of_field(mut self, field: &'static str) -> Self {
+        self.field = field;
+        self
+    }
+
+    /// What the node said of a row.
+    pub(crate) fn by_node(code: Option<String>, detail: Option<String>) -> Self {
+        let code = code.unwrap_or_else(|| "refused".into());
+        let (field, cure) = look_up(&code);
+        let reason = detail.unwrap_or_else(|| format!("the node refused the row: {code}"));
+        Self { code: code.into(), field, reason, cure }
+    }
+}
+
+fn look_up(code: &str) -> (&'static str, &'static str) {
+    let known = CURES.iter().find(|(name, ..)| *name == code);
+    known.map_or(("row", UNKNOWN_CURE), |(_, field, cure)| (field, cure))
+}

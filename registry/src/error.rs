@@ -1,0 +1,73 @@
+use muster_api::Problem;
+use std::fmt::Display;
+use std::path::Path;
+
+/// What went wrong, by who is at fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Whoever called gave something that cannot be used.
+    #[error("{0}")]
+    Caller(String),
+    /// Another node proposed something that no node may accept.
+    #[error("{0}")]
+    Peer(String),
+    /// Whoever runs this node must do something first.
+    #[error("{what}; {cure}")]
+    Operator {
+        /// What is in the way.
+        what: String,
+        /// What to do about it.
+        cure: String,
+    },
+    /// Whoever runs this node must make room, or make the folder writable.
+    #[error("nothing can be written: {0}")]
+    Full(String),
+    /// The folder is not what this code wrote: a damaged disk, or somebody changed it.
+    #[error("the store is damaged: {0}; run `muster ledger audit` and restore a backup")]
+    Damaged(String),
+    /// A mistake of ours.
+    #[error("internal: {0}")]
+    Us(String),
+}
+
+impl Error {
+    pub(crate) fn operator(what: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self::Operator { what: what.into(), cure: cure.into() }
+    }
+
+    /// A file or folder that cannot be used.
+    pub(crate) fn file(path: &Path, error: &std::io::Error) -> Self {
+        use std::io::ErrorKind as K;
+        let what = format!("{}: {error}", path.display());
+        match error.kind() {
+            K::StorageFull | K::QuotaExceeded | K::ReadOnlyFilesystem => Self::Full(what),
+            _ => Self::operator(what, "the node needs a folder of its own that it may write to"),
+        }
+    }
+
+    pub(crate) fn damaged(what: impl Display) -> Self {
+        Self::Damaged(what.to_string())
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let title = error.to_string();
+        match error {
+            Error::Caller(_) => Self::new(400, "malformed", title),
+            Error::Peer(_) => Self::new(502, "peer", title),
+            Error::Full(_) => Self::new(507, "disk-full", "the node has no room to write")
+                .cure("nothing was changed; the node's operator must make room, then try again"),
+            // What the disk says is for the operator's log, not for whoever asked.
+            Error::Operator { .. } | Error::Damaged(_) => {
+                tracing::error!("{title}");
+                Self::new(500, "store", "the node's store cannot be used")
+            }
+            Error::Us(_) => {
+                tracing::error!("{title}");
+                Self::new(500, "internal", "the node made a mistake")
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Runs the binary as a user would: commands with their output, servers on free ports that are
+//! stopped when the test ends.
+
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A home folder of its own, and everything started in it.
+pub(crate) struct Muster {
+    dir: tempfile::TempDir,
+}
+
+/// A server that ends with the test.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// Asks it to stop, as an operator would, and waits for its end.
+    pub(crate) fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(sent.success());
+        let status = self.child.wait().expect("the server ends");
+        assert!(status.success(), "the server should end cleanly: {status}");
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("kill -9");
+        self.child.wait().expect("the server ends");
+    }
+}
+
+impl Muster {
+    pub(crate) fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a folder for the test") }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.path("home")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+        command.arg("--home").arg(self.home()).args(args).current_dir(self.dir.path());
+        command.env_remove("MUSTER_NODE").env_remove("MUSTER_HOME").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn output(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("the binary runs")
+    }
+
+    /// Runs a command that must succeed, with `--json`.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let output = self.output(&[args, &["--json"]].concat());
+        assert!(
+            output.status.success(),
+            "muster {args:?}: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).expect("one JSON object")
+    }
+
+    /// Runs a command that must succeed and prints a line.
+    pub(crate) fn line(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        assert!(
+            output.status.success(),
+            "muster {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    }
+
+    /// Runs a command that must be refused, and returns what it says.
+    pub(crate) fn refused(&self, args: &[&str], status: i32) -> String {
+        let output = self.output(args);
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "muster {args:?}: {words}");
+        words
+    }
+
+    /// Starts a server and waits until it listens.
+    pub(crate) fn serve(&self, args: &[&str]) -> Server {
+        let mut child = self
+            .command(&[args, &["--listen", "127.0.0.1:0", "--json"]].concat())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("its output is read here");
+        BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
+        let said: Value = serde_json::from_str(&line).expect("the server starts");
+        let url = said["listening"].as_str().expect("an address").to_owned();
+        Server { child, url }
+    }
+}
+
+/// A plain HTTP request on a new connection: status, headers and body as text.
+pub(crate) fn get(url: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    use std::io::{Read as _, Write as _};
+    let rest = url.strip_prefix("http://").expect("plain HTTP");
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut stream = std::net::TcpStream::connect(host).expect("the server listens");
+    let mut request = format!("GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes()).expect("the request is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("the answer is text");
+    let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+    (status, answer)
+}
+
+/// Reads a JSON-lines file.
+pub(crate) fn lines(file: &Path) -> Vec<Value> {
+    std::fs::read_to_string(file)
+        .expect("the file is there")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON lines"))
+        .collect()
+}

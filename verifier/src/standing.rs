@@ -1,0 +1,103 @@
+//! What the roll says of a device: its key, its owner, and whether it is in good standing.
+
+use crate::{Enrolment, Evidence, EvidenceFault, Policy, Reason, RollView};
+use muster_identity::{Did, PublicKey};
+use muster_ledger::{BatchId, BatchRecord, DeviceRecord, Retired, View, status};
+
+/// A device as the roll knows it.
+pub(crate) struct Known {
+    record: Option<DeviceRecord>,
+    key: Option<PublicKey>,
+    pub(crate) batch_id: BatchId,
+    pub(crate) batch: BatchRecord,
+}
+
+impl Known {
+    /// Looks a device up. A record of the state replaces the leaf's key; without one the leaf
+    /// speaks, and only with evidence.
+    pub(crate) fn find(
+        did: &Did,
+        evidence: Evidence<'_>,
+        roll: RollView<'_, impl View>,
+    ) -> Result<Self, Reason> {
+        if let Some(record) = roll.state.device(did).map_err(|_| Reason::Damaged)? {
+            let batch = batch(&record.batch, roll)?.ok_or(Reason::Damaged)?;
+            let (key, batch_id) = (record.key, record.batch);
+            return Ok(Self { record: Some(record), key, batch_id, batch });
+        }
+        let checked;
+        let enrolment = match evidence {
+            Evidence::None => return Err(Reason::UnknownDevice),
+            Evidence::Checked(enrolment) => enrolment,
+            Evidence::Part(part) => {
+                checked = Enrolment::check(part, roll)?;
+                &checked
+            }
+        };
+        if enrolment.did() != *did {
+            return Err(Reason::BadDevicePart);
+        }
+        let batch_id = enrolment.batch();
+        let batch = batch(&batch_id, roll)?.ok_or(Reason::UnknownDevice)?;
+        if !enrolment.is_of(&batch) {
+            return Err(Reason::BadDevicePart);
+        }
+        let key = Some(enrolment.device().leaf().inception.key);
+        Ok(Self { record: None, key, batch_id, batch })
+    }
+
+    /// As [`Self::find`], for a device whose enrolment with this key and batch was checked.
+    pub(crate) fn find_again(
+        did: &Did,
+        key: PublicKey,
+        batch_id: BatchId,
+        roll: RollView<'_, impl View>,
+    ) -> Result<Self, Reason> {
+        if roll.state.device(did).map_err(|_| Reason::Damaged)?.is_some() {
+            return Self::find(did, Evidence::None, roll);
+        }
+        let batch = batch(&batch_id, roll)?.ok_or(Reason::UnknownDevice)?;
+        Ok(Self { record: None, key: Some(key), batch_id, batch })
+    }
+
+    /// The present key, if `names` recognises it; else why what it recognises is not.
+    pub(crate) fn key(&self, names: impl Fn(&PublicKey) -> bool) -> Result<PublicKey, Reason> {
+        if let Some(key) = self.key.filter(&names) {
+            return Ok(key);
+        }
+        let retired = self.record.iter().flat_map(|record| &record.retired);
+        match retired.into_iter().find(|retired| names(&retired.key)).map(|retired| retired.why) {
+            Some(Retired::Revoked) => Err(Reason::KeyRevoked),
+            Some(Retired::Rotated) | None => Err(Reason::WrongKey),
+        }
+    }
+
+    /// Refuses what is not in good standing, or cannot be known to be.
+    pub(crate) fn check(
+        &self,
+        roll: RollView<'_, impl View>,
+        policy: &Policy,
+    ) -> Result<(), Reason> {
+        // An old roll cannot say "yes"; its "no" stays true where it is for good, and a hold is
+        // refused either way.
+        let standing = status(self.record.as_ref(), &self.batch, roll.checkpoint_time);
+        if let Some(refusal) = Reason::of_status(standing) {
+            return Err(refusal);
+        }
+        if roll.age_ms > policy.max_roll_age_ms { Err(Reason::StaleRoll) } else { Ok(()) }
+    }
+}
+
+fn batch(id: &BatchId, roll: RollView<'_, impl View>) -> Result<Option<BatchRecord>, Reason> {
+    roll.state.batch(id).map_err(|_| Reason::Damaged)
+}
+
+impl From<EvidenceFault> for Reason {
+    fn from(fault: EvidenceFault) -> Self {
+        match fault {
+            EvidenceFault::UnknownBatch => Self::UnknownDevice,
+            EvidenceFault::False => Self::BadDevicePart,
+            EvidenceFault::Damaged => Self::Damaged,
+        }
+    }
+}

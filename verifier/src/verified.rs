@@ -1,0 +1,88 @@
+use crate::standing::Known;
+use crate::{Policy, Rejected, RollView};
+use muster_identity::{Did, PublicKey};
+use muster_ledger::{BatchId, Status, Time, View};
+
+/// A device that proved who it is, was never seen to do so by this presentation before, and is
+/// in good standing by a roll that is young enough. Only a passed check makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    did: Did,
+    owner: Did,
+    batch: BatchId,
+    model: String,
+    key: PublicKey,
+    roll_age_ms: u64,
+    checkpoint_time: Time,
+    presentation: [u8; 32],
+}
+
+impl Verified {
+    pub(crate) fn new(
+        did: Did,
+        key: PublicKey,
+        known: Known,
+        roll_age_ms: u64,
+        checkpoint_time: Time,
+        presentation: [u8; 32],
+    ) -> Self {
+        let (owner, batch, model) = (known.batch.owner, known.batch_id, known.batch.model);
+        Self { did, owner, batch, model, key, roll_age_ms, checkpoint_time, presentation }
+    }
+
+    /// The device.
+    pub fn did(&self) -> &Did {
+        &self.did
+    }
+
+    /// The organisation answerable for it.
+    pub fn owner(&self) -> &Did {
+        &self.owner
+    }
+
+    /// Its batch.
+    pub fn batch(&self) -> &BatchId {
+        &self.batch
+    }
+
+    /// Its model.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// The key that signed.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// How old the roll was by which it was judged.
+    pub fn roll_age_ms(&self) -> u64 {
+        self.roll_age_ms
+    }
+
+    /// The time of that roll's checkpoint.
+    pub fn checkpoint_time(&self) -> Time {
+        self.checkpoint_time
+    }
+
+    /// SHA-256 of the presentation.
+    pub fn presentation(&self) -> &[u8; 32] {
+        &self.presentation
+    }
+
+    /// Its standing: `Active`, or it would not be here.
+    pub fn status(&self) -> Status {
+        Status::Active
+    }
+
+    /// Asks again by a later roll, without a presentation: whether a session that this verdict
+    /// opened may go on. The key must still be the device's present one.
+    pub fn still(&self, roll: RollView<'_, impl View>, policy: &Policy) -> Result<Self, Rejected> {
+        let refuse = |reason| Rejected::about(self.did, reason);
+        let known = Known::find_again(&self.did, self.key, self.batch, roll).map_err(refuse)?;
+        let key = known.key(|key| *key == self.key).map_err(refuse)?;
+        known.check(roll, policy).map_err(refuse)?;
+        let (age, time) = (roll.age_ms, roll.checkpoint_time);
+        Ok(Self::new(self.did, key, known, age, time, self.presentation))
+    }
+}
