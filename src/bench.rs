@@ -64,7 +64,7 @@ async fn revoke_in(session: &Session, home: &Home, devices: u64) -> Result<Vec<V
         })
     };
     let enrolment = enrolment(home, desk()?)?;
-    watch(session.output, enrolment, std::slice::from_ref(&lot.manifest), None).await?;
+    watch(session.output, enrolment, vec![lot.manifest.clone()], None).await?;
 
     let visitor = Visitor::new(&parts)?;
     let desk = desk()?;

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use muster_api::{Problem, Rows, limits};
-use muster_did_methods::{Accept, Resolver};
+use muster_did_methods::{Answer as Resolved, Jwk, Key, Muster, Options, Representation, Resolver, negotiate};
 use muster_identity::Did;
 use muster_identity::cbor::{Decode, Encode};
 use muster_ledger::{BatchId, SignedOperation};
@@ -27,12 +27,9 @@ struct Node {
 
 /// The node's routes.
 pub(crate) fn routes(registry: Registry) -> Router {
-    let muster = muster_did_methods::Muster::new(Arc::new(registry.clone()));
-    let resolver = Arc::new(Resolver::new(vec![
-        Box::new(muster),
-        Box::new(muster_did_methods::Key),
-        Box::new(muster_did_methods::Jwk),
-    ]));
+    let muster = Muster::new(Arc::new(registry.clone()));
+    let resolver =
+        Arc::new(Resolver::new(vec![Box::new(muster), Box::new(Key), Box::new(Jwk)]));
     Router::new()
         .route("/v1/genesis", get(genesis))
         .route("/v1/network", get(network))
@@ -249,9 +246,18 @@ async fn resolve(
     headers: HeaderMap,
 ) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
-    let (status, content_type, body) = node.resolver.answer(&text, Accept::parse(accept)).await;
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    typed(status, content_type, body)
+    let answer = match negotiate(accept) {
+        Err(error) => Resolved::failed(error),
+        Ok(representation) => {
+            let options = match representation {
+                Representation::Document(media) => Options::accepting(media),
+                Representation::Result(_) => Options::default(),
+            };
+            Resolved::new(node.resolver.resolve(&text, &options).await, representation)
+        }
+    };
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    typed(status, answer.content_type, answer.body)
 }
 
 async fn ready(State(node): State<Node>) -> Answer {

@@ -1,1 +1,33 @@
-//! Follower, evidence cache, tower layer and sidecar: Muster in front of a service.
+//! Muster in front of a service: a follower that recomputes the ledger, a cache of evidence,
+//! and the decision, offered as a call ([`Gateway::authenticate`]), as a tower layer
+//! ([`MusterLayer`]) and as an HTTP sidecar ([`sidecar`]).
+//!
+//! What is absent: a call out per request (only the first sight of a device may ask a node), a
+//! database, and a leaf tree. Whatever the nodes say is checked; see `docs/formats/gateway.md`.
+
+mod book;
+mod candidate;
+mod config;
+mod error;
+mod evidence;
+mod fault;
+mod folder;
+mod follower;
+mod gateway;
+mod headers;
+mod layer;
+pub mod limits;
+mod metrics;
+mod roll;
+mod sidecar;
+mod status;
+mod watermark;
+
+pub use config::{GatewayConfig, PinnedHead};
+pub use error::Error;
+pub use gateway::{AuthRequest, Gateway};
+pub use layer::{MusterLayer, MusterService};
+pub use muster_verifier::{Reason, Rejected, Verified};
+pub use roll::Roll;
+pub use sidecar::sidecar;
+pub use status::{GatewayStatus, NodeStatus};

@@ -28,7 +28,7 @@ pub enum Refusal {
     #[error("signed for another network")]
     WrongNetwork,
     /// Its time is over.
-    #[error("expired: valid until {until:?}, the block's time is {now:?}")]
+    #[error("expired: valid until {until}, the block's time is {now}")]
     Expired {
         /// The operation's own limit.
         until: Time,

@@ -72,37 +72,3 @@ id!(
     /// The SHA-256 of a signed operation's bytes.
     OperationHash, 32
 );
-
-/// A moment: milliseconds since 1970-01-01T00:00:00Z, without leap seconds.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Time(pub u64);
-
-impl Time {
-    /// Milliseconds from `earlier` to this moment, zero if it lies in the future.
-    pub fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
-    }
-
-    /// This moment plus some milliseconds.
-    pub fn plus_ms(self, ms: u64) -> Self {
-        Self(self.0.saturating_add(ms))
-    }
-
-    /// Whole seconds since the epoch.
-    pub fn seconds(self) -> u64 {
-        self.0 / 1_000
-    }
-}
-
-impl Encode for Time {
-    fn encode(&self, w: &mut Writer) {
-        w.uint(self.0);
-    }
-}
-
-impl Decode for Time {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        // The year 9999: far enough for every certificate, small enough for every consumer.
-        Ok(Self(r.uint_max(253_402_300_799_999)?))
-    }
-}

@@ -23,6 +23,7 @@ mod receipt;
 mod records;
 mod state;
 mod target;
+mod time;
 mod upload;
 
 pub use action::{
@@ -35,7 +36,7 @@ pub use chain::{Chain, ChainFault};
 pub use checkpoint::{Checkpoint, Head, NoteFault, QuorumCheckpoint, cosign};
 pub use error::{Error, Refusal};
 pub use genesis::{FirstOrganisation, Genesis, GenesisGrant, Rules};
-pub use ids::{BatchId, GrantId, HoldId, Network, OperationHash, Time};
+pub use ids::{BatchId, GrantId, HoldId, Network, OperationHash};
 pub use leaf::{Evidence, EvidencePolicy, Leaf, LeafTree, SerialCommitment, VouchedBy};
 pub use operation::{Operation, SignedOperation, VerifiedOperation};
 pub use organisation::{Capabilities, Capability, OrgKey};
@@ -48,4 +49,5 @@ pub use records::{
 };
 pub use state::{State, StateKey, StateProof};
 pub use target::{DeviceRef, Power, Target};
+pub use time::Time;
 pub use upload::{UploadRequest, VerifiedUpload};

@@ -106,7 +106,9 @@ impl Enrolment {
         let (sender, mut receiver) = mpsc::channel(1);
         let reading = tokio::task::spawn_blocking(move || {
             // A number that nobody waits for is out of date anyway.
-            reading::read(&inputs, format, &terms, &mut |rows| drop(sender.try_send(rows)))
+            reading::read(&inputs, format, &terms, &mut |rows| {
+                let _ = sender.try_send(rows);
+            })
         });
         while let Some(done) = receiver.recv().await {
             progress(Progress { phase: Phase::Reading, done, total: None });

@@ -6,12 +6,17 @@ use crate::output::Output;
 use crate::signing::Desk;
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use muster_provisioning::{Enrolment, Format, Progress, Summary};
+use muster_provisioning::formats::Format;
+use muster_provisioning::{Enrolment, Finished, Outcome, Phase, Progress};
 use serde_json::json;
-use std::io::IsTerminal as _;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+
+/// Rows that are shown on the terminal; all are in the results file.
+const SHOWN: usize = 20;
 
 pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
     let desk = Desk::open(&session.home, &arg.sign, "keys/admin.pem")?;
@@ -26,38 +31,62 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
     enrolment.model = arg.model.clone();
     enrolment.challenge = arg.challenge.as_bytes().to_vec();
     enrolment.dry_run = arg.dry_run;
-    enrolment.results = Some(results.clone());
-    enrolment.receipts = arg.out.clone();
-    let summary = watch(session.output, enrolment, &arg.files, format).await?;
-    let words = describe(&summary, arg.dry_run, &results);
-    session.output.result(&object(&summary, arg.dry_run, &results), words);
+    let finished = watch(session.output, enrolment, arg.files, format).await?;
+    write(&results, |out| finished.write_results(out))?;
+    if let Some(file) = &arg.out {
+        write(file, |out| finished.write_receipts(out))?;
+    }
+    session.output.result(&object(&finished, &results), describe(&finished, &results));
     // Waiting and refused rows are what the user must see to: scripts learn it by the status.
-    let complete = summary.refused == 0 && summary.waiting == 0;
+    let counts = finished.summary().counts;
+    let complete = counts.refused == 0 && counts.waiting == 0;
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// An enrolment by this organisation with its defaults.
 pub(crate) fn enrolment(home: &Home, desk: Desk) -> Result<Enrolment> {
-    Ok(Enrolment::new(
-        desk.client,
-        desk.genesis,
-        Arc::new(desk.key),
-        home.directory_secret()?,
-        Arc::new(Machine),
-    ))
+    Ok(Enrolment {
+        organisation: desk.organisation(),
+        client: desk.client,
+        genesis: desk.genesis,
+        signer: Arc::new(desk.key),
+        directory_secret: home.directory_secret()?,
+        grant: None,
+        model: None,
+        challenge: Vec::new(),
+        dry_run: false,
+        host: Arc::new(Machine),
+    })
 }
 
 /// Runs it with a progress bar on a terminal, a line per tenth elsewhere.
 pub(crate) async fn watch(
     output: Output,
     enrolment: Enrolment,
-    files: &[PathBuf],
+    files: Vec<PathBuf>,
     format: Option<Format>,
-) -> Result<Summary> {
-    let mut progress = Bar::new(output);
-    let summary = enrolment.run(files, format, &mut |p| progress.show(&p)).await?;
-    progress.bar.finish_and_clear();
-    Ok(summary)
+) -> Result<Finished> {
+    let mut bar = Bar::new(output);
+    let finished = enrolment.run(files, format, &mut |progress| bar.show(&progress)).await?;
+    bar.bar.finish_and_clear();
+    Ok(finished)
+}
+
+/// Writes a file beside its place and moves it there: whole or not at all.
+pub(crate) fn write(
+    file: &Path,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    let mut part = file.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let done = (|| {
+        let mut out = BufWriter::new(File::create(&part)?);
+        content(&mut out)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&part, file)
+    })();
+    done.with_context(|| format!("cannot write {}", file.display()))
 }
 
 struct Bar {
@@ -68,10 +97,10 @@ struct Bar {
 
 impl Bar {
     fn new(output: Output) -> Self {
-        let terminal = std::io::stderr().is_terminal() && !output.is_json();
+        let terminal = io::stderr().is_terminal() && !output.is_json();
         let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template(
-            "{msg:10} [{bar:32}] {human_pos}/{human_len} rows, {per_sec}, {eta} left",
+            "  {msg:8} [{bar:32}] {human_pos}/{human_len}, {per_sec}, {eta} left",
         ) {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -79,12 +108,19 @@ impl Bar {
     }
 
     fn show(&mut self, progress: &Progress) {
-        self.bar.set_length(progress.total);
+        let step = match progress.phase {
+            Phase::Reading => "reading",
+            Phase::Staging => "staging",
+            Phase::Sealing => "sealing",
+            Phase::Acknowledging => "signing",
+        };
+        let total = progress.total.unwrap_or(progress.done);
+        self.bar.set_length(total);
         self.bar.set_position(progress.done);
-        self.bar.set_message(progress.step);
-        let tenth = (progress.done * 10).checked_div(progress.total).unwrap_or(0);
-        if self.lines && progress.total >= 10_000 && tenth > self.tenth {
-            eprintln!("{} {} of {} rows", progress.step, progress.done, progress.total);
+        self.bar.set_message(step);
+        let tenth = (progress.done * 10).checked_div(total).unwrap_or(0);
+        if self.lines && progress.phase == Phase::Staging && total >= 10_000 && tenth > self.tenth {
+            eprintln!("{step} {} of {total} rows", progress.done);
         }
         self.tenth = tenth;
     }
@@ -96,43 +132,64 @@ fn results_beside(file: &Path) -> PathBuf {
     name.into()
 }
 
-fn object(summary: &Summary, dry_run: bool, results: &Path) -> serde_json::Value {
+fn object(finished: &Finished, results: &Path) -> serde_json::Value {
+    let summary = finished.summary();
+    let counts = &summary.counts;
     json!({
-        "enrolled": summary.enrolled,
-        "already": summary.already,
-        "waiting": summary.waiting,
-        "refused": summary.refused,
-        "rows": summary.rows,
-        "dry_run": dry_run,
-        "batches": summary.batches.iter().map(|b| b.id.to_string()).collect::<Vec<_>>(),
+        "enrolled": counts.enrolled,
+        "already": counts.already,
+        "waiting": counts.waiting,
+        "refused": counts.refused,
+        "rows": counts.rows,
+        "dry_run": summary.dry_run,
+        "batches": finished.batches().map(|b| b.batch.to_string()).collect::<Vec<_>>(),
+        "warnings": summary.warnings,
         "results": results.display().to_string(),
-        "problems": summary.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
-fn describe(summary: &Summary, dry_run: bool, results: &Path) -> String {
+fn describe(finished: &Finished, results: &Path) -> String {
+    let summary = finished.summary();
+    let counts = &summary.counts;
     let mut words = String::new();
-    for problem in &summary.problems {
-        words.push_str(&format!("{problem}\n"));
+    for warning in &summary.warnings {
+        words.push_str(&format!("warning: {warning}\n"));
     }
-    let hidden = (summary.refused + summary.waiting).saturating_sub(summary.problems.len() as u64);
+    let troubled =
+        || finished.outcomes().filter(|o| matches!(o.outcome, Outcome::Waiting | Outcome::Refused));
+    for row in troubled().take(SHOWN) {
+        let file = row.file.map_or(String::new(), |file| format!("{file}, "));
+        let line = row.line;
+        words.push_str(&match row.outcome {
+            Outcome::Waiting => format!("{file}line {line}: waiting for its public key\n"),
+            _ => format!(
+                "{file}line {line}, {}: {} [{}]; {}\n",
+                row.field.unwrap_or("row"),
+                row.reason.unwrap_or("refused"),
+                row.code.unwrap_or("refused"),
+                row.cure.unwrap_or("see the reason"),
+            ),
+        });
+    }
+    let hidden = troubled().count().saturating_sub(SHOWN);
     if hidden > 0 {
         words.push_str(&format!("... and {hidden} more in the results file\n"));
     }
-    if dry_run {
+    if summary.dry_run {
         words.push_str("A dry run: nothing was enrolled.\n");
     }
-    for batch in &summary.batches {
-        words.push_str(&format!("batch {}  {} devices, {}\n", batch.id, batch.count, batch.model));
+    for batch in finished.batches() {
+        let (id, enrol) = (batch.batch, &batch.enrol);
+        words.push_str(&format!("batch {id}  {} devices, {}\n", enrol.count, enrol.model));
     }
     words.push_str(&format!(
         "{} rows: {} {}, {} already, {} waiting, {} refused\nresults {}",
-        summary.rows,
-        summary.enrolled,
-        if dry_run { "to enrol" } else { "enrolled" },
-        summary.already,
-        summary.waiting,
-        summary.refused,
+        counts.rows,
+        counts.enrolled,
+        if summary.dry_run { "to enrol" } else { "enrolled" },
+        counts.already,
+        counts.waiting,
+        counts.refused,
         results.display()
     ));
     words

@@ -11,7 +11,7 @@ mod read;
 mod serve;
 
 pub(crate) use device::{keep as keep_key, window};
-pub(crate) use enrol::{enrolment, watch};
+pub(crate) use enrol::{enrolment, watch, write};
 pub(crate) use init::{Beginning, begin};
 
 use crate::cli::{Cli, Command};
@@ -68,5 +68,5 @@ pub(crate) async fn stop_signal() {
 
 /// A moment for people: RFC 3339 in UTC, to the second.
 pub(crate) fn moment(ms: u64) -> String {
-    muster_registry::rfc3339(muster_ledger::Time(ms))
+    muster_ledger::Time(ms).to_string()
 }

@@ -10,16 +10,16 @@ pub(crate) use parts::{AUDIENCE, Parts};
 pub(crate) use visitor::Visitor;
 
 use crate::cli;
-use crate::commands::{Session, enrolment, stop_signal, watch};
+use crate::commands::{Session, enrolment, stop_signal, watch, write};
 use crate::home::read_key;
 use crate::host::new_key;
 use crate::output::Output;
 use crate::signing::{Desk, device_ref};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use muster_api::Client;
 use muster_identity::Algorithm;
 use muster_ledger::{Action, BatchId, Revoke, Target};
-use muster_provisioning::Summary;
+use muster_provisioning::Finished;
 use serde_json::json;
 use std::fs;
 use std::process::ExitCode;
@@ -57,8 +57,8 @@ pub(crate) async fn run(session: &Session, arg: &cli::Demo) -> Result<ExitCode> 
         }
     };
     let object = json!({
-        "enrolled": story.fleet.enrolled,
-        "already": story.fleet.already,
+        "enrolled": story.fleet.summary().counts.enrolled,
+        "already": story.fleet.summary().counts.already,
         "enrol_seconds": story.seconds,
         "revoke_ms": story.device_ms,
         "revoke_batch_ms": story.batch_ms,
@@ -74,7 +74,7 @@ pub(crate) async fn run(session: &Session, arg: &cli::Demo) -> Result<ExitCode> 
 }
 
 struct Story {
-    fleet: Summary,
+    fleet: Finished,
     seconds: f64,
     device_ms: f64,
     batch_ms: f64,
@@ -95,12 +95,12 @@ async fn tell(session: &Session, arg: &cli::Demo, parts: &Parts) -> Result<Story
         out.say(format!("  {} is there from an earlier run", lot.manifest.display()));
     }
     let start = Instant::now();
-    let summary = enrol(session, parts, &lot).await?;
+    let finished = enrol(session, parts, &lot).await?;
     let seconds = start.elapsed().as_secs_f64();
-    report(out, &lot, &summary, seconds);
-    let rows = summary.rows;
-    ensure!(summary.enrolled + summary.already == rows, "not every device was enrolled");
-    let lot = Lot { devices: rows, ..lot };
+    report(out, &lot, &finished, seconds);
+    let counts = finished.summary().counts;
+    ensure!(counts.enrolled + counts.already == counts.rows, "not every device was enrolled");
+    let lot = Lot { devices: counts.rows, ..lot };
 
     out.say("\nAuthenticate");
     let client = Client::new(&parts.node)?;
@@ -111,15 +111,16 @@ async fn tell(session: &Session, arg: &cli::Demo, parts: &Parts) -> Result<Story
     out.say("\nRevoke");
     let device_ms = revoke_device(session, parts, &fleet, &lot, victim, &visitor).await?;
     let batch_ms = recall(session, parts, &fleet, &visitor).await?;
-    Ok(Story { fleet: summary, seconds, device_ms, batch_ms })
+    Ok(Story { fleet: finished, seconds, device_ms, batch_ms })
 }
 
-async fn enrol(session: &Session, parts: &Parts, lot: &Lot) -> Result<Summary> {
-    let desk = desk(session, parts)?;
-    let mut enrolment = enrolment(&session.home, desk)?;
-    enrolment.results = Some(lot.manifest.with_extension("results.jsonl"));
-    enrolment.receipts = Some(lot.manifest.with_extension("receipts.jsonl"));
-    watch(session.output, enrolment, std::slice::from_ref(&lot.manifest), None).await
+async fn enrol(session: &Session, parts: &Parts, lot: &Lot) -> Result<Finished> {
+    let enrolment = enrolment(&session.home, desk(session, parts)?)?;
+    let finished = watch(session.output, enrolment, vec![lot.manifest.clone()], None).await?;
+    let beside = |name| lot.manifest.with_extension(name);
+    write(&beside("results.jsonl"), |out| finished.write_results(out))?;
+    write(&beside("receipts.jsonl"), |out| finished.write_receipts(out))?;
+    Ok(finished)
 }
 
 fn desk(session: &Session, parts: &Parts) -> Result<Desk> {
@@ -130,14 +131,15 @@ fn desk(session: &Session, parts: &Parts) -> Result<Desk> {
     })
 }
 
-fn report(out: Output, lot: &Lot, summary: &Summary, seconds: f64) {
-    let file = lot.manifest.display();
+fn report(out: Output, lot: &Lot, finished: &Finished, seconds: f64) {
+    let (file, counts) = (lot.manifest.display(), finished.summary().counts);
     out.say(format!(
         "  {file}: {} rows, {} enrolled, {} already, in {seconds:.2} s",
-        summary.rows, summary.enrolled, summary.already
+        counts.rows, counts.enrolled, counts.already
     ));
-    for batch in &summary.batches {
-        out.say(format!("  one log entry: batch {} of {} devices", batch.id, batch.count));
+    for batch in finished.batches() {
+        let (id, count) = (batch.batch, batch.enrol.count);
+        out.say(format!("  one log entry: batch {id} of {count} devices"));
     }
 }
 
@@ -149,7 +151,7 @@ async fn first_active(client: &Client, fleet: &Fleet, lot: &Lot) -> Result<u64> 
             return Ok(number);
         }
     }
-    anyhow::bail!("earlier runs revoked every device: remove the folder, or name another with --home")
+    bail!("earlier runs revoked every device: remove the folder, or name another with --home")
 }
 
 async fn pass(
@@ -228,12 +230,14 @@ async fn recall(
         manifest: home.path(&format!("recall-{run}.jsonl")),
     };
     fleet.write(home, &parts.genesis, &lot)?;
-    let summary = enrol(session, parts, &lot).await?;
-    ensure!(summary.enrolled == lot.devices, "the lot was not enrolled");
+    let finished = enrol(session, parts, &lot).await?;
+    let batch: BatchId = match finished.batches().next() {
+        Some(batch) if batch.enrol.count == lot.devices => batch.batch,
+        _ => bail!("the lot was not enrolled"),
+    };
     let key = fleet.key(&lot.serial(1))?;
     let answer = visitor.greet(&key).await?;
     ensure!(answer.status == 200, "a device of the new lot should pass, it got {answer}");
-    let batch: BatchId = summary.batches[0].id;
     let revoke = Revoke { target: Target::Batch(batch), reason: "demo: recall".into() };
     desk(session, parts)?.submit(Action::Revoke(revoke)).await?;
     let ms = visitor.until_refused(&key, "revoked").await?;

@@ -1,11 +1,17 @@
 //! Tests of `ledger`: against independent implementations, tables of what may and may not be
 //! done, random histories, and the project's own vectors.
 
+mod blocks;
+mod chained;
+mod checkpoint;
 mod device_keys;
+mod histories;
 mod holds;
 mod merkle;
 mod network;
 mod organisation;
+mod receipt;
 mod refusals;
+mod sizes;
 mod standing;
 mod state_tree;

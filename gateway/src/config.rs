@@ -1,0 +1,81 @@
+use muster_api::Host;
+use muster_identity::Audience;
+use muster_ledger::Genesis;
+use muster_verifier::Policy;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a gateway needs to know.
+#[derive(Clone)]
+pub struct GatewayConfig {
+    /// Where it keeps what it verified. One gateway a folder.
+    pub dir: PathBuf,
+    /// How the network begins: the root of its trust.
+    pub genesis: Genesis,
+    /// Nodes to follow, such as `http://127.0.0.1:7700`, in order of preference.
+    pub nodes: Vec<String>,
+    /// The name that devices dial.
+    pub audience: Audience,
+    /// How far a device's clock may be off; at most 30 s.
+    pub max_skew_ms: u64,
+    /// How old the roll may be by which it decides.
+    pub max_roll_age_ms: u64,
+    /// Whether the sidecar believes `X-Request-Id`. Say no where clients reach the listener
+    /// without a proxy. Where the server tells the peer's address, only loopback is believed.
+    pub trust_request_id: bool,
+    /// A head known from elsewhere; needed after an absence longer than the trust period.
+    pub pinned: Option<PinnedHead>,
+    /// Wall clock and randomness.
+    pub host: Arc<dyn Host>,
+}
+
+/// A head of the log that the operator vouches for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinnedHead {
+    /// Number of log entries.
+    pub size: u64,
+    /// Root of the log at that size.
+    pub log_root: [u8; 32],
+}
+
+impl GatewayConfig {
+    /// The usual configuration.
+    pub fn new(
+        dir: impl Into<PathBuf>,
+        genesis: Genesis,
+        nodes: Vec<String>,
+        audience: Audience,
+        host: Arc<dyn Host>,
+    ) -> Self {
+        Self {
+            dir: dir.into(),
+            genesis,
+            nodes,
+            audience,
+            max_skew_ms: muster_verifier::limits::MAX_SKEW_MS,
+            max_roll_age_ms: muster_verifier::limits::MAX_ROLL_AGE_MS,
+            trust_request_id: true,
+            pinned: None,
+            host,
+        }
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        let mut policy = Policy::new(self.audience.clone());
+        policy.max_skew_ms = self.max_skew_ms;
+        policy.max_roll_age_ms = self.max_roll_age_ms;
+        policy
+    }
+}
+
+impl fmt::Debug for GatewayConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayConfig")
+            .field("dir", &self.dir)
+            .field("network", &self.genesis.network())
+            .field("nodes", &self.nodes)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}

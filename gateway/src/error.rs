@@ -1,0 +1,62 @@
+use muster_api::ClientError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a gateway does not start. What happens later is in its status.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operator named no node.
+    #[error("no node to follow: name at least one")]
+    NoNodes,
+    /// The operator named a node that cannot be reached in this way.
+    #[error("node {0}")]
+    Node(#[from] ClientError),
+    /// The genesis is not one (the operator's fault).
+    #[error("genesis: {0}")]
+    Genesis(muster_ledger::Refusal),
+    /// The folder cannot be used (the operator's or the machine's fault).
+    #[error("{path}: {error}")]
+    Folder {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Two gateways on one folder (the operator's fault).
+    #[error("{0} is in use by another gateway: give each its own folder")]
+    InUse(PathBuf),
+    /// The folder was made for another network (the operator's fault).
+    #[error("{0} belongs to another network: give the genesis it was made with, or another folder")]
+    OtherNetwork(PathBuf),
+    /// The folder's content is not what was verified (the machine's fault, or somebody's).
+    #[error("{path}: {why}; move the folder away and let the gateway follow anew")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Away for longer than the trust period: old validator keys may be anybody's by now.
+    #[error(
+        "the last verified head (size {size}) is {days} days old, more than the trust period \
+         allows: pin a later head that you know from another source"
+    )]
+    TrustPeriod {
+        /// Its size.
+        size: u64,
+        /// Its age in days.
+        days: u64,
+    },
+}
+
+impl Error {
+    pub(crate) fn folder(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Folder { path, error }
+    }
+
+    pub(crate) fn damaged(path: &Path, why: impl ToString) -> Self {
+        Self::Damaged { path: path.to_owned(), why: why.to_string() }
+    }
+}

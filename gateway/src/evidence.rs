@@ -1,0 +1,157 @@
+use crate::{Roll, limits};
+use muster_api::{Client, ClientError};
+use muster_identity::Did;
+use muster_ledger::{DevicePart, Time};
+use muster_verifier::{Enrolment, EvidenceFault, Reason};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+/// Checked device parts, in memory. What a device sends is kept as well as what a node answers;
+/// both are checked against the verified roll first.
+#[derive(Debug)]
+pub(crate) struct EvidenceCache {
+    nodes: Arc<[Client]>,
+    turns: Semaphore,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    devices: HashMap<Did, (Arc<Enrolment>, u64)>,
+    /// Devices by when they were asked for last.
+    order: BTreeMap<u64, Did>,
+    clock: u64,
+    not_found: HashMap<Did, Instant>,
+    not_found_order: VecDeque<(Did, Instant)>,
+}
+
+impl EvidenceCache {
+    pub(crate) fn new(nodes: Arc<[Client]>) -> Self {
+        Self { nodes, turns: Semaphore::new(limits::FETCHES), kept: Mutex::default() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().devices.len()
+    }
+
+    /// Evidence at hand.
+    pub(crate) fn get(&self, did: &Did) -> Option<Arc<Enrolment>> {
+        self.lock().get(did)
+    }
+
+    /// Checks a device part and keeps it.
+    pub(crate) fn check(
+        &self,
+        did: &Did,
+        part: &DevicePart,
+        roll: &Roll,
+    ) -> Result<Arc<Enrolment>, Reason> {
+        // Roll age is no question here, so any time will do.
+        let checked = Enrolment::check(part, roll.view(Time(0))).map_err(|fault| match fault {
+            EvidenceFault::UnknownBatch => Reason::UnknownDevice,
+            EvidenceFault::False => Reason::BadDevicePart,
+            EvidenceFault::Damaged => Reason::Damaged,
+        })?;
+        if checked.did() != *did {
+            return Err(Reason::BadDevicePart);
+        }
+        let checked = Arc::new(checked);
+        self.lock().put(*did, checked.clone());
+        Ok(checked)
+    }
+
+    /// Asks the nodes, `first` first.
+    pub(crate) async fn fetch(
+        &self,
+        did: &Did,
+        roll: &Roll,
+        first: usize,
+    ) -> Result<Arc<Enrolment>, Reason> {
+        if self.lock().is_not_found(did) {
+            return Err(Reason::UnknownDevice);
+        }
+        let turn = timeout(limits::FETCH_WAIT, self.turns.acquire()).await;
+        let _turn = turn.map_err(|_| Reason::Busy)?.map_err(|_| Reason::Busy)?;
+        // Another request may have brought it while this one waited.
+        if let Some(found) = self.get(did) {
+            return Ok(found);
+        }
+        let mut answered = false;
+        for i in 0..self.nodes.len() {
+            let node = &self.nodes[(first + i) % self.nodes.len()];
+            match timeout(limits::FETCH_WAIT, node.device_part(did)).await {
+                Ok(Ok(part)) => match self.check(did, &part, roll) {
+                    Ok(found) => return Ok(found),
+                    // Enrolled a moment ago: the roll will have it soon.
+                    Err(Reason::UnknownDevice) => answered = true,
+                    Err(reason) => {
+                        tracing::warn!(node = node.base(), %did, %reason, "false device part");
+                    }
+                },
+                Ok(Err(ClientError::Refused(_))) => answered = true,
+                Ok(Err(error)) => tracing::debug!(%error, "no device part"),
+                Err(_) => tracing::debug!(node = node.base(), "no device part in time"),
+            }
+        }
+        if answered {
+            self.lock().put_not_found(*did);
+        }
+        Err(Reason::UnknownDevice)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn get(&mut self, did: &Did) -> Option<Arc<Enrolment>> {
+        let (found, used) = self.devices.get_mut(did)?;
+        self.clock += 1;
+        self.order.remove(used);
+        *used = self.clock;
+        self.order.insert(self.clock, *did);
+        Some(found.clone())
+    }
+
+    fn put(&mut self, did: Did, enrolment: Arc<Enrolment>) {
+        self.clock += 1;
+        if let Some((_, used)) = self.devices.insert(did, (enrolment, self.clock)) {
+            self.order.remove(&used);
+        }
+        self.order.insert(self.clock, did);
+        if self.devices.len() > limits::EVIDENCE
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.devices.remove(&oldest);
+        }
+    }
+
+    fn is_not_found(&mut self, did: &Did) -> bool {
+        let now = Instant::now();
+        let old = |(_, since): &(Did, Instant)| now.duration_since(*since) >= limits::NOT_FOUND_FOR;
+        while self.not_found_order.front().is_some_and(old) {
+            self.drop_oldest_not_found();
+        }
+        self.not_found.contains_key(did)
+    }
+
+    fn put_not_found(&mut self, did: Did) {
+        let now = Instant::now();
+        self.not_found.insert(did, now);
+        self.not_found_order.push_back((did, now));
+        if self.not_found_order.len() > limits::NOT_FOUND {
+            self.drop_oldest_not_found();
+        }
+    }
+
+    fn drop_oldest_not_found(&mut self) {
+        if let Some((did, since)) = self.not_found_order.pop_front()
+            && self.not_found.get(&did) == Some(&since)
+        {
+            self.not_found.remove(&did);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+use crate::{Gateway, headers};
+use http::{Request, Response};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tower::{Layer, Service};
+
+/// Lets only verified devices through to a service, which finds the [`crate::Verified`] among
+/// the request's extensions and no `Muster-*` header that a client could have set.
+#[derive(Debug, Clone)]
+pub struct MusterLayer {
+    gateway: Gateway,
+    trust_request_id: bool,
+}
+
+impl MusterLayer {
+    /// A layer by this gateway.
+    pub fn new(gateway: Gateway) -> Self {
+        Self { gateway, trust_request_id: false }
+    }
+
+    /// Believes `X-Request-Id`. Only behind a proxy that sets it and that clients cannot bypass.
+    pub fn trust_request_id(self) -> Self {
+        Self { trust_request_id: true, ..self }
+    }
+}
+
+impl<S> Layer<S> for MusterLayer {
+    type Service = MusterService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        MusterService { layer: self.clone(), inner }
+    }
+}
+
+/// A service behind a [`MusterLayer`].
+#[derive(Debug, Clone)]
+pub struct MusterService<S> {
+    layer: MusterLayer,
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for MusterService<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+    R: From<Vec<u8>>,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        // The clone is not ready; the one that was polled is.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let layer = self.layer.clone();
+        Box::pin(async move {
+            let brought = std::mem::take(request.headers_mut());
+            let verdict = match headers::read(&brought, layer.trust_request_id) {
+                Ok(brought) => layer.gateway.authenticate(brought).await,
+                Err(rejected) => layer.gateway.refuse(rejected),
+            };
+            *request.headers_mut() = brought;
+            match verdict {
+                Ok(verified) => {
+                    headers::strip(request.headers_mut());
+                    request.extensions_mut().insert(verified);
+                    inner.call(request).await
+                }
+                Err(rejected) => Ok(headers::rejected(&rejected).map(R::from)),
+            }
+        })
+    }
+}

@@ -1,0 +1,36 @@
+//! Bounds of the gateway, each with its reason.
+
+use std::time::Duration;
+
+/// Devices whose evidence is kept: about 60 MB, and a larger fleet than one gateway serves. The
+/// one not asked for longest makes room.
+pub const EVIDENCE: usize = 100_000;
+
+/// DIDs remembered as not found. Beyond it the oldest is forgotten, and a node asked again.
+pub const NOT_FOUND: usize = 10_000;
+
+/// How long a DID counts as not found: an enrolment reaches every gateway within seconds.
+pub const NOT_FOUND_FOR: Duration = Duration::from_secs(3);
+
+/// Questions to nodes at once: strangers must not take the line that the follower needs.
+pub const FETCHES: usize = 8;
+
+/// How long a request waits for its turn and its answer from one node.
+pub const FETCH_WAIT: Duration = Duration::from_secs(3);
+
+/// Longest `Muster-Receipt` in characters: a device part of a batch of 2^20 devices has at most
+/// 900 bytes, 1,200 characters of base64url.
+pub const RECEIPT_CHARACTERS: usize = 1_400;
+
+/// Evidence files kept. One is enough to convict; a node that lies all day must not fill a disk.
+pub const EVIDENCE_FILES: usize = 64;
+
+/// Shortest and longest pause before the next node is asked after a fault.
+pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// How much longer than the agreed wait a node may take to answer the feed.
+pub const FEED_GRACE: Duration = Duration::from_secs(10);
+
+/// How far ahead the watermark is written, in seconds: one write to disk in so many seconds; a
+/// gateway that was killed refuses presentations made in as many.
+pub const WATERMARK_LEAD: u64 = 5;

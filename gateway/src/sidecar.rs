@@ -1,0 +1,63 @@
+use crate::{Gateway, headers};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::http::{HeaderMap, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use muster_api::Problem;
+use std::net::SocketAddr;
+
+/// The routes of a gateway that stands beside a service, for the sub-request of a proxy (nginx
+/// `auth_request`, Traefik `forwardAuth`, Envoy `ext_authz`).
+pub fn sidecar(gateway: Gateway) -> Router {
+    Router::new()
+        .route("/v1/authenticate", get(authenticate).post(authenticate))
+        .route("/v1/status", get(status))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .fallback(|| async { problem(&Problem::new(404, "no-such-path", "no such path")) })
+        // Nothing here reads a body.
+        .layer(DefaultBodyLimit::max(0))
+        .with_state(gateway)
+}
+
+async fn authenticate(
+    State(gateway): State<Gateway>,
+    peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
+    request: HeaderMap,
+) -> Response<Body> {
+    let loopback = peer.is_none_or(|peer| peer.0.0.ip().is_loopback());
+    let answer = match headers::read(&request, gateway.trusts_request_id() && loopback) {
+        Ok(request) => gateway.authenticate(request).await,
+        Err(rejected) => gateway.refuse(rejected),
+    };
+    match answer {
+        Ok(verified) => headers::accepted(&verified),
+        Err(rejected) => headers::rejected(&rejected),
+    }
+    .map(Body::from)
+}
+
+async fn status(State(gateway): State<Gateway>) -> impl IntoResponse {
+    axum::Json(gateway.status())
+}
+
+async fn ready(State(gateway): State<Gateway>) -> Response<Body> {
+    if gateway.ready() {
+        return "ready\n".into_response();
+    }
+    let words = "the roll is missing or too old to decide by";
+    problem(&Problem::new(503, "not-ready", words).cure("connect the gateway to a node"))
+}
+
+async fn metrics(State(gateway): State<Gateway>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], gateway.metrics())
+}
+
+fn problem(problem: &Problem) -> Response<Body> {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(problem).expect("a problem has string keys and serialises");
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}

@@ -1,0 +1,132 @@
+use crate::fault::Fault;
+use muster_verifier::{Reason, Rejected, Verified};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How a gateway is doing: `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GatewayStatus {
+    /// Genesis hash.
+    pub network: String,
+    /// The name that devices dial.
+    pub audience: String,
+    /// Whether it can say "yes".
+    pub ready: bool,
+    /// Height of the roll's last block.
+    pub height: u64,
+    /// Log entries of the roll.
+    pub size: u64,
+    /// Time of the roll's checkpoint (ms), zero before the first.
+    pub checkpoint_time: u64,
+    /// How old the roll is; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roll_age_ms: Option<u64>,
+    /// At which age it refuses.
+    pub max_roll_age_ms: u64,
+    /// The nodes.
+    pub nodes: Vec<NodeStatus>,
+    /// Devices let through.
+    pub accepted: u64,
+    /// Refusals by reason; each reason is there.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// Heads that a quorum's signature convicts: forks, roll-backs, false roots.
+    pub forks_seen: u64,
+    /// What went wrong last, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// Why it follows no further, if it stopped: `upgrade needed`, an invalid operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+    /// Devices whose evidence is at hand.
+    pub evidence: usize,
+    /// Presentations remembered.
+    pub presentations: usize,
+}
+
+/// How a node is doing, seen from a gateway.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct NodeStatus {
+    /// Its address.
+    pub url: String,
+    /// Whether it is the one being followed.
+    pub followed: bool,
+    /// Its faults by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Its last fault, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_fault: Option<String>,
+}
+
+/// What is counted, shared by the follower and all requests.
+#[derive(Debug)]
+pub(crate) struct Counts(Mutex<Counted>);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Counted {
+    pub(crate) accepted: u64,
+    pub(crate) refused: BTreeMap<&'static str, u64>,
+    pub(crate) nodes: Vec<NodeStatus>,
+    pub(crate) forks: u64,
+    pub(crate) last_error: Option<String>,
+    pub(crate) stopped: Option<String>,
+}
+
+impl Counts {
+    pub(crate) fn new(nodes: &[String]) -> Self {
+        let node = |url: &String| NodeStatus { url: url.clone(), ..NodeStatus::default() };
+        Self(Mutex::new(Counted {
+            accepted: 0,
+            refused: Reason::CODES.iter().map(|code| (*code, 0)).collect(),
+            nodes: nodes.iter().map(node).collect(),
+            forks: 0,
+            last_error: None,
+            stopped: None,
+        }))
+    }
+
+    /// A counter is whole after every statement, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn read(&self) -> Counted {
+        self.lock().clone()
+    }
+
+    pub(crate) fn decision(&self, decision: &Result<Verified, Rejected>) {
+        let mut counted = self.lock();
+        match decision {
+            Ok(_) => counted.accepted += 1,
+            Err(rejected) => *counted.refused.entry(rejected.code()).or_default() += 1,
+        }
+    }
+
+    pub(crate) fn follows(&self, node: usize) {
+        for (i, status) in self.lock().nodes.iter_mut().enumerate() {
+            status.followed = i == node;
+        }
+    }
+
+    pub(crate) fn followed(&self) -> usize {
+        self.lock().nodes.iter().position(|node| node.followed).unwrap_or(0)
+    }
+
+    pub(crate) fn fault(&self, node: usize, fault: &Fault) {
+        let mut counted = self.lock();
+        let words = fault.to_string();
+        counted.forks += u64::from(fault.convicts());
+        if fault.halts() {
+            counted.stopped = Some(words.clone());
+        }
+        if let Some(status) = counted.nodes.get_mut(node) {
+            *status.faults.entry(fault.code()).or_default() += 1;
+            status.last_fault = Some(words.clone());
+            counted.last_error = Some(format!("{}: {words}", counted.nodes[node].url));
+        }
+    }
+
+    pub(crate) fn error(&self, words: String) {
+        self.lock().last_error = Some(words);
+    }
+}

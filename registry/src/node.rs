@@ -1,0 +1,347 @@
+//! The ledger at work: it turns waiting operations into blocks, commits them, and shows readers
+//! the newest head that is signed.
+
+use crate::claims::Claim;
+use crate::consensus::Application;
+use crate::folder::Folder;
+use crate::mempool::{Mempool, Reservations, Reserved, Waiting};
+use crate::metrics::Metrics;
+use crate::store::{BlockRow, Commit, Flip, Store};
+use crate::subjects::subjects;
+use crate::{Error, recovery};
+use muster_api::{BoxFuture, Host, Problem};
+use muster_identity::cbor::Encode as _;
+use muster_ledger::merkle::{Tree, leaf_hash};
+use muster_ledger::{
+    Action, Block, Chain, Changes, Checkpoint, Entry, EntryProof, Genesis, Head, Network,
+    OperationHash, QuorumCheckpoint, Refusal, StateKey, Time, VerifiedOperation, limits,
+};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
+
+/// The newest head that a quorum signed, and the ledger under it.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) chain: Chain,
+    pub(crate) checkpoint: QuorumCheckpoint,
+}
+
+/// A running ledger.
+pub(crate) struct Node {
+    pub(crate) genesis: Genesis,
+    pub(crate) network: Network,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) mempool: Mempool,
+    pub(crate) reserved: Arc<Reservations>,
+    pub(crate) metrics: Metrics,
+    /// None before the first head is signed, which is before anybody else sees the node.
+    pub(crate) published: watch::Sender<Option<Arc<Published>>>,
+    /// One request at a time stages rows, so that a commit waits for one at most.
+    pub(crate) staging: Semaphore,
+    /// One upload at a time is sealed.
+    pub(crate) sealing: AsyncMutex<()>,
+    /// What was decided; it may be ahead of what is signed.
+    decided: Mutex<Chain>,
+    /// Hashes of all entries decided.
+    log: RwLock<Tree>,
+    /// Operations of blocks that are not signed yet.
+    in_flight: Mutex<Vec<InFlight>>,
+    _folder: Folder,
+}
+
+/// An operation in a block under way.
+struct InFlight {
+    waiting: Waiting,
+    /// Place in the log and bytes of its entry.
+    index: u64,
+    entry: Vec<u8>,
+    /// Whether its block is decided.
+    decided: bool,
+    _keys: Reserved,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves whole values behind: they are replaced, never edited.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Node {
+    pub(crate) fn new(
+        genesis: Genesis,
+        store: Arc<dyn Store>,
+        host: Arc<dyn Host>,
+        folder: Folder,
+        recovered: recovery::Recovered,
+    ) -> Self {
+        Self {
+            network: genesis.network(),
+            genesis,
+            store,
+            host,
+            mempool: Mempool::default(),
+            reserved: Arc::default(),
+            metrics: Metrics::default(),
+            published: watch::Sender::new(None),
+            staging: Semaphore::new(1),
+            sealing: AsyncMutex::new(()),
+            decided: Mutex::new(recovered.chain),
+            log: RwLock::new(recovered.log),
+            in_flight: Mutex::default(),
+            _folder: folder,
+        }
+    }
+
+    /// The newest signed head.
+    pub(crate) fn published(&self) -> Arc<Published> {
+        self.published.borrow().clone().expect("a node signs its head before anybody sees it")
+    }
+
+    /// Proof of an entry under a checkpoint.
+    pub(crate) fn proof(
+        &self,
+        index: u64,
+        entry: Vec<u8>,
+        checkpoint: &QuorumCheckpoint,
+    ) -> Result<EntryProof, Error> {
+        let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
+        let path = log
+            .inclusion(index, checkpoint.head().size)
+            .ok_or_else(|| Error::Us("an entry beyond the head".into()))?;
+        Ok(EntryProof { index, entry, path, checkpoint: checkpoint.to_note() })
+    }
+
+    fn decided(&self) -> Chain {
+        locked(&self.decided).clone()
+    }
+
+    /// Refuses keys that are on the ledger or staged. The state alone does not know those that
+    /// came in leaves.
+    async fn reserve_keys(
+        &self,
+        operation: &VerifiedOperation,
+        changes: &Changes,
+    ) -> Result<Reserved, Problem> {
+        let claims = Claim::brought_by(changes);
+        let reserved = self.reserved.keys(&claims);
+        if claims.is_empty() {
+            return Ok(reserved);
+        }
+        let taken = self.store.claimed(claims).await?;
+        let mut keys = match &operation.operation().action {
+            Action::Rotate(a) => vec![a.key.key],
+            Action::ChangeKeys(a) => a.add.iter().map(|(new, _)| new.key).collect(),
+            _ => Vec::new(),
+        }
+        .into_iter();
+        match keys.find(|key| taken.contains(&Claim::of_key(key))) {
+            Some(key) => Err(Refusal::KeyUsed(key).into()),
+            None => Ok(reserved),
+        }
+    }
+
+    fn refuse(&self, waiting: Waiting, problem: Problem) {
+        Metrics::count(&self.metrics.refused);
+        waiting.answer(Err(problem));
+    }
+
+    /// Answers everybody whose operation is in flight.
+    fn fail(&self, decided: bool, problem: &Problem) {
+        let mut in_flight = locked(&self.in_flight);
+        let (failed, rest) = in_flight.drain(..).partition(|f| f.decided == decided);
+        *in_flight = rest;
+        let failed: Vec<InFlight> = failed;
+        for one in failed {
+            one.waiting.answer(Err(problem.clone()));
+        }
+    }
+
+    /// What a block writes.
+    fn commit_of(
+        &self,
+        before: &Chain,
+        after: &Chain,
+        block: &Block,
+        changes: &Changes,
+    ) -> Result<Commit, Error> {
+        let mut flips: Vec<Flip> = Vec::new();
+        let mut known: BTreeMap<OperationHash, VerifiedOperation> = BTreeMap::new();
+        for one in locked(&self.in_flight).iter().filter(|one| !one.decided) {
+            flips.extend(one.waiting.flip.as_ref().map(|(flip, _)| *flip));
+            known.insert(one.waiting.verified.hash(), one.waiting.verified.clone());
+        }
+        let mut touched = Vec::new();
+        for (index, signed) in (before.size()..).zip(&block.operations) {
+            let verified = match known.remove(&signed.hash()) {
+                Some(verified) => verified,
+                None => signed.verify().map_err(|e| Error::Peer(e.to_string()))?,
+            };
+            let concerned = subjects(&self.network, verified.operation());
+            touched.extend(concerned.into_iter().map(|subject| (subject, index)));
+        }
+        let head = after.head(after.time()).map_err(Error::damaged)?;
+        Ok(Commit {
+            first: before.size(),
+            entries: block.entries().map(|entry| entry.to_cbor()).collect(),
+            block: BlockRow {
+                height: head.height,
+                time: head.time,
+                size: head.size,
+                log_root: head.log_root,
+                state_root: head.state_root,
+            },
+            state: changes.0.iter().map(|(key, v)| (key.to_bytes(), v.clone())).collect(),
+            keys: Claim::brought_by(changes),
+            flips,
+            touched,
+        })
+    }
+
+    async fn try_decide(&self, block: Block) -> Result<(), Error> {
+        let before = self.decided();
+        let (block, extended) = {
+            let before = before.clone();
+            tokio::task::spawn_blocking(move || {
+                let extended = before.extend(&block);
+                (block, extended)
+            })
+            .await
+            .map_err(|e| Error::Us(e.to_string()))?
+        };
+        let (after, changes) = extended.map_err(|e| Error::Peer(e.to_string()))?;
+        let commit = self.commit_of(&before, &after, &block, &changes)?;
+        let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
+        self.store.commit(commit).await?;
+        // From here on nothing can fail: memory follows the disk.
+        let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
+        hashes.into_iter().for_each(|hash| log.push(hash));
+        drop(log);
+        *locked(&self.decided) = after;
+        locked(&self.in_flight).iter_mut().for_each(|one| one.decided = true);
+        Ok(())
+    }
+}
+
+impl Application for Node {
+    fn waiting(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.mempool.any())
+    }
+
+    fn propose(&self, now: Time) -> BoxFuture<'_, Option<Block>> {
+        Box::pin(async move {
+            let mut chain = self.decided();
+            // Never before a head that was signed: a hold that ran out there stays so.
+            let signed = self.published().checkpoint.head().time;
+            let time = now.max(chain.time().plus_ms(1)).max(signed);
+            let height = chain.height() + 1;
+            // Each operation has a head of at most five bytes in a block, the block of thirty.
+            let bytes = limits::BLOCK_BYTES - 5 * limits::BLOCK_OPERATIONS - 30;
+            let mut operations = Vec::new();
+            for waiting in self.mempool.take(limits::BLOCK_OPERATIONS, bytes).await {
+                let changes = match chain.try_apply(&waiting.verified, time) {
+                    Ok(changes) => changes,
+                    Err(refusal) => {
+                        self.refuse(waiting, refusal.into());
+                        continue;
+                    }
+                };
+                let keys = match self.reserve_keys(&waiting.verified, &changes).await {
+                    Ok(keys) => keys,
+                    Err(problem) => {
+                        self.refuse(waiting, problem);
+                        continue;
+                    }
+                };
+                let operation = waiting.signed.clone();
+                let entry = Entry { height, time, operation: operation.clone() }.to_cbor();
+                let index = chain.size();
+                chain = chain.push(&entry, &changes);
+                operations.push(operation);
+                let one = InFlight { waiting, index, entry, decided: false, _keys: keys };
+                locked(&self.in_flight).push(one);
+            }
+            (!operations.is_empty()).then_some(Block { height, time, operations })
+        })
+    }
+
+    fn validate<'a>(&'a self, block: &'a Block, now: Time) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let ahead = block.time.since(now).max(now.since(block.time));
+            if ahead > limits::CLOCK_DRIFT_MS {
+                return Err(Error::Peer("a block's time is more than 10 s from the clock".into()));
+            }
+            let peer = |e: String| Error::Peer(e);
+            let (_, changes) = self.decided().extend(block).map_err(|e| peer(e.to_string()))?;
+            if !self.store.claimed(Claim::brought_by(&changes)).await?.is_empty() {
+                return Err(peer("a block brings a key that is on the ledger".into()));
+            }
+            if changes.0.keys().any(|key| matches!(key, StateKey::Batch(_)))
+                && block.operations.iter().any(|signed| {
+                    signed
+                        .verify()
+                        .is_ok_and(|op| matches!(op.operation().action, Action::Enrol(_)))
+                })
+            {
+                return Err(peer("the leaves of a batch were not exchanged".into()));
+            }
+            Ok(())
+        })
+    }
+
+    fn decide(&self, block: Block) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let started = tokio::time::Instant::now();
+            let count = block.operations.len() as u64;
+            let result = self.try_decide(block).await;
+            match &result {
+                Ok(()) => {
+                    self.metrics.committed(started.elapsed());
+                    self.metrics.accepted.fetch_add(count, Relaxed);
+                }
+                Err(error) => {
+                    Metrics::count(&self.metrics.failed_commits);
+                    self.metrics.failing.store(true, Relaxed);
+                    self.fail(false, &error.clone().into());
+                }
+            }
+            result
+        })
+    }
+
+    fn head(&self, time: Time) -> Result<Head, Error> {
+        self.decided().head(time).map_err(Error::damaged)
+    }
+
+    fn publish(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let chain = self.decided();
+        let checkpoint = chain.check(checkpoint).map_err(|e| {
+            Error::operator(
+                format!("this node's signature does not make a quorum: {e}"),
+                "a node that runs alone needs the key of the network's only validator",
+            )
+        })?;
+        let published = Arc::new(Published { chain, checkpoint });
+        self.published.send_replace(Some(published.clone()));
+        self.metrics.failing.store(false, Relaxed);
+        let mut in_flight = locked(&self.in_flight);
+        let (done, rest) = in_flight.drain(..).partition(|one| one.decided);
+        *in_flight = rest;
+        drop(in_flight);
+        let done: Vec<InFlight> = done;
+        for one in done {
+            let proof = self.proof(one.index, one.entry, &published.checkpoint);
+            one.waiting.answer(proof.map_err(Problem::from));
+        }
+        Ok(())
+    }
+
+    fn unsigned(&self, error: &Error) {
+        self.metrics.failing.store(true, Relaxed);
+        let problem = Problem::new(503, "unsigned", "committed, but the head cannot be signed")
+            .cure("ask for it again once the node signs; do not sign it anew");
+        tracing::warn!("operations wait for a signature: {error}");
+        self.fail(true, &problem);
+    }
+}

@@ -1,0 +1,71 @@
+use crate::consensus::{Application, Consensus};
+use crate::signed_head::SignedHead;
+use crate::Error;
+use muster_api::{BoxFuture, Host};
+use muster_identity::Signer;
+use muster_ledger::{cosign, limits};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+/// One node decides alone: it takes whatever waits, commits it in one transaction, signs.
+pub(crate) struct Solo {
+    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) signed: SignedHead,
+}
+
+impl Solo {
+    /// Signs the head and publishes it. What is about to be signed is on disk before it is
+    /// signed.
+    pub(crate) fn sign(&mut self, application: &dyn Application) -> Result<(), Error> {
+        let earliest = self.signed.last().map(|head| head.time).unwrap_or_default();
+        let head = application.head(self.host.now().max(earliest))?;
+        self.signed.write(&head)?;
+        let checkpoint = cosign(&head, &*self.signer)
+            .map_err(|e| Error::operator(e.to_string(), "make the validator's key available"))?;
+        application.publish(&checkpoint)
+    }
+
+    fn sign_or_say(&mut self, application: &dyn Application) {
+        // A fsync of a few hundred bytes: short enough for the one task that waits for it.
+        if let Err(error) = self.sign(application) {
+            tracing::error!("the head cannot be signed: {error}");
+            application.unsigned(&error);
+        }
+    }
+
+    /// Commits everything that fits in one block.
+    async fn block(&mut self, application: &dyn Application) {
+        let Some(block) = application.propose(self.host.now()).await else { return };
+        match application.decide(block).await {
+            Ok(()) => self.sign_or_say(application),
+            Err(error) => tracing::error!("a block could not be committed: {error}"),
+        }
+    }
+}
+
+impl Consensus for Solo {
+    fn run(
+        mut self: Box<Self>,
+        application: Arc<dyn Application>,
+        mut closing: watch::Receiver<bool>,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let period = Duration::from_millis(limits::HEARTBEAT_MS);
+            let mut heartbeat =
+                tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+            heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = heartbeat.tick() => self.sign_or_say(&*application),
+                    () = application.waiting() => self.block(&*application).await,
+                    // Last, so that everything that waits is finished first.
+                    _ = closing.wait_for(|closing| *closing) => return,
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! Where the ledger lies. Everything that knows SQL is in this folder, behind one trait, so that
+//! another database can take SQLite's place.
+
+mod rows;
+pub(crate) mod sqlite;
+
+pub(crate) use rows::{
+    BlockRow, CheckedRow, Commit, DirectoryRow, Flip, Found, LeafRow, NewUpload, Place, Plan,
+    Upload,
+};
+
+use crate::Error;
+use crate::claims::Claim;
+use crate::tiles::Tile;
+use muster_api::{BoxFuture, Problem, RowVerdict};
+use muster_identity::Did;
+
+/// What a store answers.
+pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
+
+/// Decides about rows, given what the store found about them.
+pub(crate) type Judge = Box<dyn FnOnce(&Found) -> Result<Plan, Problem> + Send>;
+
+/// A place for one ledger. Each write is one transaction, durable when it returns, and leaves
+/// no trace when it fails.
+pub(crate) trait Store: Send + Sync {
+    /// Entries from a place on.
+    fn entries(&self, from: u64, count: u64) -> Answer<'_, Vec<Vec<u8>>>;
+
+    /// Entries at these places, in ascending order, with their places.
+    fn entries_at(&self, places: Vec<u64>) -> Answer<'_, Vec<(u64, Vec<u8>)>>;
+
+    /// Blocks from a height on.
+    fn blocks(&self, from: u64, count: u64) -> Answer<'_, Vec<BlockRow>>;
+
+    /// All state records.
+    fn state(&self) -> Answer<'_, Vec<(Vec<u8>, Vec<u8>)>>;
+
+    /// Writes a block and everything that follows from it.
+    fn commit(&self, commit: Commit) -> Answer<'_, ()>;
+
+    /// Which of these are taken already. Waits for writes that are under way.
+    fn claimed(&self, claims: Vec<Claim>) -> Answer<'_, Vec<Claim>>;
+
+    /// The leaf of an enrolled device.
+    fn leaf(&self, did: Did) -> Answer<'_, Option<LeafRow>>;
+
+    /// The tile of a batch's lowest row in which a DID has its place.
+    fn tile_of(&self, batch: u64, did: Did) -> Answer<'_, Option<Tile>>;
+
+    /// A tile.
+    fn tile(&self, batch: u64, level: u64, index: u64) -> Answer<'_, Option<Tile>>;
+
+    /// The newest entries that concern any of the subjects, in ascending order.
+    fn touched(&self, subjects: Vec<[u8; 32]>, newest: u64) -> Answer<'_, Vec<u64>>;
+
+    /// What the private directory says of a device.
+    fn directory(&self, did: Did) -> Answer<'_, Option<DirectoryRow>>;
+
+    /// Opens an upload, unless as many are open as may be.
+    fn open_upload(&self, new: NewUpload, at_most: u64) -> Answer<'_, Opened>;
+
+    /// The upload with this token. Waits for writes that are under way.
+    fn upload(&self, token: [u8; 32]) -> Answer<'_, Option<Upload>>;
+
+    /// All uploads.
+    fn uploads(&self) -> Answer<'_, Vec<Upload>>;
+
+    /// Stages rows as the judge decides, and gives its verdicts back.
+    fn stage(
+        &self,
+        upload: u64,
+        rows: Vec<CheckedRow>,
+        judge: Judge,
+    ) -> BoxFuture<'_, Result<Vec<RowVerdict>, Problem>>;
+
+    /// Leaves of an upload or batch after a DID, in the order of DIDs.
+    fn leaves(&self, batch: u64, after: Option<Did>, count: u64) -> Answer<'_, Vec<(Did, Vec<u8>)>>;
+
+    /// Writes tiles of an upload; `anew`: in place of all it has.
+    fn write_tiles(&self, upload: u64, tiles: Vec<Tile>, anew: bool) -> Answer<'_, ()>;
+
+    /// Seals an upload if nothing was staged since it had this version.
+    fn seal(&self, upload: u64, version: u64, count: u64, root: [u8; 32]) -> Answer<'_, bool>;
+
+    /// Throws an upload and everything it staged away, in small transactions.
+    fn drop_upload(&self, upload: u64) -> Answer<'_, ()>;
+
+    /// Finishes writes and lets go of all files.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// What came of opening an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// It is open.
+    Yes,
+    /// Too many are.
+    Full,
+    /// The same request opened one before.
+    Replayed,
+}

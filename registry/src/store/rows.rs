@@ -1,0 +1,154 @@
+use crate::claims::Claim;
+use muster_api::{Row, RowVerdict};
+use muster_identity::Did;
+use muster_ledger::{BatchId, GrantId, Leaf, Time};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A block as the store keeps it: where the log stood after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BlockRow {
+    pub(crate) height: u64,
+    pub(crate) time: Time,
+    pub(crate) size: u64,
+    pub(crate) log_root: [u8; 32],
+    pub(crate) state_root: [u8; 32],
+}
+
+/// Everything one block writes.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    /// Place of the first entry.
+    pub(crate) first: u64,
+    pub(crate) entries: Vec<Vec<u8>>,
+    pub(crate) block: BlockRow,
+    pub(crate) state: Vec<(Vec<u8>, Arc<[u8]>)>,
+    /// Keys that entered by an operation.
+    pub(crate) keys: Vec<Claim>,
+    pub(crate) flips: Vec<Flip>,
+    /// Which entry concerns whom.
+    pub(crate) touched: Vec<([u8; 32], u64)>,
+}
+
+/// A sealed upload that becomes a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flip {
+    /// The upload's number, from now on the batch's.
+    pub(crate) upload: u64,
+    pub(crate) batch: BatchId,
+    pub(crate) count: u64,
+    pub(crate) root: [u8; 32],
+}
+
+/// The leaf of an enrolled device.
+#[derive(Debug, Clone)]
+pub(crate) struct LeafRow {
+    pub(crate) batch: BatchId,
+    /// The batch's number in the store.
+    pub(crate) number: u64,
+    pub(crate) leaf: Vec<u8>,
+}
+
+/// What the private directory says of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DirectoryRow {
+    pub(crate) did: Did,
+    pub(crate) organisation: Did,
+    pub(crate) serial: String,
+    pub(crate) lot: Option<String>,
+    /// Number of the upload that brought it.
+    pub(crate) upload: u64,
+    /// Number of the row in its file.
+    pub(crate) row: u64,
+}
+
+/// An upload about to be opened.
+#[derive(Debug, Clone)]
+pub(crate) struct NewUpload {
+    /// SHA-256 of the upload's id: the id itself is a right, and stays with its holder.
+    pub(crate) token: [u8; 32],
+    /// SHA-256 of the signed request, which opens one upload.
+    pub(crate) request: [u8; 32],
+    pub(crate) organisation: Did,
+    pub(crate) grant: GrantId,
+    pub(crate) model: String,
+    pub(crate) rows: u64,
+    pub(crate) rehearsal: bool,
+    pub(crate) opened: Time,
+    pub(crate) expires: Time,
+}
+
+/// An open upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Upload {
+    pub(crate) number: u64,
+    pub(crate) organisation: Did,
+    pub(crate) grant: GrantId,
+    pub(crate) model: String,
+    /// How many rows it may stage.
+    pub(crate) rows: u64,
+    pub(crate) rehearsal: bool,
+    pub(crate) opened: Time,
+    pub(crate) expires: Time,
+    /// How many it has staged.
+    pub(crate) staged: u64,
+    /// Grows with every change of what is staged.
+    pub(crate) version: u64,
+    /// Count and root, once it is sealed.
+    pub(crate) sealed: Option<(u64, [u8; 32])>,
+}
+
+/// A row whose leaf was decoded and whose evidence was checked.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckedRow {
+    pub(crate) row: Row,
+    pub(crate) did: Did,
+    pub(crate) did_claim: Claim,
+    pub(crate) key_claim: Claim,
+}
+
+impl CheckedRow {
+    pub(crate) fn new(row: Row, leaf: &Leaf) -> Self {
+        let did = leaf.did();
+        let key_claim = Claim::of_key(&leaf.inception.key);
+        Self { row, did, did_claim: Claim::of_did(&did), key_claim }
+    }
+}
+
+/// Where a number leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// To a live batch.
+    Live(BatchId),
+    /// To an open upload.
+    Staged(Upload),
+}
+
+/// What the store knows about rows that are about to be staged.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The upload they are for, if it is still there.
+    pub(crate) upload: Option<Upload>,
+    /// Numbers of the batches and uploads that hold their DIDs and keys.
+    pub(crate) claims: BTreeMap<Claim, u64>,
+    /// Where all numbers named here lead; one that is missing leads nowhere.
+    pub(crate) places: BTreeMap<u64, Place>,
+    /// Directory rows of their DIDs.
+    pub(crate) by_did: BTreeMap<Did, DirectoryRow>,
+    /// Directory rows of their serials, of the same organisation.
+    pub(crate) by_serial: BTreeMap<String, DirectoryRow>,
+}
+
+/// What to do with rows.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Leaves that leave another upload.
+    pub(crate) evict: Vec<(u64, Did)>,
+    /// Directory rows without a device.
+    pub(crate) forget: Vec<Did>,
+    /// Rows to write, by their place in the request.
+    pub(crate) write: Vec<usize>,
+    /// How many more leaves the upload holds afterwards.
+    pub(crate) added: u64,
+    pub(crate) verdicts: Vec<RowVerdict>,
+}

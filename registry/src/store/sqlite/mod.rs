@@ -1,0 +1,248 @@
+//! The ledger in SQLite: one connection writes, a few read, in WAL mode, so that readers never
+//! wait. A commit is durable before it returns (`synchronous = FULL`).
+
+mod commit;
+mod fault;
+mod reading;
+mod schema;
+mod snapshot;
+mod staging;
+mod uploads;
+
+pub(crate) use schema::FORMAT;
+pub(crate) use snapshot::Snapshot;
+
+use super::{
+    Answer, BlockRow, CheckedRow, Commit, DirectoryRow, Judge, LeafRow, NewUpload, Opened, Store,
+    Upload,
+};
+use crate::Error;
+use crate::claims::Claim;
+use crate::tiles::Tile;
+use fault::fault;
+use muster_api::{BoxFuture, Problem, RowVerdict};
+use muster_identity::Did;
+use muster_identity::cbor::Encode as _;
+use muster_ledger::Genesis;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+
+};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Connections that read.
+const READERS: u32 = 4;
+
+/// How long a statement may wait for a connection: longer than any transaction takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A ledger in SQLite.
+#[derive(Debug)]
+pub(crate) struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+fn options(ledger: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(ledger)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE)
+}
+
+/// A pool whose connections all have the private directory attached.
+fn pool(connections: u32, directory: PathBuf, prepare: &'static str) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(PATIENCE)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let directory = directory.to_string_lossy().into_owned();
+            Box::pin(async move {
+                sqlx::query("ATTACH DATABASE ? AS directory")
+                    .bind(directory)
+                    .execute(&mut *connection)
+                    .await?;
+                sqlx::raw_sql(prepare).execute(&mut *connection).await?;
+                Ok(())
+            })
+        })
+}
+
+impl Sqlite {
+    /// Opens the two files, and creates them for a new network.
+    pub(crate) async fn open(
+        ledger: &Path,
+        directory: &Path,
+        genesis: &Genesis,
+    ) -> Result<Self, Error> {
+        const WRITING: &str =
+            "PRAGMA directory.journal_mode = WAL; PRAGMA directory.synchronous = FULL;";
+        let writer = pool(1, directory.into(), WRITING)
+            .connect_with(options(ledger).create_if_missing(true))
+            .await
+            .map_err(fault)?;
+        create(&writer, genesis).await?;
+        check(&writer, genesis).await?;
+        let readers = pool(READERS, directory.into(), "PRAGMA query_only = ON;")
+            .connect_with(options(ledger))
+            .await
+            .map_err(fault)?;
+        Ok(Self { writer, readers })
+    }
+}
+
+/// Creates the tables, with what the genesis says, if they are not there.
+async fn create(pool: &SqlitePool, genesis: &Genesis) -> Result<(), Error> {
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+    sqlx::raw_sql(schema::DIRECTORY).execute(&mut *tx).await.map_err(fault)?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM main.sqlite_schema")
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(fault)?;
+    if tables == 0 {
+        sqlx::raw_sql(schema::LEDGER).execute(&mut *tx).await.map_err(fault)?;
+        for (key, value) in meta(genesis) {
+            sqlx::query("INSERT INTO meta VALUES (?, ?)")
+                .bind(key)
+                .bind(value)
+                .execute(&mut *tx)
+                .await
+                .map_err(fault)?;
+        }
+        for (key, value) in genesis.state().iter() {
+            commit::write_record(&mut tx, &key.to_bytes(), value).await?;
+            if let Some(claim) = Claim::of_record(&key) {
+                commit::write_claim(&mut tx, &claim).await?;
+            }
+        }
+    }
+    tx.commit().await.map_err(fault)
+}
+
+/// What the table `meta` says of a network.
+pub(crate) fn meta(genesis: &Genesis) -> [(&'static str, Vec<u8>); 3] {
+    [
+        ("format", FORMAT.to_vec()),
+        ("genesis", genesis.to_cbor()),
+        ("network", genesis.network().0.to_vec()),
+    ]
+}
+
+/// Whether the files are of this format and network.
+async fn check(pool: &SqlitePool, genesis: &Genesis) -> Result<(), Error> {
+    let rows: Vec<(String, Vec<u8>)> =
+        sqlx::query_as("SELECT key, value FROM meta").fetch_all(pool).await.map_err(fault)?;
+    for (key, expected) in meta(genesis) {
+        let value = rows.iter().find(|(k, _)| k == key).map(|(_, value)| value);
+        if value == Some(&expected) {
+            continue;
+        }
+        return Err(match key {
+            "format" => Error::operator(
+                "ledger.db is of another format",
+                "use the version of muster that wrote it, or a newer one",
+            ),
+            _ => Error::operator(
+                "ledger.db belongs to another network",
+                "give the genesis file of the network, or a folder of its own",
+            ),
+        });
+    }
+    Ok(())
+}
+
+impl Store for Sqlite {
+    fn entries(&self, from: u64, count: u64) -> Answer<'_, Vec<Vec<u8>>> {
+        Box::pin(reading::entries(&self.readers, from, count))
+    }
+
+    fn entries_at(&self, places: Vec<u64>) -> Answer<'_, Vec<(u64, Vec<u8>)>> {
+        Box::pin(reading::entries_at(&self.readers, places))
+    }
+
+    fn blocks(&self, from: u64, count: u64) -> Answer<'_, Vec<BlockRow>> {
+        Box::pin(reading::blocks(&self.readers, from, count))
+    }
+
+    fn state(&self) -> Answer<'_, Vec<(Vec<u8>, Vec<u8>)>> {
+        Box::pin(reading::state(&self.readers))
+    }
+
+    fn commit(&self, commit: Commit) -> Answer<'_, ()> {
+        Box::pin(commit::commit(&self.writer, commit))
+    }
+
+    fn claimed(&self, claims: Vec<Claim>) -> Answer<'_, Vec<Claim>> {
+        Box::pin(reading::claimed(&self.writer, claims))
+    }
+
+    fn leaf(&self, did: Did) -> Answer<'_, Option<LeafRow>> {
+        Box::pin(reading::leaf(&self.readers, did))
+    }
+
+    fn tile_of(&self, batch: u64, did: Did) -> Answer<'_, Option<Tile>> {
+        Box::pin(reading::tile_of(&self.readers, batch, did))
+    }
+
+    fn tile(&self, batch: u64, level: u64, index: u64) -> Answer<'_, Option<Tile>> {
+        Box::pin(reading::tile(&self.readers, batch, level, index))
+    }
+
+    fn touched(&self, subjects: Vec<[u8; 32]>, newest: u64) -> Answer<'_, Vec<u64>> {
+        Box::pin(reading::touched(&self.readers, subjects, newest))
+    }
+
+    fn directory(&self, did: Did) -> Answer<'_, Option<DirectoryRow>> {
+        Box::pin(reading::directory(&self.readers, did))
+    }
+
+    fn open_upload(&self, new: NewUpload, at_most: u64) -> Answer<'_, Opened> {
+        Box::pin(uploads::open(&self.writer, new, at_most))
+    }
+
+    fn upload(&self, token: [u8; 32]) -> Answer<'_, Option<Upload>> {
+        Box::pin(uploads::by_token(&self.writer, token))
+    }
+
+    fn uploads(&self) -> Answer<'_, Vec<Upload>> {
+        Box::pin(uploads::all(&self.readers))
+    }
+
+    fn stage(
+        &self,
+        upload: u64,
+        rows: Vec<CheckedRow>,
+        judge: Judge,
+    ) -> BoxFuture<'_, Result<Vec<RowVerdict>, Problem>> {
+        Box::pin(staging::stage(&self.writer, upload, rows, judge))
+    }
+
+    fn leaves(&self, batch: u64, after: Option<Did>, count: u64) -> Answer<'_, Vec<(Did, Vec<u8>)>> {
+        Box::pin(reading::leaves(&self.readers, batch, after, count))
+    }
+
+    fn write_tiles(&self, upload: u64, tiles: Vec<Tile>, anew: bool) -> Answer<'_, ()> {
+        Box::pin(uploads::write_tiles(&self.writer, upload, tiles, anew))
+    }
+
+    fn seal(&self, upload: u64, version: u64, count: u64, root: [u8; 32]) -> Answer<'_, bool> {
+        Box::pin(uploads::seal(&self.writer, upload, version, count, root))
+    }
+
+    fn drop_upload(&self, upload: u64) -> Answer<'_, ()> {
+        Box::pin(uploads::discard(&self.writer, upload))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.readers.close().await;
+            self.writer.close().await;
+        })
+    }
+}

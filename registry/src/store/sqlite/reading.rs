@@ -1,0 +1,209 @@
+use super::fault::{fault, fixed, integer, natural};
+use crate::Error;
+use crate::claims::Claim;
+use crate::store::{BlockRow, DirectoryRow, LeafRow};
+use crate::tiles::Tile;
+use data_encoding::HEXLOWER;
+use muster_identity::Did;
+use muster_ledger::{BatchId, Time};
+use sqlx::sqlite::SqlitePool;
+
+type Bytes = Vec<u8>;
+
+pub(super) async fn entries(
+    pool: &SqlitePool,
+    from: u64,
+    count: u64,
+) -> Result<Vec<Bytes>, Error> {
+    sqlx::query_scalar("SELECT entry FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?")
+        .bind(integer(from)?)
+        .bind(integer(count)?)
+        .fetch_all(pool)
+        .await
+        .map_err(fault)
+}
+
+pub(super) async fn entries_at(
+    pool: &SqlitePool,
+    places: Vec<u64>,
+) -> Result<Vec<(u64, Bytes)>, Error> {
+    const SQL: &str = "SELECT idx, entry FROM entries \
+        WHERE idx IN (SELECT value FROM json_each(?)) ORDER BY idx";
+    let places = places.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+    let rows: Vec<(i64, Bytes)> =
+        sqlx::query_as(SQL).bind(format!("[{places}]")).fetch_all(pool).await.map_err(fault)?;
+    rows.into_iter().map(|(place, entry)| Ok((natural(place)?, entry))).collect()
+}
+
+pub(super) async fn blocks(
+    pool: &SqlitePool,
+    from: u64,
+    count: u64,
+) -> Result<Vec<BlockRow>, Error> {
+    const SQL: &str = "SELECT height, time, size, log_root, state_root FROM blocks \
+        WHERE height >= ? ORDER BY height LIMIT ?";
+    let rows: Vec<(i64, i64, i64, Bytes, Bytes)> = sqlx::query_as(SQL)
+        .bind(integer(from)?)
+        .bind(integer(count)?)
+        .fetch_all(pool)
+        .await
+        .map_err(fault)?;
+    let block = |(height, time, size, log_root, state_root): (i64, i64, i64, Bytes, Bytes)| {
+        Ok(BlockRow {
+            height: natural(height)?,
+            time: Time(natural(time)?),
+            size: natural(size)?,
+            log_root: fixed(&log_root)?,
+            state_root: fixed(&state_root)?,
+        })
+    };
+    rows.into_iter().map(block).collect()
+}
+
+pub(super) async fn state(pool: &SqlitePool) -> Result<Vec<(Bytes, Bytes)>, Error> {
+    sqlx::query_as("SELECT key, value FROM state").fetch_all(pool).await.map_err(fault)
+}
+
+/// A JSON array of hexadecimal strings, which `unhex` and `json_each` turn into rows.
+pub(super) fn hex_list<'a>(items: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut json = String::from("[");
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            json.push(',');
+        }
+        json.push('"');
+        HEXLOWER.encode_append(item, &mut json);
+        json.push('"');
+    }
+    json.push(']');
+    json
+}
+
+pub(super) async fn claimed(pool: &SqlitePool, claims: Vec<Claim>) -> Result<Vec<Claim>, Error> {
+    const SQL: &str =
+        "SELECT digest FROM claims WHERE digest IN (SELECT unhex(value) FROM json_each(?))";
+    let found: Vec<Bytes> = sqlx::query_scalar(SQL)
+        .bind(hex_list(claims.iter().map(|c| &c.0[..])))
+        .fetch_all(pool)
+        .await
+        .map_err(fault)?;
+    found.iter().map(|digest| Ok(Claim(fixed(digest)?))).collect()
+}
+
+pub(super) async fn leaf(pool: &SqlitePool, did: Did) -> Result<Option<LeafRow>, Error> {
+    const SQL: &str = "SELECT batches.id, batches.no, leaves.leaf FROM claims \
+        JOIN batches ON batches.no = claims.batch \
+        JOIN leaves ON leaves.batch = batches.no AND leaves.did = ? WHERE claims.digest = ?";
+    let row: Option<(Bytes, i64, Bytes)> = sqlx::query_as(SQL)
+        .bind(&did.digest()[..])
+        .bind(&Claim::of_did(&did).0[..])
+        .fetch_optional(pool)
+        .await
+        .map_err(fault)?;
+    row.map(|(id, number, leaf)| {
+        Ok(LeafRow { batch: BatchId(fixed(&id)?), number: natural(number)?, leaf })
+    })
+    .transpose()
+}
+
+pub(super) type TileColumns = (i64, i64, Bytes, Bytes);
+
+pub(super) fn tile_from((level, index, first, hashes): TileColumns) -> Result<Tile, Error> {
+    let first = Did::from_digest(fixed(&first)?);
+    Ok(Tile { level: natural(level)?, index: natural(index)?, first, hashes })
+}
+
+pub(super) async fn tile_of(
+    pool: &SqlitePool,
+    batch: u64,
+    did: Did,
+) -> Result<Option<Tile>, Error> {
+    const SQL: &str = "SELECT level, idx, first, hashes FROM tiles \
+        WHERE batch = ? AND level = 0 AND first <= ? ORDER BY first DESC LIMIT 1";
+    let row = sqlx::query_as(SQL)
+        .bind(integer(batch)?)
+        .bind(&did.digest()[..])
+        .fetch_optional(pool)
+        .await
+        .map_err(fault)?;
+    row.map(tile_from).transpose()
+}
+
+pub(super) async fn tile(
+    pool: &SqlitePool,
+    batch: u64,
+    level: u64,
+    index: u64,
+) -> Result<Option<Tile>, Error> {
+    const SQL: &str = "SELECT level, idx, first, hashes FROM tiles \
+        WHERE batch = ? AND level = ? AND idx = ?";
+    let row = sqlx::query_as(SQL)
+        .bind(integer(batch)?)
+        .bind(integer(level)?)
+        .bind(integer(index)?)
+        .fetch_optional(pool)
+        .await
+        .map_err(fault)?;
+    row.map(tile_from).transpose()
+}
+
+pub(super) async fn touched(
+    pool: &SqlitePool,
+    subjects: Vec<[u8; 32]>,
+    newest: u64,
+) -> Result<Vec<u64>, Error> {
+    const SQL: &str = "SELECT DISTINCT entry FROM touched \
+        WHERE subject IN (SELECT unhex(value) FROM json_each(?)) ORDER BY entry DESC LIMIT ?";
+    let mut found: Vec<i64> = sqlx::query_scalar(SQL)
+        .bind(hex_list(subjects.iter().map(|s| &s[..])))
+        .bind(integer(newest)?)
+        .fetch_all(pool)
+        .await
+        .map_err(fault)?;
+    found.reverse();
+    found.into_iter().map(natural).collect()
+}
+
+pub(super) type DirectoryColumns = (Bytes, Bytes, String, Option<String>, i64, i64);
+
+pub(super) fn directory_from(row: DirectoryColumns) -> Result<DirectoryRow, Error> {
+    let (did, organisation, serial, lot, upload, row) = row;
+    Ok(DirectoryRow {
+        did: Did::from_digest(fixed(&did)?),
+        organisation: Did::from_digest(fixed(&organisation)?),
+        serial,
+        lot,
+        upload: natural(upload)?,
+        row: natural(row)?,
+    })
+}
+
+pub(super) async fn directory(
+    pool: &SqlitePool,
+    did: Did,
+) -> Result<Option<DirectoryRow>, Error> {
+    const SQL: &str = "SELECT did, organisation, serial, lot, upload, row \
+        FROM directory.serials WHERE did = ?";
+    let row =
+        sqlx::query_as(SQL).bind(&did.digest()[..]).fetch_optional(pool).await.map_err(fault)?;
+    row.map(directory_from).transpose()
+}
+
+pub(super) async fn leaves(
+    pool: &SqlitePool,
+    batch: u64,
+    after: Option<Did>,
+    count: u64,
+) -> Result<Vec<(Did, Bytes)>, Error> {
+    const SQL: &str =
+        "SELECT did, leaf FROM leaves WHERE batch = ? AND did > ? ORDER BY did LIMIT ?";
+    let rows: Vec<(Bytes, Bytes)> = sqlx::query_as(SQL)
+        .bind(integer(batch)?)
+        // The empty bytes come before every DID.
+        .bind(after.map_or(Vec::new(), |did| did.digest().to_vec()))
+        .bind(integer(count)?)
+        .fetch_all(pool)
+        .await
+        .map_err(fault)?;
+    rows.into_iter().map(|(did, leaf)| Ok((Did::from_digest(fixed(&did)?), leaf))).collect()
+}

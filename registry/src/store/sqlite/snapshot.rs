@@ -1,0 +1,136 @@
+use super::fault::{fault, integer};
+use super::PATIENCE;
+use crate::Error;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{Connection as _, FromRow};
+use std::path::Path;
+
+/// The ledger's tables as they stand at one moment, opened for reading only. The node may be
+/// running or stopped. Rows come as they are written, unchecked.
+pub(crate) struct Snapshot(SqliteConnection);
+
+/// One page of a table.
+const PAGE: i64 = 4_096;
+
+type Bytes = Vec<u8>;
+
+/// Columns of a block: height, time, size, log root, state root.
+pub(crate) type BlockColumns = (i64, i64, i64, Bytes, Bytes);
+
+/// Columns of a tile: level, place, first, hashes.
+pub(crate) type TileColumns = (i64, i64, Bytes, Bytes);
+
+impl Snapshot {
+    /// Opens the files.
+    pub(crate) async fn open(ledger: &Path, directory: &Path) -> Result<Self, Error> {
+        for path in [ledger, directory] {
+            std::fs::File::open(path).map_err(|e| Error::file(path, &e))?;
+        }
+        let options =
+            SqliteConnectOptions::new().filename(ledger).read_only(true).busy_timeout(PATIENCE);
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(fault)?;
+        sqlx::query("ATTACH DATABASE ? AS directory")
+            .bind(directory.to_string_lossy().into_owned())
+            .execute(&mut connection)
+            .await
+            .map_err(fault)?;
+        sqlx::query("BEGIN").execute(&mut connection).await.map_err(fault)?;
+        Ok(Self(connection))
+    }
+
+    /// Ends the reading.
+    pub(crate) async fn close(self) -> Result<(), Error> {
+        self.0.close().await.map_err(fault)
+    }
+
+    async fn all<T>(&mut self, sql: &'static str) -> Result<Vec<T>, Error>
+    where
+        T: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        sqlx::query_as(sql).fetch_all(&mut self.0).await.map_err(fault)
+    }
+
+    /// What SQLite itself says of the two files.
+    pub(crate) async fn integrity(&mut self) -> Result<Vec<String>, Error> {
+        let words: Vec<(String,)> = self.all("PRAGMA integrity_check(20)").await?;
+        Ok(words.into_iter().map(|(word,)| word).filter(|word| word != "ok").collect())
+    }
+
+    pub(crate) async fn meta(&mut self) -> Result<Vec<(String, Bytes)>, Error> {
+        self.all("SELECT key, value FROM meta").await
+    }
+
+    pub(crate) async fn entries(&mut self, from: u64) -> Result<Vec<(i64, Bytes)>, Error> {
+        sqlx::query_as("SELECT idx, entry FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?")
+            .bind(integer(from)?)
+            .bind(PAGE)
+            .fetch_all(&mut self.0)
+            .await
+            .map_err(fault)
+    }
+
+    pub(crate) async fn blocks(&mut self) -> Result<Vec<BlockColumns>, Error> {
+        self.all("SELECT height, time, size, log_root, state_root FROM blocks ORDER BY height").await
+    }
+
+    pub(crate) async fn state(&mut self) -> Result<Vec<(Bytes, Bytes)>, Error> {
+        self.all("SELECT key, value FROM state").await
+    }
+
+    pub(crate) async fn batches(&mut self) -> Result<Vec<(i64, Bytes)>, Error> {
+        self.all("SELECT no, id FROM batches ORDER BY no").await
+    }
+
+    /// Numbers of open uploads.
+    pub(crate) async fn uploads(&mut self) -> Result<Vec<(i64,)>, Error> {
+        self.all("SELECT no FROM uploads ORDER BY no").await
+    }
+
+    /// Leaves after a row.
+    pub(crate) async fn leaves(
+        &mut self,
+        after: Option<(i64, Bytes)>,
+    ) -> Result<Vec<(i64, Bytes, Bytes)>, Error> {
+        let (batch, did) = after.unwrap_or((i64::MIN, Vec::new()));
+        const SQL: &str = "SELECT batch, did, leaf FROM leaves \
+            WHERE (batch, did) > (?, ?) ORDER BY batch, did LIMIT ?";
+        sqlx::query_as(SQL)
+            .bind(batch)
+            .bind(did)
+            .bind(PAGE)
+            .fetch_all(&mut self.0)
+            .await
+            .map_err(fault)
+    }
+
+    /// Numbers that tiles belong to.
+    pub(crate) async fn tiled(&mut self) -> Result<Vec<(i64,)>, Error> {
+        self.all("SELECT DISTINCT batch FROM tiles").await
+    }
+
+    pub(crate) async fn tiles(&mut self, batch: i64) -> Result<Vec<TileColumns>, Error> {
+        sqlx::query_as("SELECT level, idx, first, hashes FROM tiles WHERE batch = ? ORDER BY level, idx")
+            .bind(batch)
+            .fetch_all(&mut self.0)
+            .await
+            .map_err(fault)
+    }
+
+    /// Claims after a digest.
+    pub(crate) async fn claims(&mut self, after: Option<Bytes>) -> Result<Vec<(Bytes, i64)>, Error> {
+        let first = after.is_none();
+        sqlx::query_as(
+            "SELECT digest, batch FROM claims WHERE digest > ? OR ? ORDER BY digest LIMIT ?",
+        )
+        .bind(after.unwrap_or_default())
+        .bind(first)
+        .bind(PAGE)
+        .fetch_all(&mut self.0)
+        .await
+        .map_err(fault)
+    }
+
+    pub(crate) async fn touched(&mut self) -> Result<Vec<(Bytes, i64)>, Error> {
+        self.all("SELECT subject, entry FROM touched").await
+    }
+}

@@ -1,0 +1,193 @@
+use super::fault::{fault, fixed, integer, natural};
+use super::staging;
+use crate::Error;
+use crate::store::{NewUpload, Opened, Upload};
+use crate::tiles::Tile;
+use muster_identity::Did;
+use muster_ledger::{GrantId, Time};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::Row as _;
+
+/// Leaves that one transaction removes: a commit waits for no more than these.
+const CHUNK: i64 = 4_096;
+
+const BY_TOKEN: &str = "SELECT * FROM uploads WHERE token = ?";
+const BY_NUMBERS: &str = "SELECT * FROM uploads WHERE no IN (SELECT value FROM json_each(?))";
+const ALL: &str = "SELECT * FROM uploads ORDER BY no";
+
+fn upload_from(row: &SqliteRow) -> Result<Upload, Error> {
+    let number = |column| natural(row.try_get(column).map_err(fault)?);
+    let bytes = |column| fixed::<32>(row.try_get::<&[u8], _>(column).map_err(fault)?);
+    let count: Option<i64> = row.try_get("count").map_err(fault)?;
+    let sealed = match count {
+        Some(count) => Some((natural(count)?, bytes("root")?)),
+        None => None,
+    };
+    Ok(Upload {
+        number: number("no")?,
+        organisation: Did::from_digest(bytes("organisation")?),
+        grant: GrantId(bytes("grant_id")?),
+        model: row.try_get("model").map_err(fault)?,
+        rows: number("rows")?,
+        rehearsal: number("rehearsal")? == 1,
+        opened: Time(number("opened")?),
+        expires: Time(number("expires")?),
+        staged: number("staged")?,
+        version: number("version")?,
+        sealed,
+    })
+}
+
+pub(super) async fn by_token(
+    pool: &SqlitePool,
+    token: [u8; 32],
+) -> Result<Option<Upload>, Error> {
+    let row =
+        sqlx::query(BY_TOKEN).bind(&token[..]).fetch_optional(pool).await.map_err(fault)?;
+    row.as_ref().map(upload_from).transpose()
+}
+
+pub(super) async fn by_number(
+    connection: &mut SqliteConnection,
+    number: u64,
+) -> Result<Option<Upload>, Error> {
+    Ok(by_numbers(connection, &format!("[{number}]")).await?.pop())
+}
+
+/// Uploads by a JSON array of numbers.
+pub(super) async fn by_numbers(
+    connection: &mut SqliteConnection,
+    numbers: &str,
+) -> Result<Vec<Upload>, Error> {
+    let rows =
+        sqlx::query(BY_NUMBERS).bind(numbers).fetch_all(connection).await.map_err(fault)?;
+    rows.iter().map(upload_from).collect()
+}
+
+pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<Upload>, Error> {
+    let rows = sqlx::query(ALL).fetch_all(pool).await.map_err(fault)?;
+    rows.iter().map(upload_from).collect()
+}
+
+pub(super) async fn open(
+    pool: &SqlitePool,
+    new: NewUpload,
+    at_most: u64,
+) -> Result<Opened, Error> {
+    const INSERT: &str = "INSERT INTO uploads(token, request, organisation, grant_id, model, rows, \
+        rehearsal, opened, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    const LOOK: &str = "SELECT count(*), coalesce(sum(request = ?), 0) FROM uploads";
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+    let (open, same): (i64, i64) = sqlx::query_as(LOOK)
+        .bind(&new.request[..])
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(fault)?;
+    if same > 0 {
+        return Ok(Opened::Replayed);
+    }
+    if natural(open)? >= at_most {
+        return Ok(Opened::Full);
+    }
+    sqlx::query(INSERT)
+        .bind(&new.token[..])
+        .bind(&new.request[..])
+        .bind(&new.organisation.digest()[..])
+        .bind(&new.grant.0[..])
+        .bind(new.model)
+        .bind(integer(new.rows)?)
+        .bind(new.rehearsal)
+        .bind(integer(new.opened.0)?)
+        .bind(integer(new.expires.0)?)
+        .execute(&mut *tx)
+        .await
+        .map_err(fault)?;
+    tx.commit().await.map_err(fault)?;
+    Ok(Opened::Yes)
+}
+
+pub(super) async fn write_tiles(
+    pool: &SqlitePool,
+    upload: u64,
+    tiles: Vec<Tile>,
+    anew: bool,
+) -> Result<(), Error> {
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+    if anew {
+        delete_tiles(&mut tx, upload).await?;
+    }
+    for tile in &tiles {
+        sqlx::query("INSERT INTO tiles VALUES (?, ?, ?, ?, ?)")
+            .bind(integer(upload)?)
+            .bind(integer(tile.level)?)
+            .bind(integer(tile.index)?)
+            .bind(&tile.first.digest()[..])
+            .bind(&tile.hashes[..])
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
+    }
+    tx.commit().await.map_err(fault)
+}
+
+async fn delete_tiles(connection: &mut SqliteConnection, upload: u64) -> Result<(), Error> {
+    sqlx::query("DELETE FROM tiles WHERE batch = ?")
+        .bind(integer(upload)?)
+        .execute(connection)
+        .await
+        .map_err(fault)?;
+    Ok(())
+}
+
+pub(super) async fn seal(
+    pool: &SqlitePool,
+    upload: u64,
+    version: u64,
+    count: u64,
+    root: [u8; 32],
+) -> Result<bool, Error> {
+    let sealed =
+        sqlx::query("UPDATE uploads SET count = ?, root = ? WHERE no = ? AND version = ?")
+            .bind(integer(count)?)
+            .bind(&root[..])
+            .bind(integer(upload)?)
+            .bind(integer(version)?)
+            .execute(pool)
+            .await
+            .map_err(fault)?;
+    Ok(sealed.rows_affected() == 1)
+}
+
+/// Ends an upload at once, then removes what it staged, a chunk at a time.
+pub(super) async fn discard(pool: &SqlitePool, upload: u64) -> Result<(), Error> {
+    sqlx::query("UPDATE uploads SET expires = 0 WHERE no = ?")
+        .bind(integer(upload)?)
+        .execute(pool)
+        .await
+        .map_err(fault)?;
+    loop {
+        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+        let dids: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT did FROM leaves WHERE batch = ? LIMIT ?")
+                .bind(integer(upload)?)
+                .bind(CHUNK)
+                .fetch_all(&mut *tx)
+                .await
+                .map_err(fault)?;
+        if dids.is_empty() {
+            delete_tiles(&mut tx, upload).await?;
+            sqlx::query("DELETE FROM uploads WHERE no = ?")
+                .bind(integer(upload)?)
+                .execute(&mut *tx)
+                .await
+                .map_err(fault)?;
+            return tx.commit().await.map_err(fault);
+        }
+        let dids = dids
+            .iter()
+            .map(|did| Ok(Did::from_digest(fixed(did)?)))
+            .collect::<Result<Vec<_>, Error>>()?;
+        staging::remove(&mut tx, upload, &dids).await?;
+        tx.commit().await.map_err(fault)?;
+    }
+}
