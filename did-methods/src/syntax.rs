@@ -48,7 +48,8 @@ impl FromStr for DidText {
         let rest = text.strip_prefix(SCHEME).ok_or_else(|| fault("it does not begin with did:"))?;
         let (method, id) =
             rest.split_once(':').ok_or_else(|| fault("the method-specific part is missing"))?;
-        if method.is_empty() || !method.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        if method.is_empty()
+            || !method.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         {
             return Err(fault("the method's name is not lower-case letters and digits"));
         }

@@ -5,7 +5,7 @@
 
 extern crate self as muster_fuzz;
 
-use muster_identity::cbor::{Decode, Encode};
+use muster_identity::cbor::{Decode, Encode, Reader};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -32,6 +32,19 @@ macro_rules! targets {
 targets! {
     did,
     inception,
+    ledger_block,
+    ledger_checkpoint,
+    ledger_device_part,
+    ledger_entry,
+    ledger_entry_proof,
+    ledger_genesis,
+    ledger_leaf,
+    ledger_operation,
+    ledger_payload,
+    ledger_receipt,
+    ledger_records,
+    ledger_state_proof,
+    ledger_upload,
     presentation,
 }
 
@@ -66,4 +79,13 @@ pub fn one_text<T: FromStr + Display>(data: &[u8]) -> bool {
     let Ok(value) = text.parse::<T>() else { return false };
     assert_eq!(value.to_string(), text, "parses, but prints as other text");
     true
+}
+
+/// The payload of a COSE_Sign1 (RFC 9052 §4.2) as the ledger writes it.
+pub fn sign1_payload(data: &[u8]) -> Option<&[u8]> {
+    let mut r = Reader::new(data);
+    r.tuple(4).ok()?;
+    r.bytes(data.len()).ok()?;
+    r.map().ok()?.end().ok()?;
+    r.bytes(data.len()).ok()
 }

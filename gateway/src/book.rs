@@ -73,6 +73,14 @@ impl Book {
         self.head.as_ref().map_or(Time(0), |head| head.head().time)
     }
 
+    /// Throws away what is on the way to a head: another node shall not answer for it.
+    pub(crate) fn abandon(&mut self) {
+        self.pending = None;
+        if let Err(error) = self.folder.cut() {
+            tracing::error!(%error, "the log of operations cannot be cut");
+        }
+    }
+
     /// Whether the last verified head is too old to go on from. A pinned head replaces the
     /// trust that ran out: nothing before it is believed.
     pub(crate) fn out_of_trust(&self, now: Time) -> bool {
@@ -84,10 +92,7 @@ impl Book {
     /// Takes a node's answer. After a fault everything is as it was at the last verified head.
     pub(crate) fn absorb(&mut self, feed: &Feed, node: &str) -> Result<Progress, Fault> {
         self.try_absorb(feed).inspect_err(|fault| {
-            self.pending = None;
-            if let Err(error) = self.folder.cut() {
-                tracing::error!(%error, "the log of operations cannot be cut");
-            }
+            self.abandon();
             self.keep_evidence(fault, feed, node);
         })
     }
@@ -155,11 +160,7 @@ impl Book {
         self.publish(verified, head).map(Some)
     }
 
-    fn publish(
-        &mut self,
-        verified: Candidate,
-        head: QuorumCheckpoint,
-    ) -> Result<Progress, Fault> {
+    fn publish(&mut self, verified: Candidate, head: QuorumCheckpoint) -> Result<Progress, Fault> {
         self.folder.verified(&head.to_note()).map_err(Fault::Disk)?;
         self.pinned = self.pinned.filter(|pin| pin.size > head.head().size);
         let roll = Arc::new(Roll::new(verified.chain().clone(), head.clone()));

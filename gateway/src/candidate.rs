@@ -2,9 +2,7 @@ use crate::config::PinnedHead;
 use crate::fault::Fault;
 use muster_identity::cbor::Decode;
 use muster_ledger::merkle::{Frontier, leaf_hash};
-use muster_ledger::{
-    Block, Chain, ChainFault, Checkpoint, Entry, Error, QuorumCheckpoint, Time,
-};
+use muster_ledger::{Block, Chain, ChainFault, Checkpoint, Entry, Error, QuorumCheckpoint, Time};
 
 /// The ledger as some entries would make it, before any checkpoint confirmed them. It hashes
 /// the entries apart from applying them: if one is invalid, the root still tells whether the
@@ -100,17 +98,18 @@ impl Candidate {
     /// checked before.
     pub(crate) fn confirm(&mut self, note: &Checkpoint) -> Result<QuorumCheckpoint, Fault> {
         self.close_block();
-        let Some(broken) = &self.broken else {
-            return self.chain.check(note).map_err(Fault::Mismatch);
-        };
         let head = note.head();
-        let signed = head.size == self.log.size() && head.log_root == self.log.root();
-        Err(match broken.clone() {
-            Broken::Pinned(size) => Fault::Pinned(size),
-            Broken::Upgrade(why) if signed => Fault::Upgrade(why),
-            Broken::Invalid(why) if signed => Fault::Invalid(why),
-            Broken::Upgrade(why) | Broken::Invalid(why) => Fault::Invented(why),
-        })
+        let contains = head.size == self.log.size() && head.log_root == self.log.root();
+        match self.broken.clone() {
+            Some(Broken::Pinned(size)) => Err(Fault::Pinned(size)),
+            Some(Broken::Upgrade(why)) if contains => Err(Fault::Upgrade(why)),
+            Some(Broken::Invalid(why)) if contains => Err(Fault::Invalid(why)),
+            Some(Broken::Upgrade(why) | Broken::Invalid(why)) => {
+                Err(Fault::Apart(format!(" ({why})")))
+            }
+            None if contains => self.chain.check(note).map_err(Fault::Mismatch),
+            None => Err(Fault::Apart(String::new())),
+        }
     }
 
     /// Why the entries make no ledger, when they come from our own disk.

@@ -26,12 +26,15 @@ pub(crate) enum Fault {
     /// Another ledger of the same size.
     #[error("fork: another ledger at size {0} was signed")]
     Forked(u64),
-    /// A head that the operations do not give.
+    /// A signed head that the operations do not give.
     #[error("{0}")]
     Mismatch(ChainFault),
-    /// Operations that no ledger holds, under a head that does not contain them either.
-    #[error("invented operations: {0}")]
-    Invented(String),
+    /// A signed head that does not contain the operations: it continues another ledger than
+    /// ours, or the node made them up. Only the log itself could tell which.
+    #[error(
+        "the head is signed but does not contain the operations{0}: a fork, or false operations"
+    )]
+    Apart(String),
     /// The pinned head is not on this ledger.
     #[error("the ledger does not have the pinned head of size {0}")]
     Pinned(u64),
@@ -61,7 +64,7 @@ impl Fault {
             Self::RolledBack { .. } => "rolled-back",
             Self::Forked(_) => "fork",
             Self::Mismatch(_) => "mismatch",
-            Self::Invented(_) => "invented",
+            Self::Apart(_) => "apart",
             Self::Pinned(_) => "pinned",
             Self::Invalid(_) => "invalid-operation",
             Self::Upgrade(_) => "upgrade-needed",
@@ -70,13 +73,15 @@ impl Fault {
         }
     }
 
-    /// Whether a quorum's own signature convicts it: worth keeping, and worth an alarm.
+    /// Whether a quorum signed something that contradicts what was verified: worth keeping, and
+    /// worth an alarm.
     pub(crate) fn convicts(&self) -> bool {
         matches!(
             self,
             Self::RolledBack { .. }
                 | Self::Forked(_)
                 | Self::Mismatch(_)
+                | Self::Apart(_)
                 | Self::Pinned(_)
                 | Self::Invalid(_)
         )

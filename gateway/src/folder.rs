@@ -80,11 +80,7 @@ impl Folder {
     }
 
     /// Reads the first `count` entries and cuts off whatever follows. Says how many there were.
-    pub(crate) fn replay(
-        &mut self,
-        count: u64,
-        mut each: impl FnMut(&[u8]),
-    ) -> Result<u64, Error> {
+    pub(crate) fn replay(&mut self, count: u64, mut each: impl FnMut(&[u8])) -> Result<u64, Error> {
         let path = self.log_path();
         self.log.seek(SeekFrom::Start(HEADER)).map_err(Error::folder(&path))?;
         let mut reader = BufReader::new(&self.log);

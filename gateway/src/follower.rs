@@ -71,8 +71,11 @@ impl Follower {
                         _ = self.stop.changed() => return,
                     }
                     pause = (pause * 2).min(longest);
-                    node = (node + 1) % self.nodes.len();
-                    self.counts.follows(node);
+                    if self.nodes.len() > 1 {
+                        node = (node + 1) % self.nodes.len();
+                        self.counts.follows(node);
+                        self.book.abandon();
+                    }
                 }
             }
         }

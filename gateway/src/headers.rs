@@ -11,7 +11,10 @@ const REASON: HeaderName = HeaderName::from_static("muster-reason");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Reads what a request brings. A header that stands twice is nobody's word.
-pub(crate) fn read(headers: &HeaderMap, trust_request_id: bool) -> Result<AuthRequest<'_>, Rejected> {
+pub(crate) fn read(
+    headers: &HeaderMap,
+    trust_request_id: bool,
+) -> Result<AuthRequest<'_>, Rejected> {
     let malformed = Rejected::new(Reason::Malformed(PresentationFault::Compact));
     let bad_part = Rejected::new(Reason::BadDevicePart);
     let request_id = if trust_request_id { one(headers, &REQUEST_ID).ok().flatten() } else { None };

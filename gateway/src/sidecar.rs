@@ -9,7 +9,7 @@ use muster_api::Problem;
 use std::net::SocketAddr;
 
 /// The routes of a gateway that stands beside a service, for the sub-request of a proxy (nginx
-/// `auth_request`, Traefik `forwardAuth`, Envoy `ext_authz`).
+/// `auth_request`, Traefik `forwardAuth`, Caddy `forward_auth`).
 pub fn sidecar(gateway: Gateway) -> Router {
     Router::new()
         .route("/v1/authenticate", get(authenticate).post(authenticate))

@@ -1,11 +1,11 @@
 //! The batches of one command: one for each model, and one more after every 2^20 rows.
 
+use crate::Error;
 use crate::limits::BATCHES;
 use crate::reading::{Row, State};
-use crate::Error;
 use muster_api::{GrantView, NetworkView};
 use muster_identity::Did;
-use muster_ledger::{BatchId, EntryProof, Enrol, GrantId, LeafTree, Time, limits};
+use muster_ledger::{BatchId, Enrol, EntryProof, GrantId, LeafTree, Time, limits};
 use std::collections::BTreeMap;
 
 /// A batch in the making.
@@ -90,7 +90,8 @@ fn choose(
     if let Some(id) = named {
         let name = id.to_string();
         let known = network.grants.iter().find(|grant| grant.grant == name);
-        let grant = known.ok_or_else(|| Error::Grant(format!("the network has no grant {name}")))?;
+        let grant =
+            known.ok_or_else(|| Error::Grant(format!("the network has no grant {name}")))?;
         return match fault(grant, &organisation, model, now) {
             None => Ok(id),
             Some(why) => Err(Error::Grant(format!("grant {name}: {why}"))),

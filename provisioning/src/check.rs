@@ -49,7 +49,10 @@ impl Terms {
     /// Refuses what would refuse every row.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.challenge.len() > PossessionTerms::MAX_CHALLENGE {
-            return Err(Error::Argument { what: "--challenge", why: "use at most 32 bytes".into() });
+            return Err(Error::Argument {
+                what: "--challenge",
+                why: "use at most 32 bytes".into(),
+            });
         }
         match &self.model {
             Some(name) if !is_model(name) => Err(Error::Argument {
@@ -67,7 +70,9 @@ impl Terms {
         std::thread::scope(|scope| {
             let threads: Vec<_> = rows
                 .chunks(share)
-                .map(|part| scope.spawn(|| part.iter().map(|row| self.row(row)).collect::<Vec<_>>()))
+                .map(|part| {
+                    scope.spawn(|| part.iter().map(|row| self.row(row)).collect::<Vec<_>>())
+                })
                 .collect();
             let mut all = Vec::with_capacity(rows.len());
             for thread in threads {
@@ -110,7 +115,8 @@ impl Terms {
         let evidence = self.evidence(draft)?;
         let leaf = Leaf { inception, evidence, serial: commitment, owner_recovery: false };
         leaf.check(&self.network, &self.organisation).map_err(|_| {
-            let reason = "the signature is not by this key over this network, manufacturer and challenge";
+            let reason =
+                "the signature is not by this key over this network, manufacturer and challenge";
             RowFault::new("bad-possession", reason)
         })?;
         let leaf = leaf.to_cbor();

@@ -8,7 +8,7 @@ use crate::formats::Format;
 use crate::limits::SIGNATURE_LIFETIME_MS;
 use crate::reading::{self, Row, Rows, State};
 use crate::{Error, Finished, Phase, Progress, RowFault, Summary};
-use muster_api::{Client, Host, NetworkView, Verdict, limits};
+use muster_api::{Client, ClientError, Host, NetworkView, Verdict, limits};
 use muster_identity::{Did, Signer};
 use muster_ledger::{
     Action, Enrol, Genesis, GrantId, LeafTree, Network, Operation, UploadRequest, merkle,
@@ -76,7 +76,8 @@ impl Enrolment {
             // A courtesy to the node, which drops uploads by itself after a day.
             let _ = self.client.drop_upload(&upload).await;
         }
-        let devices: u64 = batches.iter().filter_map(|b| Some(b.enrolled.as_ref()?.enrol.count)).sum();
+        let devices: u64 =
+            batches.iter().filter_map(|b| Some(b.enrolled.as_ref()?.enrol.count)).sum();
         match done {
             Ok(()) => Ok(Finished::new(rows, batches, summary)),
             Err(error) if devices > 0 => Err(Error::Partly { devices, error: Box::new(error) }),
@@ -182,7 +183,10 @@ impl Enrolment {
             rehearsal: self.dry_run,
             nonce: self.host.random(),
         };
-        let opened = self.client.open_upload(request.sign(&*self.signer)?).await?;
+        let opened = match self.client.open_upload(request.sign(&*self.signer)?).await {
+            Ok(opened) => opened,
+            Err(error) => return Err(self.explain(error, batch.grant, request.rows).await),
+        };
         batch.upload = Some(opened.upload.clone());
         let at_once = opened.rows_per_request.clamp(1, limits::UPLOAD_ROWS);
         for part in batch.rows.chunks(at_once) {
@@ -246,7 +250,10 @@ impl Enrolment {
         };
         let signed = operation.sign(&*self.signer)?;
         let upload = batch.upload.as_deref().ok_or_else(|| Error::Internal("no upload".into()))?;
-        let proof = self.client.submit_upload(upload, &signed).await?;
+        let proof = match self.client.submit_upload(upload, &signed).await {
+            Ok(proof) => proof,
+            Err(error) => return Err(self.explain(error, batch.grant, enrol.count).await),
+        };
         let proved = proof.verify(&network, &self.genesis.validators).map_err(|e| Error::Peer {
             what: "the acknowledgement",
             ours: "one that this network's quorum signed".into(),
@@ -258,6 +265,24 @@ impl Enrolment {
         let batch_id = enrol.batch(&network);
         batch.enrolled = Some(EnrolledBatch { batch: batch_id, enrol, proof, height, time });
         Ok(())
+    }
+}
+
+impl Enrolment {
+    /// A node that refuses by the grant has its numbers.
+    async fn explain(&self, error: ClientError, grant: GrantId, asked: u64) -> Error {
+        let error = Error::from(error);
+        if error.code() != "grant-exceeded" {
+            return error;
+        }
+        let Ok(view) = self.client.network().await else { return error };
+        let grant = grant.to_string();
+        match view.grants.iter().find(|known| known.grant == grant) {
+            Some(known) => {
+                Error::GrantExceeded { grant, allowed: known.count, used: known.used, asked }
+            }
+            None => error,
+        }
     }
 }
 

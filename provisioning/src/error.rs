@@ -39,10 +39,10 @@ pub enum Error {
     /// Caller: no grant lets the organisation enrol this.
     #[error("{0}")]
     Grant(String),
-    /// Caller: the file holds more new devices than the grant has left. Nothing was enrolled.
+    /// Caller: the files hold more new devices than the grant has left. Nothing was enrolled.
     #[error(
         "the grant {grant} allows {allowed} devices and {used} are enrolled, so {} are left; the \
-         file has {asked} new ones. Nothing was enrolled: ask for a larger grant or split the file",
+         file asks for {asked}. Nothing was enrolled: ask for a larger grant or split the file",
         allowed.saturating_sub(*used)
     )]
     GrantExceeded {
@@ -55,7 +55,7 @@ pub enum Error {
         /// New devices of this command.
         asked: u64,
     },
-    /// Caller: the node refused.
+    /// Caller: the node refused; operator, if it could not do better (status 500 and above).
     #[error("the node refused: {0}")]
     Refused(Problem),
     /// Peer: the node said something that cannot be true.
@@ -116,10 +116,12 @@ impl Error {
             | Self::PrivateKey { .. }
             | Self::Argument { .. }
             | Self::Grant(_)
-            | Self::GrantExceeded { .. }
-            | Self::Refused(_) => Fault::Caller,
+            | Self::GrantExceeded { .. } => Fault::Caller,
+            Self::Refused(problem) if problem.status < 500 => Fault::Caller,
             Self::Peer { .. } => Fault::Peer,
-            Self::Node(_) | Self::File { .. } | Self::Signer(_) => Fault::Operator,
+            Self::Refused(_) | Self::Node(_) | Self::File { .. } | Self::Signer(_) => {
+                Fault::Operator
+            }
             Self::Partly { error, .. } => error.fault(),
             Self::Internal(_) => Fault::Us,
         }

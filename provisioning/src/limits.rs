@@ -4,6 +4,10 @@
 /// quotes. Real rows have some 300 bytes, one with a certificate chain some 4 KiB.
 pub const ROW_BYTES: usize = 64 << 10;
 
+/// Quotes of one CSV file that are never closed. The rows behind each are read again, so a file
+/// of nothing else would take quadratic time.
+pub const OPEN_QUOTES: u32 = 1_000;
+
 /// Columns of a CSV file: real ones have fewer than 30.
 pub const COLUMNS: usize = 256;
 

@@ -75,11 +75,13 @@ pub(crate) fn read(
         let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(fault)?);
         let format = match format {
             Some(format) => format,
-            None => Format::detect(input.fill_buf().map_err(fault)?).ok_or_else(|| Error::Manifest {
-                file: file.clone(),
-                why: "neither JSON lines nor CSV".into(),
-                cure: "see docs/formats/manifests.md for what can be read".into(),
-            })?,
+            None => {
+                Format::detect(input.fill_buf().map_err(fault)?).ok_or_else(|| Error::Manifest {
+                    file: file.clone(),
+                    why: "neither JSON lines nor CSV".into(),
+                    cure: "see docs/formats/manifests.md for what can be read".into(),
+                })?
+            }
         };
         let before = all.rows.len();
         all.files.push(file.clone());
@@ -139,9 +141,13 @@ impl Rows {
         };
         let mut order = ready(&self.rows);
         order.sort_by_key(|i| (self.rows[*i].did(), *i));
-        self.refuse_equal(&order, |a, b| a.did() == b.did(), |first, second| {
-            if first.serial == second.serial { "duplicate-row" } else { "duplicate-key" }
-        });
+        self.refuse_equal(
+            &order,
+            |a, b| a.did() == b.did(),
+            |first, second| {
+                if first.serial == second.serial { "duplicate-row" } else { "duplicate-key" }
+            },
+        );
         let mut order = ready(&self.rows);
         order.sort_by(|a, b| (&self.rows[*a].serial, a).cmp(&(&self.rows[*b].serial, b)));
         self.refuse_equal(&order, |a, b| a.serial == b.serial, |_, _| "duplicate-serial");
@@ -166,7 +172,11 @@ impl Rows {
                 "duplicate-key" => "the same key stands with another serial number",
                 _ => "the same serial number stands with another key",
             };
-            let reason = format!("{what} in {place}{}line {}", if place.is_empty() { "" } else { ", " }, a.line);
+            let reason = format!(
+                "{what} in {place}{}line {}",
+                if place.is_empty() { "" } else { ", " },
+                a.line
+            );
             let fault = RowFault::new(code(a, b), reason);
             self.rows[order[i]].refuse(fault);
         }

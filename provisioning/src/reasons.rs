@@ -75,3 +75,24 @@ fn look_up(code: &str) -> (&'static str, &'static str) {
     let known = CURES.iter().find(|(name, ..)| *name == code);
     known.map_or(("row", UNKNOWN_CURE), |(_, field, cure)| (field, cure))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented_and_has_a_cure() {
+        let page = include_str!("../../docs/formats/manifests.md");
+        for (code, field, cure) in CURES {
+            assert!(page.contains(&format!("`{code}`")), "{code} is not in manifests.md");
+            assert!(!field.is_empty() && !cure.is_empty(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_code_of_a_later_node_is_passed_on() {
+        let fault = RowFault::by_node(Some("brand-new".into()), None);
+        assert_eq!((&*fault.code, fault.field), ("brand-new", "row"));
+        assert!(fault.reason.contains("brand-new"));
+    }
+}

@@ -14,7 +14,7 @@ use muster_identity::cbor::Encode as _;
 use muster_ledger::merkle::{Tree, leaf_hash};
 use muster_ledger::{
     Action, Block, Chain, Changes, Checkpoint, Entry, EntryProof, Genesis, Head, Network,
-    OperationHash, QuorumCheckpoint, Refusal, StateKey, Time, VerifiedOperation, limits,
+    OperationHash, QuorumCheckpoint, Refusal, SignedOperation, Time, VerifiedOperation, limits,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -277,13 +277,11 @@ impl Application for Node {
             if !self.store.claimed(Claim::brought_by(&changes)).await?.is_empty() {
                 return Err(peer("a block brings a key that is on the ledger".into()));
             }
-            if changes.0.keys().any(|key| matches!(key, StateKey::Batch(_)))
-                && block.operations.iter().any(|signed| {
-                    signed
-                        .verify()
-                        .is_ok_and(|op| matches!(op.operation().action, Action::Enrol(_)))
-                })
-            {
+            let enrols = |signed: &SignedOperation| {
+                let verified = signed.verify();
+                verified.is_ok_and(|v| matches!(v.operation().action, Action::Enrol(_)))
+            };
+            if block.operations.iter().any(enrols) {
                 return Err(peer("the leaves of a batch were not exchanged".into()));
             }
             Ok(())

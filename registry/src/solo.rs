@@ -63,9 +63,14 @@ impl Consensus for Solo {
                     _ = heartbeat.tick() => self.sign_or_say(&*application),
                     () = application.waiting() => self.block(&*application).await,
                     // Last, so that everything that waits is finished first.
-                    _ = closing.wait_for(|closing| *closing) => return,
+                    () = closed(&mut closing) => return,
                 }
             }
         })
     }
+}
+
+/// Resolves when the node closes, or when nobody is left who could close it.
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    let _ = closing.wait_for(|closing| *closing).await;
 }

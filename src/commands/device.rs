@@ -3,12 +3,12 @@ use crate::cli::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, Devi
 use crate::home::{Home, read_genesis, read_key, write_key};
 use crate::host::{Machine, new_key, random};
 use anyhow::{Context as _, Result, ensure};
-use data_encoding::BASE64URL_NOPAD;
 use muster_api::Host as _;
 use muster_device::Device as Firmware;
 use muster_identity::{
     Algorithm, Audience, Did, Freshness, PossessionTerms, SecretKey, Signer as _, present,
 };
+use muster_provisioning::sample::{self, Order};
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -50,26 +50,16 @@ fn new(session: &Session, arg: &DeviceNew) -> Result<ExitCode> {
             .to_owned(),
     };
     let key = new_key(arg.algorithm.into());
-    let public = key.public_key();
     write_key(&arg.key, &key)?;
-    let device = Firmware::new(key);
-    let possession = device.prove_possession(
-        &genesis.network().0,
-        &genesis.organisation_did(),
-        arg.challenge.as_bytes(),
-    )?;
-    let mut row = json!({
-        "serial": serial,
-        "publicKey": public.to_multikey(),
-        "possession": BASE64URL_NOPAD.encode(&possession.0),
-    });
-    if !arg.challenge.is_empty() {
-        row["challenge"] = arg.challenge.clone().into();
-    }
-    if let Some(model) = &arg.model {
-        row["model"] = model.clone().into();
-    }
-    println!("{row}");
+    let (network, manufacturer) = (genesis.network(), genesis.organisation_did());
+    let order = Order {
+        network: &network,
+        manufacturer: &manufacturer,
+        challenge: &arg.challenge,
+        model: arg.model.as_deref(),
+        lot: None,
+    };
+    println!("{}", sample::row(&key, &serial, &order)?);
     Ok(ExitCode::SUCCESS)
 }
 

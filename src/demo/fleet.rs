@@ -1,14 +1,13 @@
 use crate::commands;
 use crate::home::Home;
 use crate::host::random;
-use anyhow::{Context as _, Result};
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use muster_device::Device;
-use muster_identity::{Algorithm, Did, Inception, SecretKey, Signer as _, sha256};
+use anyhow::Result;
+use data_encoding::HEXLOWER;
+use muster_identity::{Algorithm, Did, Inception, SecretKey, Signer, sha256};
 use muster_ledger::Genesis;
-use serde_json::json;
+use muster_provisioning::sample::{self, Order};
 use std::fs;
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -65,33 +64,27 @@ impl Fleet {
         if lot.manifest.exists() {
             return Ok(false);
         }
-        let fault = || format!("cannot write {}", lot.manifest.display());
-        let part = lot.manifest.with_extension("part");
-        let mut out = BufWriter::new(fs::File::create(&part).with_context(fault)?);
+        let mut keys = Vec::new();
         for number in 1..=lot.devices {
             let serial = lot.serial(number);
             let key = self.key(&serial)?;
             if number <= KEPT && lot.prefix == "SN" {
                 commands::keep_key(home, &serial, &key)?;
             }
-            let device = Device::new(key);
-            let possession = device.prove_possession(
-                &genesis.network().0,
-                &genesis.organisation_did(),
-                CHALLENGE.as_bytes(),
-            )?;
-            let row = json!({
-                "serial": serial,
-                "publicKey": device.signer().public_key().to_multikey(),
-                "possession": BASE64URL_NOPAD.encode(&possession.0),
-                "challenge": CHALLENGE,
-                "model": lot.model,
-                "lot": lot.prefix,
-            });
-            writeln!(out, "{row}").with_context(fault)?;
+            keys.push((serial, key));
         }
-        out.into_inner().map_err(|e| e.into_error()).with_context(fault)?.sync_all()?;
-        fs::rename(&part, &lot.manifest).with_context(fault)?;
+        let (network, manufacturer) = (genesis.network(), genesis.organisation_did());
+        let order = Order {
+            network: &network,
+            manufacturer: &manufacturer,
+            challenge: CHALLENGE,
+            model: Some(lot.model),
+            lot: Some(&lot.prefix),
+        };
+        commands::write(&lot.manifest, |out| {
+            let devices = keys.iter().map(|(serial, key)| (key as &dyn Signer, serial.as_str()));
+            sample::write_manifest(out, devices, &order)
+        })?;
         Ok(true)
     }
 }

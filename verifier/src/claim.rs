@@ -37,12 +37,7 @@ impl Claim {
 
     /// Checks its time: `iat` − skew ≤ now < `exp` + skew (RFC 7519 §4.1.4), or its nonce
     /// against the one expected.
-    pub fn fresh(
-        self,
-        policy: &Policy,
-        now: Time,
-        nonce: Option<&str>,
-    ) -> Result<Fresh, Rejected> {
+    pub fn fresh(self, policy: &Policy, now: Time, nonce: Option<&str>) -> Result<Fresh, Rejected> {
         let refuse = |reason| Err(Rejected::about(*self.did(), reason));
         match self.presentation.freshness() {
             Freshness::Window { iat, exp } => {

@@ -36,10 +36,7 @@ pub enum EvidenceFault {
 impl Enrolment {
     /// Checks the path to the batch's root and what can be checked of the leaf alone. The
     /// quorum checked the leaf too; here its word is not taken for it.
-    pub fn check(
-        part: &DevicePart,
-        roll: RollView<'_, impl View>,
-    ) -> Result<Self, EvidenceFault> {
+    pub fn check(part: &DevicePart, roll: RollView<'_, impl View>) -> Result<Self, EvidenceFault> {
         let batch = roll.state.batch(&part.batch).map_err(|_| EvidenceFault::Damaged)?;
         let batch = batch.ok_or(EvidenceFault::UnknownBatch)?;
         let device = part.verify(&batch).map_err(|_| EvidenceFault::False)?;

@@ -10,13 +10,19 @@ pub enum Reason {
     #[error("no presentation: send the header Authorization: Muster <presentation>")]
     Missing,
     /// It cannot be read (the caller's fault).
-    #[error("the presentation cannot be read: {0}; make a new one as docs/formats/presentation.md says")]
+    #[error(
+        "the presentation cannot be read: {0}; make a new one as docs/formats/presentation.md says"
+    )]
     Malformed(PresentationFault),
     /// It names another audience (the caller's fault).
-    #[error("the presentation is for another audience; configure the device with the name of this gateway")]
+    #[error(
+        "the presentation is for another audience; configure the device with the name of this gateway"
+    )]
     WrongAudience,
     /// Its time is over (the caller's fault).
-    #[error("the presentation has expired; make a new one, and set the device's clock if this repeats")]
+    #[error(
+        "the presentation has expired; make a new one, and set the device's clock if this repeats"
+    )]
     Expired,
     /// Its time is to come (the caller's fault).
     #[error("the presentation is not valid yet; set the device's clock")]
@@ -28,25 +34,35 @@ pub enum Reason {
     #[error("the nonce is not one that this gateway expects; ask for a new one")]
     NonceUnknown,
     /// Nothing proves the device's enrolment (the caller's or the operator's fault).
-    #[error("the device is not on this gateway's roll; enrol it, or send its device part in Muster-Receipt")]
+    #[error(
+        "the device is not on this gateway's roll; enrol it, or send its device part in Muster-Receipt"
+    )]
     UnknownDevice,
     /// The device part does not prove this device (the caller's fault).
     #[error("the device part does not prove this device; fetch it again with its receipt")]
     BadDevicePart,
     /// Another key than the device's present one (the caller's fault).
-    #[error("the presentation names a key that is not the device's present key; sign with the present one")]
+    #[error(
+        "the presentation names a key that is not the device's present key; sign with the present one"
+    )]
     WrongKey,
     /// A key that was revoked (the caller's fault).
-    #[error("the key was revoked and never verifies again; the owner must give the device a new one")]
+    #[error(
+        "the key was revoked and never verifies again; the owner must give the device a new one"
+    )]
     KeyRevoked,
     /// The signature is bad (the caller's fault).
     #[error("the signature does not verify; sign exactly the text that is sent")]
     BadSignature,
     /// It was used before (the caller's fault).
-    #[error("the presentation was used before, or may have been before this gateway started; make a new one for each request")]
+    #[error(
+        "the presentation was used before, or may have been before this gateway started; make a new one for each request"
+    )]
     Replayed,
     /// The memory is full (the caller's fault for one device, else the operator's).
-    #[error("too many presentations are remembered at present; wait a minute, and present less often")]
+    #[error(
+        "too many presentations are remembered at present; wait a minute, and present less often"
+    )]
     Busy,
     /// No checkpoint was verified yet (the operator's fault).
     #[error("this gateway has not verified a head of the ledger yet; connect it to a node")]

@@ -8,10 +8,27 @@ use serde_json::{Value, json};
 async fn what_is_no_did_is_refused() {
     let long = format!("did:key:z{}", "1".repeat(3_000));
     let bad = [
-        "", "did", "did:", "did:key", "did:key:", "did::z", "DID:key:z6Mk", "did:Key:z6Mk",
-        "did:k-y:z6Mk", "did:key:z6Mk#z6Mk", "did:key:z6Mk?x=1", "did:key:z6Mk/path", "did:web:a b",
-        "did:web:a%2", "did:web:a%zz", "did:web:a:", "did:web:\u{e9}", "urn:x:y", " did:key:z6Mk",
-        "did:key:z6Mk ", &long,
+        "",
+        "did",
+        "did:",
+        "did:key",
+        "did:key:",
+        "did::z",
+        "DID:key:z6Mk",
+        "did:Key:z6Mk",
+        "did:k-y:z6Mk",
+        "did:key:z6Mk#z6Mk",
+        "did:key:z6Mk?x=1",
+        "did:key:z6Mk/path",
+        "did:web:a b",
+        "did:web:a%2",
+        "did:web:a%zz",
+        "did:web:a:",
+        "did:web:\u{e9}",
+        "urn:x:y",
+        " did:key:z6Mk",
+        "did:key:z6Mk ",
+        &long,
     ];
     for text in bad {
         let resolution = resolve(text).await;

@@ -13,8 +13,8 @@ fn vectors(name: &str) -> Option<Value> {
     let path = folder.join(name);
     match std::fs::read(&path) {
         Ok(bytes) => Some(serde_json::from_slice(&bytes).expect("vectors are JSON")),
-        Err(_) => {
-            println!("SUITE ABSENT: {name} was not found, its tests did not run");
+        Err(error) => {
+            eprintln!("NOT RUN: {name}: {} ({error}); set MUSTER_VECTORS", path.display());
             None
         }
     }
@@ -34,7 +34,9 @@ fn raw(method: &Value) -> Vec<u8> {
     let jwk = &method["publicKeyJwk"];
     match jwk["y"].is_string() {
         false => decode(&jwk["x"]),
-        true => [vec![2 + (decode(&jwk["y"]).last().expect("bytes") & 1)], decode(&jwk["x"])].concat(),
+        true => {
+            [vec![2 + (decode(&jwk["y"]).last().expect("bytes") & 1)], decode(&jwk["x"])].concat()
+        }
     }
 }
 

@@ -190,7 +190,9 @@ impl History {
         }
         self.check_keys(&before, &author, verified.key(), &action);
         self.check_standing();
-        self.check_records();
+        if result.is_ok() {
+            self.check_records();
+        }
         self.world.time = self.world.time.plus_ms(u64::from(step.4) * 60_000);
     }
 
@@ -316,7 +318,7 @@ fn replay(history: &History, sizes: &[usize]) -> Chain {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(80))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Time passes, everybody tries everything.
     #[test]

@@ -69,12 +69,9 @@ fn parts_of_different_things_do_not_fit() {
     // The entry of another batch, under the right and the wrong name.
     let mut bad = of(ledger.prove(0, 3));
     assert_eq!(fault(&bad), ReceiptFault::Entry("the entry enrols another batch"));
-    let Action::Enrol(other) = Entry::from_cbor(&bad.batch.entry)
-        .and_then(|entry| Ok(entry.operation.verify().unwrap().operation().action.clone()))
-        .unwrap()
-    else {
-        unreachable!()
-    };
+    let entry = Entry::from_cbor(&bad.batch.entry).unwrap();
+    let operation = entry.operation.verify().unwrap();
+    let Action::Enrol(other) = &operation.operation().action else { unreachable!() };
     bad.device.batch = other.batch(&genesis.network());
     assert_eq!(fault(&bad), path("device part"));
     // An entry that is in the log, at another place.

@@ -3,7 +3,7 @@
 use super::fields::{Draft, Field, Unknown};
 use super::lines::{Line, Lines};
 use super::{Item, secrets};
-use crate::limits::{COLUMNS, ROW_BYTES};
+use crate::limits::{COLUMNS, OPEN_QUOTES, ROW_BYTES};
 use crate::{Error, RowFault};
 use std::collections::VecDeque;
 use std::io::BufRead;
@@ -13,6 +13,7 @@ pub(super) struct Csv<R> {
     lines: Lines<R>,
     /// Lines that were read as part of a record that came to nothing.
     again: VecDeque<Line>,
+    open_quotes: u32,
     /// Found out from the header.
     delimiter: Option<char>,
     /// Which field each column is, if any, and its name to show; empty before the header.
@@ -28,6 +29,7 @@ impl<R: BufRead> Csv<R> {
         Self {
             lines,
             again: VecDeque::new(),
+            open_quotes: 0,
             delimiter: None,
             columns: Vec::new(),
             warnings: VecDeque::new(),
@@ -67,6 +69,11 @@ impl<R: BufRead> Csv<R> {
                     held.append(&mut self.again);
                     self.again = held;
                     self.lines.search(first.number, first_text.as_bytes())?;
+                    self.open_quotes += 1;
+                    if self.open_quotes > OPEN_QUOTES {
+                        let why = "more than 1,000 quotes are opened and not closed";
+                        return Err(self.lines.fault(why, "check how the file was exported"));
+                    }
                     let reason = "a quote is opened and not closed within 65,536 bytes";
                     return Ok(Some((first.number, Err(RowFault::new("unclosed-quote", reason)))));
                 }

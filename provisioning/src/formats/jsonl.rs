@@ -32,7 +32,10 @@ impl<R: BufRead> Jsonl<R> {
             }
             Err(column) => {
                 self.lines.search(line, text.as_bytes())?;
-                Err(RowFault::new("not-json", format!("the row is not JSON from column {column} on")))
+                Err(RowFault::new(
+                    "not-json",
+                    format!("the row is not JSON from column {column} on"),
+                ))
             }
         };
         self.ready.push_back(match row {

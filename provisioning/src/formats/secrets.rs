@@ -7,7 +7,14 @@ const PEM_END: &[u8] = b"PRIVATE KEY-----";
 
 /// Names that hold a secret whatever the value looks like, without case and separators.
 const NAMES: [&str; 9] = [
-    "seed", "secret", "mnemonic", "passphrase", "symmetrickey", "appkey", "nwkkey", "sharedsecret",
+    "seed",
+    "secret",
+    "mnemonic",
+    "passphrase",
+    "symmetrickey",
+    "appkey",
+    "nwkkey",
+    "sharedsecret",
     "devicesecret",
 ];
 
@@ -53,7 +60,8 @@ pub(super) fn in_json(json: &Json) -> Option<String> {
             let is_jwk = members.iter().any(|(name, _)| name == "kty");
             members.iter().find_map(|(name, value)| {
                 let named = in_name(name) || (is_jwk && matches!(name.as_str(), "d" | "k"));
-                let inside = || in_json(value).map(|inner| if inner == "row" { shown(name) } else { inner });
+                let inside =
+                    || in_json(value).map(|inner| if inner == "row" { shown(name) } else { inner });
                 if named { Some(shown(name)) } else { inside() }
             })
         }

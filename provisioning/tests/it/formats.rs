@@ -141,7 +141,8 @@ fn csv_cells_hold_what_spreadsheets_put_in() {
     assert_eq!((second.line, second.lot.as_deref()), (5, Some("5\" pipe")));
     assert_eq!(second.public_key, None);
     for delimiter in [';', '\t', ','] {
-        let text = format!("serial{delimiter}lot\r\n1{delimiter}A\r\n\r\n{delimiter}\r\n2{delimiter}B");
+        let text =
+            format!("serial{delimiter}lot\r\n1{delimiter}A\r\n\r\n{delimiter}\r\n2{delimiter}B");
         let read = self::read(Format::Csv, text.as_bytes()).expect("readable");
         let lots: Vec<_> = read.drafts.iter().map(|d| (d.line, d.lot.as_deref())).collect();
         assert_eq!(lots, [(2, Some("A")), (5, Some("B"))], "{delimiter:?}");

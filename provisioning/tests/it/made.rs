@@ -2,11 +2,11 @@
 
 use muster_api::Host;
 use muster_identity::{Algorithm, SecretKey, sha256};
+use muster_identity::{Inception, Signer};
 use muster_ledger::{
     Capabilities, Capability, EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, OrgKey,
     Rules, Time, ValidatorSet,
 };
-use muster_identity::{Inception, Signer};
 use muster_provisioning::sample::{Order, row};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     Signer,
     /// Acknowledges the first operation for every one.
     Acknowledgement,
+    /// Counts every row of a request against the grant.
+    Grant,
     /// Refuses what was sealed.
     Submit,
 }
@@ -150,6 +152,10 @@ async fn open(Shared(node): Shared<Node>, body: Bytes) -> Response {
     let request = verified.request().clone();
     assert_eq!(request.network, node.genesis.network());
     assert_eq!(request.organisation, node.genesis.organisation_did());
+    let grant = node.grant();
+    if node.look(|n| n.fault) == Fault::Grant && request.rows > grant.count - grant.used {
+        return refuse(409, "grant-exceeded");
+    }
     node.look(|inner| {
         inner.opened += 1;
         let upload = format!("{:032x}", inner.opened);
@@ -269,4 +275,3 @@ impl Inner {
         }
     }
 }
-

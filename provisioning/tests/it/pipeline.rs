@@ -130,6 +130,15 @@ async fn a_grant_exceeded_refuses_the_whole_file_with_the_numbers() {
 }
 
 #[tokio::test]
+async fn a_node_that_refuses_by_the_grant_has_its_numbers_said() {
+    let s = setting(10, Fault::Grant).await;
+    let error = run(enrolment(&s.node), s.devices(0, 11)).await.err().expect("11 of 10");
+    let Error::GrantExceeded { allowed: 10, used: 0, asked: 11, .. } = error else {
+        panic!("another error: {error}")
+    };
+}
+
+#[tokio::test]
 async fn every_row_has_its_outcome() {
     let s = setting(1_000, Fault::None).await;
     run(enrolment(&s.node), s.devices(0, 1)).await.expect("enrolled");
@@ -186,7 +195,8 @@ async fn several_files_and_models_make_a_batch_each() {
     let two = file(dir.path(), "two.jsonl", two);
     let finished = run(enrolment(&node), vec![one.clone(), two.clone()]).await.expect("enrolled");
     assert_eq!(counts(&finished), (20, 0, 0, 1, 21));
-    let models: Vec<_> = finished.batches().map(|b| (b.enrol.model.as_str(), b.enrol.count)).collect();
+    let models: Vec<_> =
+        finished.batches().map(|b| (b.enrol.model.as_str(), b.enrol.count)).collect();
     assert_eq!(models, [("meter", 10), ("sensor", 10)]);
     let last = finished.outcomes().last().expect("rows");
     assert_eq!((last.line, last.code), (11, Some("model-missing")));
@@ -251,7 +261,8 @@ async fn rows_that_the_node_refuses_do_not_stop_the_others() {
 async fn another_network_is_refused_at_once() {
     let s = setting(1_000, Fault::None).await;
     let other = Genesis { nonce: [8; 16], ..s.genesis.clone() };
-    let error = run(Enrolment { genesis: other, ..enrolment(&s.node) }, s.devices(0, 1)).await.err();
+    let error =
+        run(Enrolment { genesis: other, ..enrolment(&s.node) }, s.devices(0, 1)).await.err();
     assert!(matches!(error, Some(Error::Peer { what: "the network", .. })), "{error:?}");
 }
 

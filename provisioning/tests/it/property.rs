@@ -7,9 +7,31 @@ use proptest::prelude::*;
 
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let words: Vec<&'static [u8]> = vec![
-        b"serial", b"publicKey", b"\"", b"\"\"", b",", b";", b"\t", b"\n", b"\r\n", b"{", b"}",
-        b"[", b"]", b":", b"1", b"\\", b"\\u00", b"\xff", b"\xef\xbb\xbf", b" ", b"z6Mk", b"null",
-        b"kty", b"\"serial\":\"a\"", b"-----BEGIN PUBLIC KEY-----",
+        b"serial",
+        b"publicKey",
+        b"\"",
+        b"\"\"",
+        b",",
+        b";",
+        b"\t",
+        b"\n",
+        b"\r\n",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b":",
+        b"1",
+        b"\\",
+        b"\\u00",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b" ",
+        b"z6Mk",
+        b"null",
+        b"kty",
+        b"\"serial\":\"a\"",
+        b"-----BEGIN PUBLIC KEY-----",
     ];
     prop::collection::vec(prop::sample::select(words), 0..80).prop_map(|words| words.concat())
 }

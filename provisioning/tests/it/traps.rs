@@ -36,6 +36,13 @@ fn a_quote_that_is_never_closed_costs_one_row() {
 }
 
 #[test]
+fn a_file_of_open_quotes_ends_early() {
+    let text = format!("a,serial,b\n{}", "x\",y,\"z\n".repeat(200_000));
+    let error = read(Format::Csv, text.as_bytes()).expect_err("hopeless").to_string();
+    assert!(error.contains("1,000 quotes"), "{error}");
+}
+
+#[test]
 fn broken_rows_are_refused_each_for_itself() {
     let cases: [(&[u8], &str); 8] = [
         (b"{\"serial\":\"\xff\"}", "encoding"),
@@ -77,7 +84,8 @@ fn private_keys_refuse_the_whole_file() {
         format!(r#"{{"serial":"1","note":{{"deep":["{pem}"]}}}}"#),
         format!(r#"{{"serial":"1","note":"{}"}}"#, pem.replace("PRIVATE", "PRI\\u0056ATE")),
         format!(r#"{{"serial":"1","publicKey":"{multikey}"}}"#),
-        r#"{"serial":"1","publicKey":{"kty":"OKP","crv":"Ed25519","x":"AA","d":"c2VjcmV0"}}"#.into(),
+        r#"{"serial":"1","publicKey":{"kty":"OKP","crv":"Ed25519","x":"AA","d":"c2VjcmV0"}}"#
+            .into(),
         r#"{"serial":"1","publicKey":{"kty":"oct","k":"c2VjcmV0"}}"#.into(),
         r#"{"serial":"1","jwk":"{\"kty\":\"EC\",\"d\":\"c2VjcmV0\"}"}"#.into(),
         r#"{"serial":"1","private_key":"c2VjcmV0"}"#.into(),
@@ -114,7 +122,11 @@ fn private_keys_refuse_the_whole_file() {
 #[test]
 fn a_private_key_across_the_cut_of_a_long_row_is_found() {
     for shift in 0..80 {
-        let text = format!("{{\"x\":\"{}-----BEGIN PRIVATE KEY-----{}\"}}", "x".repeat(ROW_BYTES - shift), "y".repeat(ROW_BYTES));
+        let text = format!(
+            "{{\"x\":\"{}-----BEGIN PRIVATE KEY-----{}\"}}",
+            "x".repeat(ROW_BYTES - shift),
+            "y".repeat(ROW_BYTES)
+        );
         assert!(matches!(read(Format::Jsonl, text.as_bytes()), Err(Error::PrivateKey { .. })));
     }
 }
@@ -132,7 +144,8 @@ fn files_that_are_no_manifest_are_refused_with_a_cure() {
 
 #[test]
 fn an_unknown_name_is_one_warning_that_names_a_near_match() {
-    let text = "{\"serial\":\"1\",\"pubkey\":\"z\"}\n{\"serial\":\"2\",\"pubkey\":\"z\",\"shift\":1}\n";
+    let text =
+        "{\"serial\":\"1\",\"pubkey\":\"z\"}\n{\"serial\":\"2\",\"pubkey\":\"z\",\"shift\":1}\n";
     let read = read(Format::Jsonl, text.as_bytes()).expect("readable");
     assert_eq!(
         read.warnings,

@@ -10,7 +10,7 @@ mod staging;
 mod uploads;
 
 pub(crate) use schema::FORMAT;
-pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot::{BlockColumns, Snapshot};
 
 use super::{
     Answer, BlockRow, CheckedRow, Commit, DirectoryRow, Judge, LeafRow, NewUpload, Opened, Store,

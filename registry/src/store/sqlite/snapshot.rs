@@ -18,7 +18,7 @@ type Bytes = Vec<u8>;
 pub(crate) type BlockColumns = (i64, i64, i64, Bytes, Bytes);
 
 /// Columns of a tile: level, place, first, hashes.
-pub(crate) type TileColumns = (i64, i64, Bytes, Bytes);
+type TileColumns = (i64, i64, Bytes, Bytes);
 
 impl Snapshot {
     /// Opens the files.
@@ -56,8 +56,8 @@ impl Snapshot {
         Ok(words.into_iter().map(|(word,)| word).filter(|word| word != "ok").collect())
     }
 
-    pub(crate) async fn meta(&mut self) -> Result<Vec<(String, Bytes)>, Error> {
-        self.all("SELECT key, value FROM meta").await
+    pub(crate) async fn meta(&mut self) -> Result<Vec<(Bytes, Bytes)>, Error> {
+        self.all("SELECT CAST(key AS BLOB), value FROM meta").await
     }
 
     pub(crate) async fn entries(&mut self, from: u64) -> Result<Vec<(i64, Bytes)>, Error> {

@@ -150,7 +150,7 @@ async fn put(
     const LEAVES: &str = "INSERT INTO leaves SELECT ?1, unhex(value->>0), unhex(value->>1) \
         FROM json_each(?2) WHERE true ON CONFLICT DO UPDATE SET leaf = excluded.leaf";
     const CLAIMS: &str = "INSERT INTO claims SELECT unhex(value), ?1 \
-        FROM json_each(?2) WHERE true ON CONFLICT DO NOTHING";
+        FROM json_each(?2) WHERE true ON CONFLICT DO UPDATE SET batch = excluded.batch";
     const SERIALS: &str = "INSERT INTO directory.serials \
         SELECT unhex(value->>0), (SELECT organisation FROM uploads WHERE no = ?1), \
         value->>1, value->>2, ?1, value->>3 FROM json_each(?2) WHERE true \

@@ -1,0 +1,185 @@
+//! Following, and coming back.
+
+use crate::node::{Clock, NOBODY, Node, config, eventually};
+use crate::world::{Device, START, World};
+use muster_gateway::{AuthRequest, Error, Gateway, PinnedHead};
+use muster_ledger::Target;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+
+const DAY: u64 = 24 * 60 * 60 * 1_000;
+
+/// A ledger of some blocks, one of them with several operations.
+fn history() -> (World, Device) {
+    let (mut world, device) = (World::new(), Device::new(10));
+    let (_, parts) = world.enrol(&[&device]);
+    let others: Vec<_> = (20..25).map(Device::new).collect();
+    let (batch, _) = world.enrol(&others.iter().collect::<Vec<_>>());
+    let hold = |n: u8| {
+        muster_ledger::Action::Hold(muster_ledger::Hold {
+            target: Target::Batch(batch),
+            id: muster_ledger::HoldId([n; 16]),
+            power: muster_ledger::Power::Owner,
+            until: None,
+            seen: 2,
+            reason: String::new(),
+        })
+    };
+    let holds = (1..=4).map(|n| world.admin_signs(hold(n))).collect();
+    world.commit_all(holds);
+    world.revoke(Target::Device(device.as_ref(Some(&parts[0]))));
+    (world, device)
+}
+
+async fn code(gateway: &Gateway, token: &str) -> &'static str {
+    let authorization = format!("Muster {token}");
+    let request = AuthRequest { authorization: Some(&authorization), ..AuthRequest::default() };
+    gateway.authenticate(request).await.map_or_else(|rejected| rejected.code(), |_| "verified")
+}
+
+#[tokio::test]
+async fn it_follows_in_pieces_of_any_size() {
+    let (world, _) = history();
+    for chunk in [1, 2, 3, 1_000] {
+        let (dir, clock, node) =
+            (tempfile::tempdir().unwrap(), Clock::new(), Node::start(&world).await);
+        node.change(|book| book.chunk = chunk);
+        let gateway =
+            Gateway::start(config(dir.path(), &world, &[&node.url], &clock)).await.unwrap();
+        eventually(&gateway, |g| g.status().size == world.chain.size()).await;
+        let roll = gateway.roll().unwrap();
+        assert_eq!(roll.chain().state().root(), world.state().root());
+        assert_eq!(gateway.status().height, world.chain.height());
+        gateway.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_quiet_ledger_stays_young_and_news_arrive() {
+    let (mut world, device) = (World::new(), Device::new(10));
+    let (dir, clock, node) =
+        (tempfile::tempdir().unwrap(), Clock::new(), Node::start(&world).await);
+    let gateway = Gateway::start(config(dir.path(), &world, &[&node.url], &clock)).await.unwrap();
+    eventually(&gateway, Gateway::ready).await;
+    let mut rolls = gateway.subscribe();
+    rolls.borrow_and_update();
+    node.serve(&world, START + 5_000);
+    rolls.changed().await.unwrap();
+    assert_eq!(gateway.status().checkpoint_time, START + 5_000);
+    assert_eq!(gateway.status().roll_age_ms.map(|age| age / 1_000), Some(5));
+
+    let (_, parts) = world.enrol(&[&device]);
+    node.know(&device.did, &parts[0]);
+    node.serve(&world, START + 6_000);
+    rolls.changed().await.unwrap();
+    assert_eq!(code(&gateway, &device.presents(clock.seconds(), 1)).await, "verified");
+    world.revoke(Target::Device(device.as_ref(Some(&parts[0]))));
+    node.serve(&world, START + 7_000);
+    rolls.changed().await.unwrap();
+    assert_eq!(code(&gateway, &device.presents(clock.seconds(), 2)).await, "revoked");
+    gateway.close().await;
+}
+
+#[tokio::test]
+async fn it_comes_back_without_a_node_and_decides_until_stale() {
+    let (world, device) = history();
+    let (dir, clock, node) =
+        (tempfile::tempdir().unwrap(), Clock::new(), Node::start(&world).await);
+    let gateway = Gateway::start(config(dir.path(), &world, &[&node.url], &clock)).await.unwrap();
+    eventually(&gateway, Gateway::ready).await;
+    gateway.close().await;
+
+    // A crash left an entry and half an entry behind the checkpoint.
+    let path = dir.path().join("operations.log");
+    let whole = std::fs::read(&path).unwrap();
+    let mut log = OpenOptions::new().append(true).open(&path).unwrap();
+    log.write_all(&[0, 0, 0, 2, 1, 1, 0, 0, 1, 0, 7]).unwrap();
+    drop(log);
+
+    let gateway = Gateway::start(config(dir.path(), &world, &[NOBODY], &clock)).await.unwrap();
+    assert!(gateway.ready());
+    assert_eq!(std::fs::read(&path).unwrap(), whole);
+    assert_eq!(code(&gateway, &device.presents(clock.seconds(), 1)).await, "revoked");
+    clock.set(world.time + 3_600_001);
+    assert!(!gateway.ready());
+    assert_eq!(code(&gateway, &device.presents(clock.seconds(), 2)).await, "revoked");
+    gateway.close().await;
+}
+
+#[tokio::test]
+async fn a_stale_gateway_refuses_devices_in_good_standing() {
+    let (mut world, device) = (World::new(), Device::new(10));
+    let (_, parts) = world.enrol(&[&device]);
+    let (dir, clock, node) =
+        (tempfile::tempdir().unwrap(), Clock::new(), Node::start(&world).await);
+    node.know(&device.did, &parts[0]);
+    let gateway = Gateway::start(config(dir.path(), &world, &[&node.url], &clock)).await.unwrap();
+    eventually(&gateway, Gateway::ready).await;
+    clock.set(world.time + 3_600_000);
+    assert_eq!(code(&gateway, &device.presents(clock.seconds(), 1)).await, "verified");
+    clock.set(world.time + 3_600_001);
+    assert_eq!(code(&gateway, &device.presents(clock.seconds(), 2)).await, "stale-roll");
+    // The clock set back does not help: what counts is the later of two clocks, and the device
+    // has to present with the gateway's time anyway.
+    gateway.close().await;
+}
+
+#[tokio::test]
+async fn a_damaged_or_foreign_folder_is_refused() {
+    let (world, _) = history();
+    let (dir, clock, node) =
+        (tempfile::tempdir().unwrap(), Clock::new(), Node::start(&world).await);
+    let start = |world: &World| Gateway::start(config(dir.path(), world, &[&node.url], &clock));
+    let gateway = start(&world).await.unwrap();
+    eventually(&gateway, Gateway::ready).await;
+    assert!(matches!(start(&world).await, Err(Error::InUse(_))));
+    gateway.close().await;
+
+    let other = World::starting(START + 1);
+    assert!(matches!(start(&other).await, Err(Error::OtherNetwork(_))));
+
+    let path = dir.path().join("operations.log");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    let error = start(&world).await.err().unwrap();
+    assert!(error.to_string().contains("6 entries, the checkpoint was verified over 7"), "{error}");
+    for at in [50, whole.len() / 2, whole.len() - 1] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(matches!(start(&world).await, Err(Error::Damaged { .. })), "byte {at}");
+    }
+    std::fs::write(&path, &whole).unwrap();
+    start(&world).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn after_the_trust_period_only_a_pinned_head_is_believed() {
+    let (mut world, _) = history();
+    let (dir, clock, node) =
+        (tempfile::tempdir().unwrap(), Clock::new(), Node::start(&world).await);
+    let mut configured = config(dir.path(), &world, &[&node.url], &clock);
+    let gateway = Gateway::start(configured.clone()).await.unwrap();
+    eventually(&gateway, Gateway::ready).await;
+    gateway.close().await;
+
+    world.time += 31 * DAY;
+    clock.set(world.time + 10_000);
+    let error = Gateway::start(configured.clone()).await.err().unwrap();
+    assert!(matches!(error, Error::TrustPeriod { size: 7, days: 31 }), "{error}");
+
+    world.enrol(&[&Device::new(77)]);
+    let pin = PinnedHead { size: world.chain.size(), log_root: world.head(0).log_root };
+    world.enrol(&[&Device::new(78)]);
+    node.serve(&world, world.time);
+    configured.pinned = Some(PinnedHead { log_root: [1; 32], ..pin });
+    let gateway = Gateway::start(configured.clone()).await.unwrap();
+    eventually(&gateway, |g| g.status().nodes[0].faults.contains_key("pinned")).await;
+    assert_eq!(gateway.status().size, 7);
+    gateway.close().await;
+
+    configured.pinned = Some(pin);
+    let gateway = Gateway::start(configured).await.unwrap();
+    eventually(&gateway, |g| g.status().size == world.chain.size()).await;
+    gateway.close().await;
+}

@@ -1,0 +1,190 @@
+//! A node made of a real chain and real checkpoints, which can be told to lie, and a gateway
+//! that follows it.
+
+use crate::world::{START, World, audience};
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use muster_api::{Feed, Host};
+use muster_gateway::{Gateway, GatewayConfig};
+use muster_identity::cbor::Encode;
+use muster_ledger::{DevicePart, Time};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What a node serves.
+#[derive(Clone)]
+pub(crate) struct Book {
+    pub(crate) entries: Vec<Vec<u8>>,
+    pub(crate) note: String,
+    /// Time of the note.
+    pub(crate) time: u64,
+    /// Entries in one answer.
+    pub(crate) chunk: usize,
+    pub(crate) parts: BTreeMap<String, DevicePart>,
+    pub(crate) part_requests: u64,
+    /// Answers at once with whatever it has.
+    pub(crate) hasty: bool,
+    /// Answers with an error.
+    pub(crate) down: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub(crate) book: Arc<Mutex<Book>>,
+    pub(crate) url: String,
+}
+
+impl Node {
+    pub(crate) async fn start(world: &World) -> Self {
+        let book = Book {
+            entries: world.entries.clone(),
+            note: world.note(world.time),
+            time: world.time,
+            chunk: 1_000,
+            parts: BTreeMap::new(),
+            part_requests: 0,
+            hasty: false,
+            down: false,
+        };
+        let book = Arc::new(Mutex::new(book));
+        let routes = Router::new()
+            .route("/v1/feed", get(feed))
+            .route("/v1/checkpoint", get(checkpoint))
+            .route("/v1/devices/{did}/part", get(part))
+            .with_state(book.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { book, url }
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Book)) {
+        change(&mut self.book.lock().unwrap());
+    }
+
+    /// Serves this ledger, its head signed now.
+    pub(crate) fn serve(&self, world: &World, time: u64) {
+        self.change(|book| {
+            book.entries = world.entries.clone();
+            book.note = world.note(time);
+            book.time = time.max(world.time);
+        });
+    }
+
+    /// Serves a part when asked for.
+    pub(crate) fn know(&self, did: &muster_identity::Did, part: &DevicePart) {
+        self.change(|book| drop(book.parts.insert(did.to_string(), part.clone())));
+    }
+}
+
+type Shared = State<Arc<Mutex<Book>>>;
+
+#[derive(serde::Deserialize)]
+struct Asked {
+    from: u64,
+    time: u64,
+    wait: u64,
+}
+
+async fn feed(State(book): Shared, Query(asked): Query<Asked>) -> Response {
+    let wait = Duration::from_secs(asked.wait);
+    let begin = tokio::time::Instant::now();
+    loop {
+        let now = book.lock().unwrap().clone();
+        let new = now.entries.len() as u64 > asked.from || now.time > asked.time;
+        if now.down {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        if new || now.hasty || begin.elapsed() >= wait {
+            let entries = now.entries.iter().skip(asked.from as usize).take(now.chunk);
+            let entries = entries.cloned().collect();
+            return Feed { from: asked.from, entries, checkpoint: now.note }
+                .to_cbor()
+                .into_response();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn checkpoint(State(book): Shared) -> String {
+    book.lock().unwrap().note.clone()
+}
+
+async fn part(State(book): Shared, Path(did): Path<String>) -> Response {
+    let mut book = book.lock().unwrap();
+    book.part_requests += 1;
+    match book.parts.get(&did) {
+        Some(part) => part.to_cbor().into_response(),
+        None => {
+            let problem = muster_api::Problem::new(404, "not-found", "no such device");
+            (StatusCode::NOT_FOUND, serde_json::to_vec(&problem).unwrap()).into_response()
+        }
+    }
+}
+
+/// A clock that tests set.
+pub(crate) struct Clock(pub(crate) AtomicU64);
+
+impl Clock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(START + 10_000)))
+    }
+
+    pub(crate) fn set(&self, ms: u64) {
+        self.0.store(ms, Ordering::SeqCst);
+    }
+
+    pub(crate) fn ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn seconds(&self) -> u64 {
+        self.ms() / 1_000
+    }
+}
+
+impl Host for Clock {
+    fn now(&self) -> Time {
+        Time(self.ms())
+    }
+
+    fn random(&self) -> [u8; 16] {
+        [0; 16]
+    }
+}
+
+pub(crate) fn config(
+    dir: &std::path::Path,
+    world: &World,
+    nodes: &[&str],
+    clock: &Arc<Clock>,
+) -> GatewayConfig {
+    let nodes = nodes.iter().map(|url| (*url).to_owned()).collect();
+    GatewayConfig::new(dir, world.genesis.clone(), nodes, audience(), clock.clone())
+}
+
+/// An address at which nobody listens.
+pub(crate) const NOBODY: &str = "http://127.0.0.1:9";
+
+/// Waits until something holds.
+#[track_caller]
+pub(crate) fn eventually<'a>(
+    gateway: &'a Gateway,
+    what: impl Fn(&Gateway) -> bool + 'a,
+) -> impl Future<Output = ()> + 'a {
+    let place = std::panic::Location::caller();
+    async move {
+        for _ in 0..1_500 {
+            if what(gateway) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never happened, {place}: {:#?}", gateway.status());
+    }
+}

@@ -1,0 +1,273 @@
+//! What readers ask. Everything is answered from the newest signed head and rows that never
+//! change, so no reader waits for a commit.
+
+use crate::node::{Node, Published};
+use crate::store::LeafRow;
+use crate::{Error, tiles};
+use data_encoding::BASE64;
+use muster_api::{
+    BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView,
+    OrganisationView, Problem, limits,
+};
+use muster_identity::Did;
+use muster_identity::cbor::Decode;
+use muster_ledger::merkle::leaf_hash;
+use muster_ledger::{
+    Action, BatchId, BatchRecord, Chain, DevicePart, DeviceRecord, Entry, GrantRecord, Leaf,
+    OrganisationRecord, Power, Receipt, Refusal, Standing, StateKey, Time, View as _, status,
+};
+
+/// A device, its leaf and its batch, all under one head.
+pub(crate) struct Device {
+    pub(crate) row: LeafRow,
+    pub(crate) leaf: Leaf,
+    pub(crate) batch: BatchRecord,
+    pub(crate) record: Option<DeviceRecord>,
+}
+
+impl Node {
+    /// A device under a head; none if it is not enrolled there.
+    pub(crate) async fn find(
+        &self,
+        published: &Published,
+        did: &Did,
+    ) -> Result<Option<Device>, Problem> {
+        let Some(row) = self.store.leaf(*did).await? else { return Ok(None) };
+        let state = published.chain.state();
+        // The store may be a block ahead of the head.
+        let Some(batch) = state.batch(&row.batch)? else { return Ok(None) };
+        let leaf = Leaf::from_cbor(&row.leaf).map_err(Error::damaged)?;
+        let record = state.device(did)?;
+        Ok(Some(Device { row, leaf, batch, record }))
+    }
+
+    /// Enrolled devices under a chain.
+    pub(crate) fn devices(&self, chain: &Chain) -> u64 {
+        records::<BatchRecord>(chain, |k| matches!(k, StateKey::Batch(_)))
+            .map_or(0, |all| all.iter().map(|(_, batch)| batch.count).sum())
+    }
+
+    pub(crate) fn network_view(&self) -> Result<NetworkView, Problem> {
+        let published = self.published();
+        let (chain, head) = (&published.chain, published.checkpoint.head());
+        let organisations =
+            records::<OrganisationRecord>(chain, |k| matches!(k, StateKey::Organisation(_)))?;
+        let grants = records::<GrantRecord>(chain, |k| matches!(k, StateKey::Grant(_)))?;
+        Ok(NetworkView {
+            network: self.network.to_string(),
+            size: head.size,
+            height: head.height,
+            time: chain.time().0,
+            checkpoint_time: head.time.0,
+            log_root: BASE64.encode(&head.log_root),
+            state_root: BASE64.encode(&head.state_root),
+            devices: self.devices(chain),
+            organisations: organisations.iter().map(|(k, o)| organisation_view(k, o)).collect(),
+            grants: grants.iter().map(|(k, grant)| grant_view(k, grant)).collect(),
+        })
+    }
+
+    pub(crate) async fn device_view(&self, did: &Did) -> Result<Option<DeviceView>, Problem> {
+        let published = self.published();
+        let Some(device) = self.find(&published, did).await? else { return Ok(None) };
+        let index = match &device.record {
+            Some(record) => record.index,
+            None => self.place(&device, did).await?.0,
+        };
+        let time = published.checkpoint.head().time;
+        let directory = self.store.directory(*did).await?;
+        let record = device.record.as_ref();
+        let key = record.map_or(Some(device.leaf.inception.key), |r| r.key);
+        Ok(Some(DeviceView {
+            did: did.to_string(),
+            batch: device.row.batch.to_string(),
+            index,
+            owner: device.batch.owner.to_string(),
+            model: device.batch.model.clone(),
+            changed: record.is_some(),
+            seq: record.map_or(0, |r| r.seq),
+            standing: status(record, &device.batch, time).word().into(),
+            key: key.map(|k| k.to_multikey()),
+            retired: record
+                .map(|r| r.retired.iter().map(|k| k.key.to_multikey()).collect())
+                .unwrap_or_default(),
+            holds: record.map(|r| holds(&r.standing, time)).unwrap_or_default(),
+            lot: directory.as_ref().and_then(|d| d.lot.clone()),
+            serial: directory.map(|d| d.serial),
+        }))
+    }
+
+    /// Place of a device's leaf, and the path to its batch's root: one tile of each row.
+    async fn place(
+        &self,
+        device: &Device,
+        did: &Did,
+    ) -> Result<(u64, Vec<[u8; 32]>), Error> {
+        let lost = || Error::damaged("a tile of a batch is missing or altered");
+        let number = device.row.number;
+        let tile = self.store.tile_of(number, *did).await?.ok_or_else(lost)?;
+        let position = tile.position(&leaf_hash(&device.row.leaf)).ok_or_else(lost)?;
+        let index = tile.index * tiles::WIDTH as u64 + position;
+        let mut path = tile.path(position).ok_or_else(lost)?;
+        for (level, at, position) in tiles::above(index, device.batch.count) {
+            let tile = self.store.tile(number, level, at).await?.ok_or_else(lost)?;
+            path.extend(tile.path(position).ok_or_else(lost)?);
+        }
+        Ok((index, path))
+    }
+
+    pub(crate) async fn device_part(&self, did: &Did) -> Result<Option<DevicePart>, Problem> {
+        let published = self.published();
+        let Some(device) = self.find(&published, did).await? else { return Ok(None) };
+        Ok(Some(self.part(device, did).await?))
+    }
+
+    async fn part(&self, device: Device, did: &Did) -> Result<DevicePart, Error> {
+        let (index, path) = self.place(&device, did).await?;
+        Ok(DevicePart { batch: device.row.batch, index, leaf: device.row.leaf, path })
+    }
+
+    pub(crate) async fn receipt(&self, did: &Did) -> Result<Option<Receipt>, Problem> {
+        let published = self.published();
+        let Some(found) = self.find(&published, did).await? else { return Ok(None) };
+        let place = found.batch.entry;
+        let mut entries = self.store.entries(place, 1).await?;
+        let entry = entries.pop().ok_or_else(|| Error::damaged("an entry is missing"))?;
+        let batch = self.proof(place, entry, &published.checkpoint)?;
+        Ok(Some(Receipt { device: self.part(found, did).await?, batch }))
+    }
+
+    pub(crate) fn batch_view(&self, id: &BatchId) -> Result<Option<BatchView>, Problem> {
+        let published = self.published();
+        let time = published.checkpoint.head().time;
+        Ok(published.chain.state().batch(id)?.map(|record| batch_view(id, &record, time)))
+    }
+
+    pub(crate) fn batch_views(&self) -> Result<Vec<BatchView>, Problem> {
+        let published = self.published();
+        let time = published.checkpoint.head().time;
+        let mut all =
+            records::<BatchRecord>(&published.chain, |k| matches!(k, StateKey::Batch(_)))?;
+        all.sort_by_key(|(_, record)| std::cmp::Reverse(record.entry));
+        let view = |(key, record): &(StateKey, BatchRecord)| match key {
+            StateKey::Batch(id) => Some(batch_view(id, record, time)),
+            _ => None,
+        };
+        Ok(all.iter().filter_map(view).collect())
+    }
+
+    pub(crate) async fn history(&self, subject: &[u8; 32]) -> Result<Vec<ChangeView>, Problem> {
+        let published = self.published();
+        let size = published.checkpoint.head().size;
+        let mut subjects = vec![*subject];
+        if let Some(row) = self.store.leaf(Did::from_digest(*subject)).await? {
+            subjects.push(row.batch.0);
+        }
+        let places = self.store.touched(subjects, limits::HISTORY_CHANGES).await?;
+        let entries = self.store.entries_at(places).await?;
+        let changes = tokio::task::spawn_blocking(move || {
+            let under_head = entries.into_iter().filter(|(place, _)| *place < size);
+            under_head.map(|(place, bytes)| change_view(place, &bytes)).collect()
+        });
+        let changes: Result<_, Error> = changes.await.map_err(|e| Error::Us(e.to_string()))?;
+        Ok(changes?)
+    }
+}
+
+/// Records of one kind, in the order of their keys.
+fn records<T: Decode>(
+    chain: &Chain,
+    kind: impl Fn(&StateKey) -> bool,
+) -> Result<Vec<(StateKey, T)>, Refusal> {
+    let mut all = Vec::new();
+    for (key, bytes) in chain.state().iter().filter(|(key, _)| kind(key)) {
+        let record = T::from_cbor(bytes).map_err(|_| Refusal::Corrupt("a record"))?;
+        all.push((key, record));
+    }
+    all.sort_by_key(|(key, _)| *key);
+    Ok(all)
+}
+
+fn organisation_view(key: &StateKey, record: &OrganisationRecord) -> OrganisationView {
+    let keys = record.keys.iter().map(|k| KeyView {
+        key: k.key.to_multikey(),
+        capabilities: k.capabilities.words().map(String::from).collect(),
+    });
+    OrganisationView {
+        did: match key {
+            StateKey::Organisation(did) => did.to_string(),
+            _ => String::new(),
+        },
+        label: record.label.clone(),
+        seq: record.seq,
+        keys: keys.collect(),
+    }
+}
+
+fn grant_view(key: &StateKey, record: &GrantRecord) -> GrantView {
+    GrantView {
+        grant: match key {
+            StateKey::Grant(id) => id.to_string(),
+            _ => String::new(),
+        },
+        organisation: record.organisation.to_string(),
+        models: record.models.clone(),
+        count: record.count,
+        used: record.used,
+        expires: record.expires.0,
+        evidence: record.evidence.word().into(),
+        withdrawn: record.withdrawn,
+    }
+}
+
+fn batch_view(id: &BatchId, record: &BatchRecord, time: Time) -> BatchView {
+    BatchView {
+        batch: id.to_string(),
+        owner: record.owner.to_string(),
+        grant: record.grant.to_string(),
+        model: record.model.clone(),
+        count: record.count,
+        entry: record.entry,
+        seq: record.seq,
+        standing: record.standing.at(time).word().into(),
+        holds: holds(&record.standing, time),
+    }
+}
+
+/// Holds in force at a time.
+fn holds(standing: &Standing, time: Time) -> Vec<HoldView> {
+    let present = standing.holds.iter().filter(|h| h.until.is_none_or(|until| time < until));
+    let view = |hold: &muster_ledger::HoldRecord| HoldView {
+        hold: hold.id.to_string(),
+        power: match hold.power {
+            Power::Owner => "owner",
+            Power::Incident => "incident",
+            Power::Governance => "governance",
+        }
+        .into(),
+        by: hold.by.to_string(),
+        until: hold.until.map(|until| until.0),
+    };
+    present.map(view).collect()
+}
+
+fn change_view(place: u64, bytes: &[u8]) -> Result<ChangeView, Error> {
+    let entry = Entry::from_cbor(bytes).map_err(Error::damaged)?;
+    let verified = entry.operation.verify().map_err(Error::damaged)?;
+    let operation = verified.operation();
+    let reason = match &operation.action {
+        Action::Hold(a) => a.reason.as_str(),
+        Action::Revoke(a) => a.reason.as_str(),
+        _ => "",
+    };
+    Ok(ChangeView {
+        entry: place,
+        height: entry.height,
+        time: entry.time.0,
+        action: operation.action.word().into(),
+        author: operation.author.to_string(),
+        key: verified.key().to_multikey(),
+        hash: verified.hash().to_string(),
+        reason: (!reason.is_empty()).then(|| reason.into()),
+    })
+}

@@ -1,0 +1,299 @@
+use crate::consensus::Consensus as _;
+use crate::folder::{self, Folder};
+use crate::mempool::Waiting;
+use crate::metrics::{Gauges, Metrics};
+use crate::node::Node;
+use crate::signed_head::SignedHead;
+use crate::solo::Solo;
+use crate::store::Store;
+use crate::store::sqlite::Sqlite;
+use crate::{Error, recovery};
+use muster_api::{
+    BatchView, BoxFuture, ChangeView, DeviceView, Feed, Host, NetworkView, Problem, Resolution,
+    Resolve, Rows, Sealed, Submit, UploadOpened, Verdicts,
+};
+use muster_identity::{Did, Signer};
+use muster_ledger::{
+    Action, BatchId, Chain, DevicePart, EntryProof, Genesis, QuorumCheckpoint, Receipt,
+    SignedOperation, Time, limits,
+};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// What a node needs to run.
+pub struct Config {
+    /// Its folder; nobody else may use it.
+    pub dir: PathBuf,
+    /// The network.
+    pub genesis: Genesis,
+    /// The validator's key.
+    pub signer: Arc<dyn Signer>,
+    /// Wall clock and randomness.
+    pub host: Arc<dyn Host>,
+}
+
+/// A running ledger. Clones are the same one; when the last is dropped without
+/// [`Registry::close`], it stops as a power failure would stop it.
+#[derive(Clone)]
+pub struct Registry(Arc<Running>);
+
+struct Running {
+    node: Arc<Node>,
+    closing: watch::Sender<bool>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(task) = self.task().take() {
+            task.abort();
+        }
+    }
+}
+
+impl Running {
+    fn task(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registry {
+    /// Opens the ledger in a folder, or creates it: reads it back by the code that commits it,
+    /// signs its head, and begins to decide.
+    pub async fn open(config: Config) -> Result<Self, Error> {
+        let Config { dir, genesis, signer, host } = config;
+        genesis.check().map_err(|e| Error::Caller(format!("the genesis: {e}")))?;
+        let key = signer.public_key();
+        if genesis.validators.0 != [key] {
+            return Err(Error::operator(
+                format!("{key} is not this network's only validator"),
+                "a node that runs alone signs with the validator key made by `muster init`",
+            ));
+        }
+        let folder = Folder::take(&dir).await?;
+        let signed = SignedHead::read(folder.file(folder::SIGNED_HEAD))?;
+        let (ledger, directory) = (folder.file(folder::LEDGER), folder.file(folder::DIRECTORY));
+        let store: Arc<dyn Store> =
+            Arc::new(Sqlite::open(&ledger, &directory, &genesis).await?);
+        let recovered = match recovery::recover(&*store, &genesis).await {
+            Ok(recovered) => recovered,
+            Err(error) => {
+                store.close().await;
+                return Err(error);
+            }
+        };
+        recovery::check_signed(&signed, &recovered)?;
+        let node = Arc::new(Node::new(genesis, store, host.clone(), folder, recovered));
+        let mut solo = Box::new(Solo { signer, host, signed });
+        solo.sign(&*node)?;
+        node.purge_expired().await?;
+        let closing = watch::Sender::new(false);
+        let task = tokio::spawn(solo.run(node.clone(), closing.subscribe()));
+        Ok(Self(Arc::new(Running { node, closing, task: Mutex::new(Some(task)) })))
+    }
+
+    /// Finishes waiting operations, stops, and lets go of the folder's files.
+    pub async fn close(&self) {
+        self.0.node.mempool.close();
+        self.0.closing.send_replace(true);
+        let task = self.0.task().take();
+        if let Some(task) = task {
+            if let Err(error) = task.await {
+                tracing::error!("consensus ended badly: {error}");
+            }
+            self.0.node.store.close().await;
+        }
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    /// The network's genesis.
+    pub fn genesis(&self) -> &Genesis {
+        &self.node().genesis
+    }
+
+    /// The newest signed head.
+    pub fn head(&self) -> QuorumCheckpoint {
+        self.node().published().checkpoint.clone()
+    }
+
+    /// The ledger under the newest signed head.
+    pub fn chain(&self) -> Chain {
+        self.node().published().chain.clone()
+    }
+
+    /// Submits an operation and waits until a signed head covers it. An enrolment names the
+    /// sealed upload that it makes a batch.
+    pub async fn submit(
+        &self,
+        op: SignedOperation,
+        upload: Option<&str>,
+    ) -> Result<EntryProof, Problem> {
+        let node = self.node();
+        let refuse = |problem| {
+            Metrics::count(&node.metrics.refused);
+            Err(problem)
+        };
+        if op.0.len() > limits::OPERATION_BYTES {
+            let title = "a signed operation has at most 16,384 bytes";
+            return refuse(Problem::new(413, "too-large", title));
+        }
+        let verified = match op.verify() {
+            Ok(verified) => verified,
+            Err(muster_ledger::Error::Upgrade(what)) => {
+                return refuse(Problem::new(400, "upgrade-needed", what));
+            }
+            Err(e) => return refuse(Problem::new(400, "malformed", e.to_string())),
+        };
+        // What the state refuses now is refused at once, with the most telling reason.
+        let published = node.published();
+        let now = node.host.now().max(published.checkpoint.head().time);
+        if let Err(refusal) = published.chain.try_apply(&verified, now) {
+            return refuse(refusal.into());
+        }
+        let enrols = matches!(verified.operation().action, Action::Enrol(_));
+        let flip = match upload {
+            None if enrols => {
+                let title = "leaves: an enrolment needs the upload that holds its leaves";
+                return refuse(Problem::new(409, "leaves", title));
+            }
+            None => None,
+            Some(upload) => match node.take_upload(&verified, upload).await {
+                Ok(taken) => Some(taken),
+                Err(problem) => return refuse(problem),
+            },
+        };
+        let (answer, answered) = oneshot::channel();
+        node.mempool.add(Waiting { signed: op, verified, flip, answer })?;
+        answered.await.unwrap_or_else(|_| Err(crate::mempool::closing()))
+    }
+
+    /// Entries from a place on, and the newest signed head. Waits for one signed later than
+    /// `time` if there is nothing to tell.
+    pub async fn feed(&self, from: u64, time: u64, wait: Duration) -> Result<Feed, Problem> {
+        let node = self.node();
+        let news = |checkpoint: &QuorumCheckpoint| {
+            let head = checkpoint.head();
+            head.size != from || head.time > Time(time)
+        };
+        let mut heads = node.published.subscribe();
+        let mut closing = self.0.closing.subscribe();
+        if !news(&node.published().checkpoint) {
+            tokio::select! {
+                _ = heads.wait_for(|p| p.as_ref().is_some_and(|p| news(&p.checkpoint))) => {}
+                _ = closing.wait_for(|closing| *closing) => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        let published = node.published();
+        let size = published.checkpoint.head().size;
+        if from > size {
+            let title = format!("the log has {size} entries, you ask for what follows {from}");
+            return Err(Problem::new(409, "ahead", title)
+                .cure("this node is behind, or its ledger was rolled back: ask another"));
+        }
+        let count = (size - from).min(muster_api::limits::FEED_ENTRIES);
+        let entries = match count {
+            0 => Vec::new(),
+            _ => node.store.entries(from, count).await?,
+        };
+        Ok(Feed { from, entries, checkpoint: published.checkpoint.to_note() })
+    }
+
+    /// Opens an upload with a signed request.
+    pub async fn open_upload(&self, request: &[u8]) -> Result<UploadOpened, Problem> {
+        self.node().open_upload(request).await
+    }
+
+    /// Checks and stages rows.
+    pub async fn stage(&self, upload: &str, rows: Rows) -> Result<Verdicts, Problem> {
+        self.node().stage(upload, rows).await
+    }
+
+    /// Ends the rows of an upload: its number of leaves and their root.
+    pub async fn seal(&self, upload: &str) -> Result<Sealed, Problem> {
+        self.node().seal(upload).await
+    }
+
+    /// Throws an upload away.
+    pub async fn drop_upload(&self, upload: &str) -> Result<(), Problem> {
+        self.node().drop_upload(upload).await
+    }
+
+    /// The network at a glance.
+    pub async fn network(&self) -> Result<NetworkView, Problem> {
+        self.node().network_view()
+    }
+
+    /// A device.
+    pub async fn device(&self, did: &Did) -> Result<Option<DeviceView>, Problem> {
+        self.node().device_view(did).await
+    }
+
+    /// The device part of a device's receipt.
+    pub async fn device_part(&self, did: &Did) -> Result<Option<DevicePart>, Problem> {
+        self.node().device_part(did).await
+    }
+
+    /// A device's receipt under the newest head.
+    pub async fn receipt(&self, did: &Did) -> Result<Option<Receipt>, Problem> {
+        self.node().receipt(did).await
+    }
+
+    /// A batch.
+    pub async fn batch(&self, id: &BatchId) -> Result<Option<BatchView>, Problem> {
+        self.node().batch_view(id)
+    }
+
+    /// All batches, newest first.
+    pub async fn batches(&self) -> Result<Vec<BatchView>, Problem> {
+        self.node().batch_views()
+    }
+
+    /// What happened to a device, batch, grant or organisation, newest last: digest of a DID, or
+    /// an id. What happened to a device's batch happened to the device.
+    pub async fn history(&self, subject: &[u8; 32]) -> Result<Vec<ChangeView>, Problem> {
+        self.node().history(subject).await
+    }
+
+    /// Counters and gauges, as Prometheus reads them (text format 0.0.4).
+    pub fn metrics(&self) -> String {
+        let node = self.node();
+        let published = node.published();
+        let head = published.checkpoint.head();
+        node.metrics.text(&Gauges {
+            size: head.size,
+            height: head.height,
+            devices: node.devices(&published.chain),
+            checkpoint_ms: head.time.0,
+            waiting: node.mempool.len() as u64,
+        })
+    }
+
+    /// Whether the node commits and signs: the last commit and signature succeeded, and the head
+    /// was signed within three heartbeats.
+    pub async fn ready(&self) -> bool {
+        let node = self.node();
+        let running = self.0.task().as_ref().is_some_and(|task| !task.is_finished());
+        let age = node.host.now().since(node.published().checkpoint.head().time);
+        running && !node.metrics.failing.load(Relaxed) && age <= 3 * limits::HEARTBEAT_MS
+    }
+}
+
+impl Submit for Registry {
+    fn submit(&self, operation: SignedOperation) -> BoxFuture<'_, Result<EntryProof, Problem>> {
+        Box::pin(Self::submit(self, operation, None))
+    }
+}
+
+impl Resolve for Registry {
+    fn resolve<'a>(&'a self, did: &'a Did) -> BoxFuture<'a, Resolution> {
+        Box::pin(self.node().resolve(did))
+    }
+}

@@ -1,0 +1,252 @@
+//! Uploads: rows are checked and staged while nothing else waits for them, then sealed; the
+//! signed operation makes them a batch.
+
+mod checking;
+mod judge;
+
+use crate::Error;
+use crate::mempool::Reserved;
+use crate::metrics::Metrics;
+use crate::node::Node;
+use crate::store::{Flip, NewUpload, Opened, Upload};
+use crate::tiles::TileBuilder;
+use data_encoding::HEXLOWER;
+use judge::Bench;
+use muster_api::{Problem, Rows, Sealed, UploadOpened, Verdict, Verdicts, limits};
+use muster_identity::sha256;
+use muster_ledger::merkle::leaf_hash;
+use muster_ledger::{
+    Capability, EvidencePolicy, LeafTree, Refusal, UploadRequest, VerifiedOperation, View as _,
+};
+
+/// Leaves read at once when an upload is sealed, and tiles written at once.
+const SEAL_PAGE: u64 = 4_096;
+const TILE_PAGE: usize = 64;
+
+fn unknown() -> Problem {
+    Problem::new(404, "unknown-upload", "there is no such upload")
+        .cure("open a new one; rows that were enrolled are answered with `already`")
+}
+
+fn under_way() -> Problem {
+    Problem::new(409, "under-way", "the upload's operation is on its way into a block")
+}
+
+/// The store's name of an upload.
+fn token(upload: &str) -> Result<[u8; 32], Problem> {
+    let bytes = HEXLOWER.decode(upload.as_bytes()).map_err(|_| unknown())?;
+    if bytes.len() == 16 { Ok(sha256(&[&bytes])) } else { Err(unknown()) }
+}
+
+impl Node {
+    async fn upload(&self, upload: &str) -> Result<Upload, Problem> {
+        let found = self.store.upload(token(upload)?).await?.ok_or_else(unknown)?;
+        if self.host.now() < found.expires {
+            Ok(found)
+        } else {
+            Err(Problem::new(410, "expired-upload", "the upload's 24 hours are over")
+                .cure("open a new one"))
+        }
+    }
+
+    /// Opens an upload for a granted key.
+    pub(crate) async fn open_upload(&self, bytes: &[u8]) -> Result<UploadOpened, Problem> {
+        let verified = UploadRequest::verify(bytes)
+            .map_err(|e| Problem::new(400, "malformed", format!("the request: {e}")))?;
+        let (request, now) = (verified.request(), self.host.now());
+        if request.network != self.network {
+            return Err(Refusal::WrongNetwork.into());
+        }
+        if now > request.valid_until {
+            return Err(Refusal::Expired { until: request.valid_until, now }.into());
+        }
+        if request.valid_until.since(now) > muster_ledger::limits::OPERATION_LIFETIME_MS {
+            return Err(Refusal::TooLongLived.into());
+        }
+        let published = self.published();
+        let state = published.chain.state();
+        let author = request.organisation;
+        let key = *verified.key();
+        let organisation = state.organisation(&author)?.ok_or(Refusal::UnknownAuthor(author))?;
+        if !organisation.keys.iter().any(|k| k.key == key) {
+            return Err(Refusal::NotAKeyOf { key, author }.into());
+        }
+        if !organisation.may(&key, Capability::Enrol) {
+            return Err(Refusal::Capability { key, needs: Capability::Enrol.word() }.into());
+        }
+        let grant = state.grant(&request.grant)?.ok_or(Refusal::UnknownGrant(request.grant))?;
+        grant.check(&request.grant, &author, &request.model, request.rows, now)?;
+        self.purge_expired().await?;
+        let id = self.host.random();
+        let expires = now.plus_ms(limits::UPLOAD_LIFETIME_MS);
+        let new = NewUpload {
+            token: sha256(&[&id]),
+            request: sha256(&[bytes]),
+            organisation: author,
+            grant: request.grant,
+            model: request.model.clone(),
+            rows: request.rows,
+            rehearsal: request.rehearsal,
+            opened: now,
+            expires,
+        };
+        match self.store.open_upload(new, limits::OPEN_UPLOADS).await? {
+            Opened::Yes => Ok(UploadOpened {
+                upload: HEXLOWER.encode(&id),
+                expires: expires.0,
+                rows_per_request: limits::UPLOAD_ROWS,
+            }),
+            Opened::Full => Err(Problem::new(503, "busy", "256 uploads are open already")
+                .cure("finish or drop one, or try again later")),
+            Opened::Replayed => {
+                Err(Problem::new(409, "replayed", "this request opened an upload before")
+                    .cure("sign a new one"))
+            }
+        }
+    }
+
+    /// Checks rows and stages the good ones.
+    pub(crate) async fn stage(&self, upload: &str, rows: Rows) -> Result<Verdicts, Problem> {
+        if rows.0.len() > limits::UPLOAD_ROWS {
+            return Err(Problem::new(413, "too-many-rows", "a request has at most 4,096 rows"));
+        }
+        if rows.0.iter().any(|r| i64::try_from(r.number).is_err()) {
+            return Err(Problem::new(400, "malformed", "a row number is below 2^63"));
+        }
+        let found = self.upload(upload).await?;
+        let published = self.published();
+        let state = published.chain.state();
+        let needs: EvidencePolicy = state
+            .grant(&found.grant)?
+            .map_or(EvidencePolicy::Possession, |grant| grant.evidence)
+            .max(state.rules()?.evidence);
+        let (network, owner) = (self.network, found.organisation);
+        let checked = tokio::task::spawn_blocking(move || {
+            checking::check(rows.0, &network, &owner, needs)
+        })
+        .await
+        .map_err(|e| Error::Us(e.to_string()))?;
+        let (good, mut verdicts) = checked;
+        if !good.is_empty() {
+            let bench = Bench {
+                chain: published.chain.clone(),
+                reserved: self.reserved.clone(),
+                now: self.host.now(),
+                rows: good.clone(),
+            };
+            let turn = self.staging.acquire().await;
+            let _turn = turn.map_err(|e| Error::Us(e.to_string()))?;
+            let judge = Box::new(move |found: &_| bench.judge(found));
+            let staged = self.store.stage(found.number, good, judge).await?;
+            let places: Vec<usize> =
+                (0..verdicts.len()).filter(|i| verdicts[*i].is_none()).collect();
+            for (place, verdict) in places.into_iter().zip(staged) {
+                verdicts[place] = Some(verdict);
+            }
+        }
+        let verdicts: Vec<_> = verdicts.into_iter().flatten().collect();
+        for verdict in &verdicts {
+            Metrics::count(match verdict.verdict {
+                Verdict::Staged => &self.metrics.rows_staged,
+                Verdict::Already => &self.metrics.rows_already,
+                Verdict::Refused => &self.metrics.rows_refused,
+            });
+        }
+        Ok(Verdicts { verdicts })
+    }
+
+    /// Computes an upload's root and the tiles of its leaf tree.
+    pub(crate) async fn seal(&self, upload: &str) -> Result<Sealed, Problem> {
+        let _one = self.sealing.lock().await;
+        let found = self.upload(upload).await?;
+        if let Some((count, root)) = found.sealed {
+            return Ok(Sealed { count, root: HEXLOWER.encode(&root) });
+        }
+        let (mut tree, mut builder) = (LeafTree::default(), TileBuilder::default());
+        let (mut after, mut tiles, mut anew) = (None, Vec::new(), true);
+        loop {
+            let leaves = self.store.leaves(found.number, after, SEAL_PAGE).await?;
+            let Some((last, _)) = leaves.last() else { break };
+            after = Some(*last);
+            for (did, leaf) in &leaves {
+                let hash = leaf_hash(leaf);
+                tree.push_hash(did, hash)
+                    .map_err(|e| Problem::new(409, "leaves", e.to_string()))?;
+                tiles.extend(builder.push(did, hash));
+            }
+            if tiles.len() >= TILE_PAGE {
+                let page = std::mem::take(&mut tiles);
+                self.store.write_tiles(found.number, page, anew).await?;
+                anew = false;
+            }
+        }
+        if tree.count() == 0 {
+            return Err(Problem::new(409, "leaves", "nothing is staged, so there is no batch"));
+        }
+        tiles.extend(builder.finish());
+        self.store.write_tiles(found.number, tiles, anew).await?;
+        let (count, root) = (tree.count(), tree.root());
+        if self.store.seal(found.number, found.version, count, root).await? {
+            Ok(Sealed { count, root: HEXLOWER.encode(&root) })
+        } else {
+            Err(Problem::new(409, "changed", "rows were staged while the upload was sealed")
+                .cure("seal it again when all rows are in"))
+        }
+    }
+
+    /// Throws an upload away.
+    pub(crate) async fn drop_upload(&self, upload: &str) -> Result<(), Problem> {
+        let found = self.store.upload(token(upload)?).await?.ok_or_else(unknown)?;
+        // Held so that no operation takes it up meanwhile.
+        let _held = self.reserved.upload(found.number).ok_or_else(under_way)?;
+        Ok(self.store.drop_upload(found.number).await?)
+    }
+
+    /// Throws away what has expired.
+    pub(crate) async fn purge_expired(&self) -> Result<(), Error> {
+        let now = self.host.now();
+        for upload in self.store.uploads().await? {
+            if upload.expires <= now
+                && let Some(_held) = self.reserved.upload(upload.number)
+            {
+                self.store.drop_upload(upload.number).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The sealed upload that an enrolment makes a batch; from now on nobody changes it.
+    pub(crate) async fn take_upload(
+        &self,
+        operation: &VerifiedOperation,
+        upload: &str,
+    ) -> Result<(Flip, Reserved), Problem> {
+        let leaves = |why: &str| Problem::new(409, "leaves", format!("leaves: {why}"));
+        let signed = operation.operation();
+        let muster_ledger::Action::Enrol(enrol) = &signed.action else {
+            return Err(leaves("only an enrolment takes an upload"));
+        };
+        let number = self.upload(upload).await?.number;
+        let held = self.reserved.upload(number).ok_or_else(under_way)?;
+        // Read again: whatever was being written when it was reserved is written now.
+        let found = self.upload(upload).await?;
+        if found.rehearsal {
+            return Err(leaves("the upload is a rehearsal, nothing of it is enrolled"));
+        }
+        let Some((count, root)) = found.sealed else {
+            return Err(leaves("the upload is not sealed"));
+        };
+        let same = [
+            (found.organisation == signed.author, "another organisation opened the upload"),
+            (found.grant == enrol.grant, "the upload was opened under another grant"),
+            (found.model == enrol.model, "the upload was opened for another model"),
+            (count == enrol.count, "the upload has another number of leaves"),
+            (root == enrol.root, "the upload has another root"),
+        ];
+        if let Some((_, why)) = same.iter().find(|(same, _)| !same) {
+            return Err(leaves(why));
+        }
+        let batch = enrol.batch(&self.network);
+        Ok((Flip { upload: found.number, batch, count, root }, held))
+    }
+}

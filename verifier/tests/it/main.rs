@@ -1,0 +1,7 @@
+//! Tests of `verifier`: what passes, what is refused and why, and properties.
+
+mod property;
+mod replay;
+mod standing;
+mod time;
+mod world;
