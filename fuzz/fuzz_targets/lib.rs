@@ -30,8 +30,11 @@ macro_rules! targets {
 }
 
 targets! {
+    csv,
     did,
+    did_key,
     inception,
+    jsonl,
     ledger_block,
     ledger_checkpoint,
     ledger_device_part,

@@ -222,10 +222,14 @@ impl Line {
     fn parse(line: &str) -> Result<Self, NoteFault> {
         let fault = NoteFault::Shape("a signature line is malformed");
         let rest = line.strip_prefix("— ").ok_or(fault.clone())?;
-        let (name, blob) = rest.split_once(' ').ok_or(fault.clone())?;
+        let (name, text) = rest.split_once(' ').ok_or(fault.clone())?;
+        // The decoder reads padded pieces one after the other (`AA==AA==`): compare, so that a
+        // line has one text.
         let blob = BASE64
-            .decode(blob.as_bytes())
-            .map_err(|_| NoteFault::Shape("a signature is not in base64"))?;
+            .decode(text.as_bytes())
+            .ok()
+            .filter(|blob| BASE64.encode(blob) == text)
+            .ok_or(NoteFault::Shape("a signature is not in base64"))?;
         // A key id and at least one byte of signature; a name without spaces and plus signs.
         let odd = |c: char| c == '+' || c.is_whitespace() || c.is_control();
         if name.is_empty() || name.contains(odd) || blob.len() < 5 {

@@ -162,6 +162,7 @@ async fn pass(
     first: u64,
 ) -> Result<()> {
     let last = lot.devices.min(first + 20);
+    visitor.until_open(&fleet.key(&lot.serial(first))?).await?;
     let start = Instant::now();
     for number in first..=last {
         let serial = lot.serial(number);

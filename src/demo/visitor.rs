@@ -66,6 +66,21 @@ impl Visitor {
         Ok(Answer { status, reason, body: response.text().await? })
     }
 
+    /// Waits until the gateway takes presentations of this second. One that restarted cannot
+    /// know which of an earlier moment were used, and refuses them all.
+    pub(crate) async fn until_open(&self, key: &SecretKey) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(30) {
+            let answer = self.show(&self.token(key, None)?).await?;
+            match (answer.status, answer.reason.as_str()) {
+                (200, _) => return Ok(()),
+                (401, "replayed") => tokio::time::sleep(Duration::from_millis(100)).await,
+                _ => bail!("the gateway answered {answer} instead of 200"),
+            }
+        }
+        bail!("the gateway takes no presentations for 30 s after its start")
+    }
+
     /// Milliseconds until the gateway refuses a device with a reason, from now on.
     pub(crate) async fn until_refused(&self, key: &SecretKey, reason: &str) -> Result<f64> {
         let start = Instant::now();

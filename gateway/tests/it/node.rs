@@ -100,6 +100,11 @@ async fn feed(State(book): Shared, Query(asked): Query<Asked>) -> Response {
         if now.down {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
+        if now.entries.len() < asked.from as usize {
+            // As a node answers that has less than the follower.
+            let problem = muster_api::Problem::new(409, "ahead", "the log has fewer entries");
+            return (StatusCode::CONFLICT, serde_json::to_vec(&problem).unwrap()).into_response();
+        }
         if new || now.hasty || begin.elapsed() >= wait {
             let entries = now.entries.iter().skip(asked.from as usize).take(now.chunk);
             let entries = entries.cloned().collect();

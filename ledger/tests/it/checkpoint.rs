@@ -150,6 +150,8 @@ fn what_is_not_the_one_text_is_refused() {
         with(&name, "a\u{a0}b"),
         with("CA==", "CB=="),
         with("CA==", "CA"),
+        with("CA==", "CA==CA=="),
+        lines("— pieces AAAAAA==AAAAAA==\n"),
         lines("— short AAAAAA==\n"),
         format!("{NOTE}{}", "— least AAAAAAA=\n".repeat(limits::NOTE_BYTES / 16)),
     ];

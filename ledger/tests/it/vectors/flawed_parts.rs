@@ -283,6 +283,7 @@ fn notes(story: &Story) -> Vec<Vector> {
             with("height 10\ntime ", "time 10\nheight "),
         ),
         vector("note-other-protocol", "upgrade needed", with("protocol 1", "protocol 2")),
+        vector("note-base64-in-pieces", "a signature is not in base64", with("==\n", "==AA==\n")),
         vector("note-hyphen-for-dash", "a signature line is malformed", with("— ", "- ")),
         vector("note-unsigned", "the last line is cut", format!("{}\n", head.body())),
         vector("note-last-line-cut", "the last line is cut", good.trim_end().into()),
