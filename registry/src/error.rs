@@ -26,6 +26,9 @@ pub enum Error {
     /// The folder is not what this code wrote: a damaged disk, or somebody changed it.
     #[error("the store is damaged: {0}; run `muster ledger audit` and restore a backup")]
     Damaged(String),
+    /// The node is shutting down: nobody's fault.
+    #[error("the node is shutting down")]
+    Closing,
     /// A mistake of ours.
     #[error("internal: {0}")]
     Us(String),
@@ -59,6 +62,7 @@ impl From<Error> for Problem {
             Error::Peer(_) => Self::new(502, "peer", title),
             Error::Full(_) => Self::new(507, "disk-full", "the node has no room to write")
                 .cure("nothing was changed; the node's operator must make room, then try again"),
+            Error::Closing => Self::new(503, "closing", title).cure("try again when it is back"),
             // What the disk says is for the operator's log, not for whoever asked.
             Error::Operator { .. } | Error::Damaged(_) => {
                 tracing::error!("{title}");

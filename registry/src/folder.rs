@@ -7,8 +7,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Folder {
     dir: PathBuf,
-    /// Holding it is the lock.
-    _lock: File,
+    /// Holding it open is the lock.
+    lock: File,
 }
 
 /// How often an occupied folder is tried again before it is refused: a node that is being
@@ -35,7 +35,7 @@ impl Folder {
             .map_err(|e| Error::file(&path, &e))?;
         for _ in 0..ATTEMPTS {
             match lock.try_lock() {
-                Ok(()) => return Ok(Self { dir: dir.into(), _lock: lock }),
+                Ok(()) => return Ok(Self { dir: dir.into(), lock }),
                 Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
                 Err(TryLockError::Error(e)) => return Err(Error::file(&path, &e)),
             }
@@ -44,6 +44,13 @@ impl Folder {
             format!("another node runs in {}", dir.display()),
             "stop it first, or give this one a folder of its own",
         ))
+    }
+
+    /// Lets another node take it, before this one is dropped.
+    pub(crate) fn release(&self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!("the lock of {} stays: {error}", self.dir.display());
+        }
     }
 
     /// A file in it.

@@ -17,6 +17,8 @@ mod signed_head;
 mod solo;
 mod store;
 mod subjects;
+#[cfg(test)]
+mod tests;
 mod tiles;
 mod upload;
 

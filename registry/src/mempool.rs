@@ -1,3 +1,4 @@
+use crate::Error;
 use crate::claims::Claim;
 use crate::store::Flip;
 use muster_api::{Problem, limits};
@@ -48,11 +49,11 @@ impl Mempool {
     /// Adds an operation, unless as many wait as may.
     pub(crate) fn add(&self, waiting: Waiting) -> Result<(), Problem> {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        sender.as_ref().ok_or_else(closing)?.try_send(waiting).map_err(|e| match e {
+        sender.as_ref().ok_or(Error::Closing)?.try_send(waiting).map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => {
                 Problem::new(503, "busy", "4,096 operations wait already").cure("try again later")
             }
-            mpsc::error::TrySendError::Closed(_) => closing(),
+            mpsc::error::TrySendError::Closed(_) => Error::Closing.into(),
         })
     }
 
@@ -96,11 +97,6 @@ impl Mempool {
     pub(crate) fn close(&self) {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
-}
-
-/// The node is on its way down.
-pub(crate) fn closing() -> Problem {
-    Problem::new(503, "closing", "the node is shutting down").cure("try again when it is back")
 }
 
 /// What an operation on its way into a block holds on to: uploads that nobody may change, keys

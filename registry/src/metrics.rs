@@ -57,7 +57,12 @@ impl Metrics {
                 "When the head was signed.",
                 format!("{}.{:03}", ms / 1_000, ms % 1_000),
             ),
-            ("muster_operations_waiting", "gauge", "Waiting for a block.", gauges.waiting.to_string()),
+            (
+                "muster_operations_waiting",
+                "gauge",
+                "Waiting for a block.",
+                gauges.waiting.to_string(),
+            ),
             (
                 "muster_failing",
                 "gauge",

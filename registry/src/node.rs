@@ -49,7 +49,7 @@ pub(crate) struct Node {
     log: RwLock<Tree>,
     /// Operations of blocks that are not signed yet.
     in_flight: Mutex<Vec<InFlight>>,
-    _folder: Folder,
+    pub(crate) folder: Folder,
 }
 
 /// An operation in a block under way.
@@ -90,7 +90,7 @@ impl Node {
             decided: Mutex::new(recovered.chain),
             log: RwLock::new(recovered.log),
             in_flight: Mutex::default(),
-            _folder: folder,
+            folder,
         }
     }
 

@@ -6,8 +6,8 @@ use crate::store::LeafRow;
 use crate::{Error, tiles};
 use data_encoding::BASE64;
 use muster_api::{
-    BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView,
-    OrganisationView, Problem, limits,
+    BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView, OrganisationView,
+    Problem, limits,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
@@ -98,11 +98,7 @@ impl Node {
     }
 
     /// Place of a device's leaf, and the path to its batch's root: one tile of each row.
-    async fn place(
-        &self,
-        device: &Device,
-        did: &Did,
-    ) -> Result<(u64, Vec<[u8; 32]>), Error> {
+    async fn place(&self, device: &Device, did: &Did) -> Result<(u64, Vec<[u8; 32]>), Error> {
         let lost = || Error::damaged("a tile of a batch is missing or altered");
         let number = device.row.number;
         let tile = self.store.tile_of(number, *did).await?.ok_or_else(lost)?;

@@ -77,8 +77,7 @@ impl Registry {
         let folder = Folder::take(&dir).await?;
         let signed = SignedHead::read(folder.file(folder::SIGNED_HEAD))?;
         let (ledger, directory) = (folder.file(folder::LEDGER), folder.file(folder::DIRECTORY));
-        let store: Arc<dyn Store> =
-            Arc::new(Sqlite::open(&ledger, &directory, &genesis).await?);
+        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&ledger, &directory, &genesis).await?);
         let recovered = match recovery::recover(&*store, &genesis).await {
             Ok(recovered) => recovered,
             Err(error) => {
@@ -106,6 +105,7 @@ impl Registry {
                 tracing::error!("consensus ended badly: {error}");
             }
             self.0.node.store.close().await;
+            self.0.node.folder.release();
         }
     }
 
@@ -171,7 +171,7 @@ impl Registry {
         };
         let (answer, answered) = oneshot::channel();
         node.mempool.add(Waiting { signed: op, verified, flip, answer })?;
-        answered.await.unwrap_or_else(|_| Err(crate::mempool::closing()))
+        answered.await.unwrap_or_else(|_| Err(Error::Closing.into()))
     }
 
     /// Entries from a place on, and the newest signed head. Waits for one signed later than

@@ -1,6 +1,6 @@
+use crate::Error;
 use crate::node::Node;
 use crate::rfc3339::rfc3339;
-use crate::Error;
 use muster_api::{DocumentMetadata, Problem, Resolution};
 use muster_identity::cbor::Decode as _;
 use muster_identity::{Did, Document, Relationships};

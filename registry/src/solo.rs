@@ -1,6 +1,6 @@
+use crate::Error;
 use crate::consensus::{Application, Consensus};
 use crate::signed_head::SignedHead;
-use crate::Error;
 use muster_api::{BoxFuture, Host};
 use muster_identity::Signer;
 use muster_ledger::{cosign, limits};

@@ -26,6 +26,8 @@ pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode
         Arc::new(Machine),
     );
     config.max_roll_age_ms = arg.max_age.saturating_mul(1_000);
+    // A request id is believed only where a proxy on this machine is the one that sets it.
+    config.trust_request_id = address.ip().is_loopback();
     let gateway = Gateway::start(config).await?;
     session.output.result(
         &json!({

@@ -75,7 +75,8 @@ pub(crate) trait Store: Send + Sync {
     ) -> BoxFuture<'_, Result<Vec<RowVerdict>, Problem>>;
 
     /// Leaves of an upload or batch after a DID, in the order of DIDs.
-    fn leaves(&self, batch: u64, after: Option<Did>, count: u64) -> Answer<'_, Vec<(Did, Vec<u8>)>>;
+    fn leaves(&self, batch: u64, after: Option<Did>, count: u64)
+    -> Answer<'_, Vec<(Did, Vec<u8>)>>;
 
     /// Writes tiles of an upload; `anew`: in place of all it has.
     fn write_tiles(&self, upload: u64, tiles: Vec<Tile>, anew: bool) -> Answer<'_, ()>;

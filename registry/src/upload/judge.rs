@@ -169,10 +169,16 @@ impl Bench {
                             return refuse("duplicate-key", "another device has the key");
                         }
                         Holder::Theirs => {
-                            return refuse("enrolled-elsewhere", "another organisation has the key");
+                            return refuse(
+                                "enrolled-elsewhere",
+                                "another organisation has the key",
+                            );
                         }
                         Holder::Elsewhere | Holder::Yielding(_) => {
-                            return refuse("uploading-elsewhere", "another open upload has the key");
+                            return refuse(
+                                "uploading-elsewhere",
+                                "another open upload has the key",
+                            );
                         }
                         Holder::Nobody => {}
                     }

@@ -121,11 +121,10 @@ impl Node {
             .map_or(EvidencePolicy::Possession, |grant| grant.evidence)
             .max(state.rules()?.evidence);
         let (network, owner) = (self.network, found.organisation);
-        let checked = tokio::task::spawn_blocking(move || {
-            checking::check(rows.0, &network, &owner, needs)
-        })
-        .await
-        .map_err(|e| Error::Us(e.to_string()))?;
+        let checked =
+            tokio::task::spawn_blocking(move || checking::check(rows.0, &network, &owner, needs))
+                .await
+                .map_err(|e| Error::Us(e.to_string()))?;
         let (good, mut verdicts) = checked;
         if !good.is_empty() {
             let bench = Bench {

@@ -66,12 +66,14 @@ pub(super) async fn write_record(
     key: &[u8],
     value: &[u8],
 ) -> Result<(), Error> {
-    sqlx::query("INSERT INTO state VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value")
-        .bind(key)
-        .bind(value)
-        .execute(connection)
-        .await
-        .map_err(fault)?;
+    sqlx::query(
+        "INSERT INTO state VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+    )
+    .bind(key)
+    .bind(value)
+    .execute(connection)
+    .await
+    .map_err(fault)?;
     Ok(())
 }
 

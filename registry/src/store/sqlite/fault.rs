@@ -3,6 +3,9 @@ use crate::Error;
 /// Whose fault an error of the database is, by SQLite's primary result code
 /// (<https://www.sqlite.org/rescode.html>).
 pub(super) fn fault(error: sqlx::Error) -> Error {
+    if matches!(error, sqlx::Error::PoolClosed) {
+        return Error::Closing;
+    }
     let code = error
         .as_database_error()
         .and_then(|e| e.code())

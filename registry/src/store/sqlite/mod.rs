@@ -24,9 +24,10 @@ use muster_api::{BoxFuture, Problem, RowVerdict};
 use muster_identity::Did;
 use muster_identity::cbor::Encode as _;
 use muster_ledger::Genesis;
+use sqlx::TransactionManager as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-
+    SqliteTransactionManager,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,6 +62,12 @@ fn pool(connections: u32, directory: PathBuf, prepare: &'static str) -> SqlitePo
         .max_lifetime(None)
         .acquire_timeout(PATIENCE)
         .test_before_acquire(false)
+        // SQLite ends a transaction by itself when the disk is full, sqlx does not notice: such
+        // a connection is closed and made anew.
+        .before_acquire(|connection, _| {
+            let depth = SqliteTransactionManager::get_transaction_depth(connection);
+            Box::pin(async move { Ok(depth == 0) })
+        })
         .after_connect(move |connection, _| {
             let directory = directory.to_string_lossy().into_owned();
             Box::pin(async move {
@@ -94,6 +101,15 @@ impl Sqlite {
             .await
             .map_err(fault)?;
         Ok(Self { writer, readers })
+    }
+}
+
+#[cfg(test)]
+impl Sqlite {
+    /// Plays a full disk: `ledger.db` may not grow beyond so many pages.
+    pub(crate) async fn limit_pages(&self, pages: u32) {
+        let sql = format!("PRAGMA main.max_page_count = {pages}");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&self.writer).await.expect("a pragma");
     }
 }
 
@@ -223,7 +239,12 @@ impl Store for Sqlite {
         Box::pin(staging::stage(&self.writer, upload, rows, judge))
     }
 
-    fn leaves(&self, batch: u64, after: Option<Did>, count: u64) -> Answer<'_, Vec<(Did, Vec<u8>)>> {
+    fn leaves(
+        &self,
+        batch: u64,
+        after: Option<Did>,
+        count: u64,
+    ) -> Answer<'_, Vec<(Did, Vec<u8>)>> {
         Box::pin(reading::leaves(&self.readers, batch, after, count))
     }
 

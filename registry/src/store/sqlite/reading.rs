@@ -10,11 +10,7 @@ use sqlx::sqlite::SqlitePool;
 
 type Bytes = Vec<u8>;
 
-pub(super) async fn entries(
-    pool: &SqlitePool,
-    from: u64,
-    count: u64,
-) -> Result<Vec<Bytes>, Error> {
+pub(super) async fn entries(pool: &SqlitePool, from: u64, count: u64) -> Result<Vec<Bytes>, Error> {
     sqlx::query_scalar("SELECT entry FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?")
         .bind(integer(from)?)
         .bind(integer(count)?)
@@ -178,10 +174,7 @@ pub(super) fn directory_from(row: DirectoryColumns) -> Result<DirectoryRow, Erro
     })
 }
 
-pub(super) async fn directory(
-    pool: &SqlitePool,
-    did: Did,
-) -> Result<Option<DirectoryRow>, Error> {
+pub(super) async fn directory(pool: &SqlitePool, did: Did) -> Result<Option<DirectoryRow>, Error> {
     const SQL: &str = "SELECT did, organisation, serial, lot, upload, row \
         FROM directory.serials WHERE did = ?";
     let row =

@@ -1,5 +1,5 @@
-use super::fault::{fault, integer};
 use super::PATIENCE;
+use super::fault::{fault, integer};
 use crate::Error;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, FromRow};
@@ -70,7 +70,8 @@ impl Snapshot {
     }
 
     pub(crate) async fn blocks(&mut self) -> Result<Vec<BlockColumns>, Error> {
-        self.all("SELECT height, time, size, log_root, state_root FROM blocks ORDER BY height").await
+        self.all("SELECT height, time, size, log_root, state_root FROM blocks ORDER BY height")
+            .await
     }
 
     pub(crate) async fn state(&mut self) -> Result<Vec<(Bytes, Bytes)>, Error> {
@@ -109,15 +110,20 @@ impl Snapshot {
     }
 
     pub(crate) async fn tiles(&mut self, batch: i64) -> Result<Vec<TileColumns>, Error> {
-        sqlx::query_as("SELECT level, idx, first, hashes FROM tiles WHERE batch = ? ORDER BY level, idx")
-            .bind(batch)
-            .fetch_all(&mut self.0)
-            .await
-            .map_err(fault)
+        sqlx::query_as(
+            "SELECT level, idx, first, hashes FROM tiles WHERE batch = ? ORDER BY level, idx",
+        )
+        .bind(batch)
+        .fetch_all(&mut self.0)
+        .await
+        .map_err(fault)
     }
 
     /// Claims after a digest.
-    pub(crate) async fn claims(&mut self, after: Option<Bytes>) -> Result<Vec<(Bytes, i64)>, Error> {
+    pub(crate) async fn claims(
+        &mut self,
+        after: Option<Bytes>,
+    ) -> Result<Vec<(Bytes, i64)>, Error> {
         let first = after.is_none();
         sqlx::query_as(
             "SELECT digest, batch FROM claims WHERE digest > ? OR ? ORDER BY digest LIMIT ?",

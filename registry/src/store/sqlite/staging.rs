@@ -43,7 +43,8 @@ async fn find(
             let by_did = directory(connection, BY_DID, &upload.organisation, &dids).await?;
             let serials: Vec<&str> = rows.iter().map(|r| r.row.serial.as_str()).collect();
             let serials = json(&serials)?;
-            let by_serial = directory(connection, BY_SERIAL, &upload.organisation, &serials).await?;
+            let by_serial =
+                directory(connection, BY_SERIAL, &upload.organisation, &serials).await?;
             (by_did, by_serial)
         }
     };
@@ -99,8 +100,7 @@ async fn places(
     connection: &mut SqliteConnection,
     numbers: &BTreeSet<u64>,
 ) -> Result<BTreeMap<u64, Place>, Error> {
-    const SQL: &str =
-        "SELECT no, id FROM batches WHERE no IN (SELECT value FROM json_each(?))";
+    const SQL: &str = "SELECT no, id FROM batches WHERE no IN (SELECT value FROM json_each(?))";
     let list = json(numbers)?;
     let live: Vec<(i64, Vec<u8>)> =
         sqlx::query_as(SQL).bind(&list).fetch_all(&mut *connection).await.map_err(fault)?;
@@ -130,8 +130,7 @@ async fn write(
     forget(connection, &plan.forget).await?;
     let rows: Vec<&CheckedRow> = plan.write.iter().filter_map(|i| rows.get(*i)).collect();
     put(connection, upload, &rows).await?;
-    const SQL: &str =
-        "UPDATE uploads SET staged = staged + ?, version = version + 1 WHERE no = ?";
+    const SQL: &str = "UPDATE uploads SET staged = staged + ?, version = version + 1 WHERE no = ?";
     sqlx::query(SQL)
         .bind(integer(plan.added)?)
         .bind(integer(upload)?)

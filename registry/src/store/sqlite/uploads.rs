@@ -5,8 +5,8 @@ use crate::store::{NewUpload, Opened, Upload};
 use crate::tiles::Tile;
 use muster_identity::Did;
 use muster_ledger::{GrantId, Time};
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 /// Leaves that one transaction removes: a commit waits for no more than these.
 const CHUNK: i64 = 4_096;
@@ -38,12 +38,8 @@ fn upload_from(row: &SqliteRow) -> Result<Upload, Error> {
     })
 }
 
-pub(super) async fn by_token(
-    pool: &SqlitePool,
-    token: [u8; 32],
-) -> Result<Option<Upload>, Error> {
-    let row =
-        sqlx::query(BY_TOKEN).bind(&token[..]).fetch_optional(pool).await.map_err(fault)?;
+pub(super) async fn by_token(pool: &SqlitePool, token: [u8; 32]) -> Result<Option<Upload>, Error> {
+    let row = sqlx::query(BY_TOKEN).bind(&token[..]).fetch_optional(pool).await.map_err(fault)?;
     row.as_ref().map(upload_from).transpose()
 }
 
@@ -59,8 +55,7 @@ pub(super) async fn by_numbers(
     connection: &mut SqliteConnection,
     numbers: &str,
 ) -> Result<Vec<Upload>, Error> {
-    let rows =
-        sqlx::query(BY_NUMBERS).bind(numbers).fetch_all(connection).await.map_err(fault)?;
+    let rows = sqlx::query(BY_NUMBERS).bind(numbers).fetch_all(connection).await.map_err(fault)?;
     rows.iter().map(upload_from).collect()
 }
 
@@ -69,20 +64,13 @@ pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<Upload>, Error> {
     rows.iter().map(upload_from).collect()
 }
 
-pub(super) async fn open(
-    pool: &SqlitePool,
-    new: NewUpload,
-    at_most: u64,
-) -> Result<Opened, Error> {
+pub(super) async fn open(pool: &SqlitePool, new: NewUpload, at_most: u64) -> Result<Opened, Error> {
     const INSERT: &str = "INSERT INTO uploads(token, request, organisation, grant_id, model, rows, \
         rehearsal, opened, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     const LOOK: &str = "SELECT count(*), coalesce(sum(request = ?), 0) FROM uploads";
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
-    let (open, same): (i64, i64) = sqlx::query_as(LOOK)
-        .bind(&new.request[..])
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(fault)?;
+    let (open, same): (i64, i64) =
+        sqlx::query_as(LOOK).bind(&new.request[..]).fetch_one(&mut *tx).await.map_err(fault)?;
     if same > 0 {
         return Ok(Opened::Replayed);
     }
@@ -146,15 +134,14 @@ pub(super) async fn seal(
     count: u64,
     root: [u8; 32],
 ) -> Result<bool, Error> {
-    let sealed =
-        sqlx::query("UPDATE uploads SET count = ?, root = ? WHERE no = ? AND version = ?")
-            .bind(integer(count)?)
-            .bind(&root[..])
-            .bind(integer(upload)?)
-            .bind(integer(version)?)
-            .execute(pool)
-            .await
-            .map_err(fault)?;
+    let sealed = sqlx::query("UPDATE uploads SET count = ?, root = ? WHERE no = ? AND version = ?")
+        .bind(integer(count)?)
+        .bind(&root[..])
+        .bind(integer(upload)?)
+        .bind(integer(version)?)
+        .execute(pool)
+        .await
+        .map_err(fault)?;
     Ok(sealed.rows_affected() == 1)
 }
 

@@ -1,0 +1,64 @@
+use crate::network::Network;
+use muster_identity::cbor::Decode as _;
+use muster_ledger::{Action, Block, Chain, Checkpoint, Entry, Revoke, Target};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_follower_comes_to_the_same_roots() {
+    let network = Network::new().await;
+    let devices = network.devices(0..3);
+    let batch = network.enrol(&devices).await;
+    let revoke = Revoke { target: Target::Batch(batch), reason: String::new() };
+    network.act(Action::Revoke(revoke)).await.unwrap();
+    let feed = network.registry.feed(0, 0, Duration::ZERO).await.unwrap();
+    let entries = feed.entries.iter().map(|bytes| Entry::from_cbor(bytes).unwrap());
+    let mut chain = Chain::new(&network.genesis);
+    for block in Block::from_entries(entries).unwrap() {
+        chain = chain.extend(&block).unwrap().0;
+    }
+    chain.check(&Checkpoint::parse(&feed.checkpoint).unwrap()).unwrap();
+    let rest = network.registry.feed(1, 0, Duration::ZERO).await.unwrap();
+    assert_eq!((rest.from, &rest.entries[..]), (1, &feed.entries[1..]));
+    let problem = network.registry.feed(3, 0, LONG).await.unwrap_err();
+    assert_eq!((problem.code(), problem.status), ("ahead", 409));
+}
+
+#[tokio::test]
+async fn a_long_poll_wakes_on_a_block_and_on_closing() {
+    let network = Network::new().await;
+    let head = *network.registry.head().head();
+    let (registry, time) = (network.registry.clone(), head.time.0);
+    let short = Duration::from_millis(20);
+    assert!(registry.feed(0, time, short).await.unwrap().entries.is_empty());
+    let poll = tokio::spawn(async move { registry.feed(0, time, LONG).await });
+    network.enrol(&network.devices(0..1)).await;
+    let feed = tokio::time::timeout(Duration::from_secs(5), poll).await.unwrap().unwrap().unwrap();
+    assert_eq!(feed.entries.len(), 1);
+    let registry = network.registry.clone();
+    let time = registry.head().head().time.0;
+    let poll = tokio::spawn(async move { registry.feed(1, time, LONG).await });
+    tokio::time::sleep(short).await;
+    network.registry.close().await;
+    let feed = tokio::time::timeout(Duration::from_secs(5), poll).await.unwrap().unwrap().unwrap();
+    assert!(feed.entries.is_empty());
+}
+
+#[tokio::test]
+async fn a_quiet_head_is_signed_again() {
+    let network = Network::new().await;
+    let before = *network.registry.head().head();
+    network.host.advance(10_000);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_millis(10_001)).await;
+    tokio::time::resume();
+    let feed = network.registry.feed(0, before.time.0, LONG).await.unwrap();
+    let note = Checkpoint::parse(&feed.checkpoint).unwrap();
+    assert_eq!(note.head().time.0, before.time.0 + 10_000);
+    assert!(note.head().same_ledger(&before));
+    assert!(network.registry.ready().await);
+    // A clock that stands still, or goes back, never takes the head's time back.
+    network.host.advance(1_000_000);
+    assert!(!network.registry.ready().await);
+}
