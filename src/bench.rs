@@ -49,12 +49,8 @@ async fn revoke(session: &Session, arg: &BenchArg) -> Result<Vec<Value>> {
 async fn revoke_in(session: &Session, home: &Home, devices: u64) -> Result<Vec<Value>> {
     let parts = Parts::start(home, 0).await?;
     let fleet = Fleet::open(home)?;
-    let lot = Lot {
-        prefix: "SN".into(),
-        model: "bench",
-        devices,
-        manifest: home.path("manifest.jsonl"),
-    };
+    let lot =
+        Lot { prefix: "SN".into(), model: "bench", devices, manifest: home.path("manifest.jsonl") };
     fleet.write(home, &parts.genesis, &lot)?;
     let desk = || -> Result<Desk> {
         Ok(Desk {
