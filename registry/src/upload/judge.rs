@@ -114,7 +114,6 @@ impl Bench {
                 let rehearsed = other.rehearsal && !upload.rehearsal;
                 let older = other.organisation == upload.organisation
                     && other.number < upload.number
-                    && other.sealed.is_none()
                     && other.rehearsal == upload.rehearsal;
                 let held = self.reserved.has_upload(other.number);
                 if !held && (over || rehearsed || older) {
