@@ -1,5 +1,11 @@
 //! The command line. Scripts rely on it: names and exit statuses are stable.
 
+mod device;
+mod org;
+
+pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceRun};
+pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -177,92 +183,6 @@ pub(crate) struct Enrol {
     pub(crate) sign: SignArg,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum AlgorithmArg {
-    /// Ed25519.
-    Ed25519,
-    /// ECDSA on P-256.
-    P256,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Device {
-    /// Make a key and print the device's row for a manifest.
-    New(DeviceNew),
-    /// Print the DID of a key.
-    Did(DeviceKey),
-    /// Print a presentation.
-    Present(DevicePresent),
-    /// Authenticate at a URL again and again.
-    Run(DeviceRun),
-}
-
-#[derive(Args)]
-pub(crate) struct DeviceKey {
-    /// The device's private key (PKCS#8 PEM).
-    pub(crate) key: PathBuf,
-}
-
-#[derive(Args)]
-pub(crate) struct DeviceNew {
-    /// Where the private key goes.
-    pub(crate) key: PathBuf,
-    /// Kind of key.
-    #[arg(long, value_enum, default_value = "ed25519")]
-    pub(crate) algorithm: AlgorithmArg,
-    /// Serial number; by default the file's name.
-    #[arg(long)]
-    pub(crate) serial: Option<String>,
-    /// Model.
-    #[arg(long)]
-    pub(crate) model: Option<String>,
-    /// Challenge of the order.
-    #[arg(long, default_value = "")]
-    pub(crate) challenge: String,
-    /// Genesis of the network the possession is for; by default the home folder's.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) genesis: Option<PathBuf>,
-}
-
-#[derive(Args)]
-pub(crate) struct DevicePresent {
-    #[command(flatten)]
-    pub(crate) device: DeviceKey,
-    /// Name of the service the device was told to dial.
-    #[arg(long)]
-    pub(crate) audience: String,
-    /// Seconds that it is valid.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=60))]
-    pub(crate) seconds: u64,
-    /// A nonce from the gateway instead of a time.
-    #[arg(long)]
-    pub(crate) nonce: Option<String>,
-    /// Its DID, if it is not that of this key (after a rotation).
-    #[arg(long)]
-    pub(crate) did: Option<String>,
-}
-
-#[derive(Args)]
-pub(crate) struct DeviceRun {
-    #[command(flatten)]
-    pub(crate) device: DeviceKey,
-    /// Where to go.
-    #[arg(long)]
-    pub(crate) url: String,
-    /// Name of the service the device was told to dial.
-    #[arg(long)]
-    pub(crate) audience: String,
-    /// How often; 0 means until stopped.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) count: u64,
-    /// Milliseconds between two requests.
-    #[arg(long, default_value_t = 1_000)]
-    pub(crate) every: u64,
-    /// Its DID, if it is not that of this key (after a rotation).
-    #[arg(long)]
-    pub(crate) did: Option<String>,
-}
-
 #[derive(Args)]
 pub(crate) struct Gateway {
     /// Genesis of the network; by default the home folder's.
@@ -389,80 +309,6 @@ pub(crate) struct Rotate {
     pub(crate) did: Option<String>,
     #[command(flatten)]
     pub(crate) node: NodeArg,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Org {
-    /// Show organisations, keys and grants.
-    Show(NodeArg),
-    /// Add a key: its private part proves that somebody holds it.
-    KeyAdd(OrgKeyAdd),
-    /// Remove a key.
-    KeyRemove(OrgKeyRemove),
-    /// Replace a key by another with the same capabilities.
-    KeyRotate(OrgKeyRotate),
-    /// Let an organisation enrol devices.
-    Grant(OrgGrant),
-    /// End a grant.
-    Withdraw(OrgWithdraw),
-}
-
-#[derive(Args)]
-pub(crate) struct OrgKeyAdd {
-    /// Private key (PKCS#8 PEM) to add; made if the file does not exist.
-    pub(crate) file: PathBuf,
-    /// What it may do: root, enrol, operate, approve, gateway, validator.
-    #[arg(long, required = true, value_delimiter = ',')]
-    pub(crate) can: Vec<String>,
-    #[command(flatten)]
-    pub(crate) sign: SignArg,
-}
-
-#[derive(Args)]
-pub(crate) struct OrgKeyRemove {
-    /// The key (Multikey).
-    pub(crate) key: String,
-    #[command(flatten)]
-    pub(crate) sign: SignArg,
-}
-
-#[derive(Args)]
-pub(crate) struct OrgKeyRotate {
-    /// The key that ends (Multikey).
-    pub(crate) old: String,
-    /// Private key (PKCS#8 PEM) that takes its place; made if the file does not exist.
-    pub(crate) new: PathBuf,
-    #[command(flatten)]
-    pub(crate) sign: SignArg,
-}
-
-#[derive(Args)]
-pub(crate) struct OrgGrant {
-    /// Who may enrol (DID); by default this organisation.
-    #[arg(long)]
-    pub(crate) to: Option<String>,
-    /// Devices in all.
-    #[arg(long)]
-    pub(crate) devices: u64,
-    /// Models; without it, every model.
-    #[arg(long)]
-    pub(crate) model: Vec<String>,
-    /// Days until it ends.
-    #[arg(long, default_value_t = 365)]
-    pub(crate) days: u64,
-    /// Least evidence.
-    #[arg(long, value_enum, default_value = "enroller")]
-    pub(crate) evidence: EvidenceArg,
-    #[command(flatten)]
-    pub(crate) sign: SignArg,
-}
-
-#[derive(Args)]
-pub(crate) struct OrgWithdraw {
-    /// The grant's id.
-    pub(crate) grant: String,
-    #[command(flatten)]
-    pub(crate) sign: SignArg,
 }
 
 #[derive(Subcommand)]

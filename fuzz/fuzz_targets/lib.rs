@@ -6,6 +6,8 @@
 extern crate self as muster_fuzz;
 
 use muster_identity::cbor::{Decode, Encode, Reader};
+use muster_provisioning::formats::{Format, Item};
+use muster_provisioning::limits::ROW_BYTES;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -91,4 +93,29 @@ pub fn sign1_payload(data: &[u8]) -> Option<&[u8]> {
     r.bytes(data.len()).ok()?;
     r.map().ok()?.end().ok()?;
     r.bytes(data.len()).ok()
+}
+
+/// Reads a manifest; whether it holds a row with a device.
+pub fn manifest(format: Format, data: &[u8]) -> bool {
+    let (mut drafts, mut last) = (0, 0);
+    for item in format.read("fuzz", data) {
+        let Ok(item) = item else { return false };
+        let line = match &item {
+            Item::Draft(draft) => draft.line,
+            Item::Refused { line, .. } => *line,
+            Item::Warning(_) => continue,
+        };
+        // Every row has a place of its own, or a user could not find it.
+        assert!(line > last, "two rows in one place, or backwards");
+        last = line;
+        if let Item::Draft(draft) = item {
+            drafts += 1;
+            assert!(draft.serial.is_none_or(|text| text.len() <= ROW_BYTES), "above the bound");
+            if let Some(key) = &draft.public_key {
+                // Must not panic.
+                let _ = key.read(draft.key_type.as_deref());
+            }
+        }
+    }
+    drafts > 0
 }

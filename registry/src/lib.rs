@@ -12,7 +12,6 @@ mod queries;
 mod recovery;
 mod registry;
 mod resolve;
-mod rfc3339;
 mod signed_head;
 mod solo;
 mod store;

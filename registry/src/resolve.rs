@@ -1,6 +1,5 @@
 use crate::Error;
 use crate::node::Node;
-use crate::rfc3339::rfc3339;
 use muster_api::{DocumentMetadata, Problem, Resolution};
 use muster_identity::cbor::Decode as _;
 use muster_identity::{Did, Document, Relationships};
@@ -59,7 +58,7 @@ impl Node {
         for (place, bytes) in self.store.entries_at(wanted).await? {
             let entry = Entry::from_cbor(&bytes).map_err(Error::damaged)?;
             for (time, _) in times.iter_mut().zip(places).filter(|(_, p)| *p == Some(place)) {
-                *time = Some(rfc3339(entry.time));
+                *time = Some(entry.time.to_string());
             }
         }
         Ok(times)

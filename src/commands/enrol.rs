@@ -5,7 +5,7 @@ use crate::host::Machine;
 use crate::output::Output;
 use crate::signing::Desk;
 use anyhow::{Context as _, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use muster_provisioning::formats::Format;
 use muster_provisioning::{Enrolment, Finished, Outcome, Phase, Progress};
 use serde_json::json;
@@ -100,9 +100,12 @@ impl Bar {
         let terminal = io::stderr().is_terminal() && !output.is_json();
         let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template(
-            "  {msg:8} [{bar:32}] {human_pos}/{human_len}, {per_sec}, {eta} left",
+            "  {msg:8} [{bar:32}] {human_pos}/{human_len}, {rate}/s, {eta} left",
         ) {
-            bar.set_style(style.progress_chars("=> "));
+            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = write!(out, "{}", HumanCount(state.per_sec() as u64));
+            };
+            bar.set_style(style.progress_chars("=> ").with_key("rate", rate));
         }
         Self { bar, lines: !terminal && !output.is_json(), tenth: 0 }
     }

@@ -1,0 +1,90 @@
+//! `muster device`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum AlgorithmArg {
+    /// Ed25519.
+    Ed25519,
+    /// ECDSA on P-256.
+    P256,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Device {
+    /// Make a key and print the device's row for a manifest.
+    New(DeviceNew),
+    /// Print the DID of a key.
+    Did(DeviceKey),
+    /// Print a presentation.
+    Present(DevicePresent),
+    /// Authenticate at a URL again and again.
+    Run(DeviceRun),
+}
+
+#[derive(Args)]
+pub(crate) struct DeviceKey {
+    /// The device's private key (PKCS#8 PEM).
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct DeviceNew {
+    /// Where the private key goes.
+    pub(crate) key: PathBuf,
+    /// Kind of key.
+    #[arg(long, value_enum, default_value = "ed25519")]
+    pub(crate) algorithm: AlgorithmArg,
+    /// Serial number; by default the file's name.
+    #[arg(long)]
+    pub(crate) serial: Option<String>,
+    /// Model.
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// Challenge of the order.
+    #[arg(long, default_value = "")]
+    pub(crate) challenge: String,
+    /// Genesis of the network the possession is for; by default the home folder's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) genesis: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct DevicePresent {
+    #[command(flatten)]
+    pub(crate) device: DeviceKey,
+    /// Name of the service the device was told to dial.
+    #[arg(long)]
+    pub(crate) audience: String,
+    /// Seconds that it is valid.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub(crate) seconds: u64,
+    /// A nonce from the gateway instead of a time.
+    #[arg(long)]
+    pub(crate) nonce: Option<String>,
+    /// Its DID, if it is not that of this key (after a rotation).
+    #[arg(long)]
+    pub(crate) did: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct DeviceRun {
+    #[command(flatten)]
+    pub(crate) device: DeviceKey,
+    /// Where to go.
+    #[arg(long)]
+    pub(crate) url: String,
+    /// Name of the service the device was told to dial.
+    #[arg(long)]
+    pub(crate) audience: String,
+    /// How often; 0 means until stopped.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) count: u64,
+    /// Milliseconds between two requests.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) every: u64,
+    /// Its DID, if it is not that of this key (after a rotation).
+    #[arg(long)]
+    pub(crate) did: Option<String>,
+}
