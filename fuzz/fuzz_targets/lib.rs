@@ -32,6 +32,8 @@ macro_rules! targets {
 }
 
 targets! {
+    api_feed,
+    api_rows,
     csv,
     did,
     did_key,
