@@ -7,6 +7,7 @@ pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresen
 pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use muster_api::{Client, ClientError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -79,6 +80,16 @@ pub(crate) struct NodeArg {
     /// The node's address.
     #[arg(long, env = "MUSTER_NODE", default_value = "http://127.0.0.1:7700")]
     pub(crate) node: String,
+    /// Speak plain HTTP to a node beyond this machine. Only inside a tunnel.
+    #[arg(long)]
+    pub(crate) without_tls: bool,
+}
+
+impl NodeArg {
+    /// A client of the node.
+    pub(crate) fn client(&self) -> Result<Client, ClientError> {
+        if self.without_tls { Client::without_tls(&self.node) } else { Client::new(&self.node) }
+    }
 }
 
 /// How to sign.
@@ -203,7 +214,17 @@ pub(crate) struct Gateway {
     /// Seconds of roll age after which it refuses.
     #[arg(long, default_value_t = 3_600)]
     pub(crate) max_age: u64,
-    /// Listen beyond this machine without TLS. Only behind something that adds it.
+    /// A head known from elsewhere, such as from another gateway, after an absence longer than
+    /// the trust period: number of log entries, a colon, log root in base64.
+    #[arg(long, value_name = "SIZE:ROOT")]
+    pub(crate) trust: Option<String>,
+    /// Believe the `X-Request-Id` of a proxy on this machine that sets it itself (nginx:
+    /// `proxy_set_header X-Request-Id $request_id`): its second question about one request gets
+    /// the same answer.
+    #[arg(long)]
+    pub(crate) trust_request_id: bool,
+    /// Listen, and follow nodes, beyond this machine without TLS. Only behind or inside something
+    /// that adds it.
     #[arg(long)]
     pub(crate) without_tls: bool,
 }

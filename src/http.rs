@@ -1,10 +1,11 @@
 //! The node's HTTP face. Routes only translate: what they say is decided in the registry.
 
-use anyhow::{Context as _, Result};
+use crate::listen::whole_body;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use muster_api::{Problem, Rows, limits};
@@ -16,31 +17,46 @@ use muster_identity::cbor::{Decode, Encode};
 use muster_ledger::{BatchId, SignedOperation};
 use muster_registry::Registry;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tower::limit::GlobalConcurrencyLimitLayer;
 
 #[derive(Clone)]
 struct Node {
     registry: Registry,
     resolver: Arc<Resolver>,
+    /// Room for followers that wait.
+    waiting: Arc<Semaphore>,
+}
+
+async fn rows_body(request: Request, next: Next) -> Response {
+    whole_body(limits::UPLOAD_BYTES, request, next).await
+}
+
+async fn small_body(request: Request, next: Next) -> Response {
+    whole_body(muster_ledger::limits::OPERATION_BYTES, request, next).await
 }
 
 /// The node's routes.
 pub(crate) fn routes(registry: Registry) -> Router {
     let muster = Muster::new(Arc::new(registry.clone()));
     let resolver = Arc::new(Resolver::new(vec![Box::new(muster), Box::new(Key), Box::new(Jwk)]));
+    let waiting = Arc::new(Semaphore::new(limits::WAITING_FOLLOWERS));
     Router::new()
         .route("/v1/genesis", get(genesis))
         .route("/v1/network", get(network))
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/feed", get(feed))
-        .route("/v1/operations", post(submit))
-        .route("/v1/uploads", post(open_upload))
+        .route("/v1/operations", post(submit).layer(from_fn(small_body)))
+        .route("/v1/uploads", post(open_upload).layer(from_fn(small_body)))
         .route(
             "/v1/uploads/{upload}/rows",
-            post(upload_rows).layer(DefaultBodyLimit::max(limits::UPLOAD_BYTES)),
+            post(upload_rows)
+                .layer(DefaultBodyLimit::max(limits::UPLOAD_BYTES))
+                .layer::<_, Infallible>(from_fn(rows_body))
+                .layer::<_, Infallible>(GlobalConcurrencyLimitLayer::new(limits::UPLOAD_REQUESTS)),
         )
         .route("/v1/uploads/{upload}/seal", post(seal_upload))
         .route("/v1/uploads/{upload}", delete(drop_upload))
@@ -56,41 +72,7 @@ pub(crate) fn routes(registry: Registry) -> Router {
         .route("/metrics", get(metrics))
         .fallback(|| async { Failure(Problem::new(404, "no-such-path", "no such path")) })
         .layer(DefaultBodyLimit::max(muster_ledger::limits::OPERATION_BYTES))
-        .with_state(Node { registry, resolver })
-}
-
-/// Serves until `stop` resolves, then lets running requests finish for two seconds.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    routes: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
-    let (stopped, wait) = tokio::sync::oneshot::channel();
-    let server = axum::serve(listener, routes).with_graceful_shutdown(async move {
-        stop.await;
-        let _ = stopped.send(());
-    });
-    tokio::select! {
-        result = server.into_future() => result.context("the listener failed"),
-        () = async { let _ = wait.await; tokio::time::sleep(Duration::from_secs(2)).await } => Ok(()),
-    }
-}
-
-/// Binds a listener, or says what is in the way.
-pub(crate) async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: is something else running there? Choose another with {option}")
-    })
-}
-
-/// Refuses to listen beyond this machine without TLS, unless told to by name.
-pub(crate) fn check_listener(address: SocketAddr, without_tls: bool) -> Result<()> {
-    anyhow::ensure!(
-        address.ip().is_loopback() || without_tls,
-        "{address} can be reached from other machines and this listener speaks no TLS: \
-         listen on 127.0.0.1 behind a proxy that adds it, or say --without-tls"
-    );
-    Ok(())
+        .with_state(Node { registry, resolver, waiting })
 }
 
 /// A refusal on its way out.
@@ -166,7 +148,11 @@ struct FeedQuery {
 }
 
 async fn feed(State(node): State<Node>, Query(query): Query<FeedQuery>) -> Answer {
-    let wait = Duration::from_secs(query.wait.min(limits::FEED_WAIT_SECONDS));
+    let turn = node.waiting.try_acquire();
+    let wait = match turn {
+        Ok(_) => Duration::from_secs(query.wait.min(limits::FEED_WAIT_SECONDS)),
+        Err(_) => Duration::ZERO,
+    };
     Ok(cbor(&node.registry.feed(query.from, query.time, wait).await?))
 }
 

@@ -8,6 +8,7 @@ mod demo;
 mod home;
 mod host;
 mod http;
+mod listen;
 mod output;
 mod signing;
 

@@ -25,7 +25,7 @@ impl Desk {
             Some(file) => read_key(file)?,
             None => home.key(default_key)?,
         };
-        Ok(Self { client: Client::new(&arg.node.node)?, genesis: home.genesis()?, key })
+        Ok(Self { client: arg.node.client()?, genesis: home.genesis()?, key })
     }
 
     /// The organisation that signs.

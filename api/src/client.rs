@@ -1,3 +1,4 @@
+use crate::limits;
 use crate::{
     BatchView, BoxFuture, ChangeView, DeviceView, Feed, NetworkView, Problem, Resolution, Resolve,
     Rows, Sealed, Submit, UploadOpened, Verdicts,
@@ -55,8 +56,21 @@ type Result<T> = std::result::Result<T, ClientError>;
 const ANSWER_BYTES: usize = 32 << 20;
 
 impl Client {
-    /// A client of the node at this address, such as `http://127.0.0.1:7700`.
+    /// A client of the node at this address, such as `http://127.0.0.1:7700`. What it sends is
+    /// not encrypted, so an address beyond this machine is refused.
     pub fn new(url: &str) -> Result<Self> {
+        Self::without_tls(url).and_then(|client| match is_loopback(url) {
+            true => Ok(client),
+            false => Err(ClientError::Address {
+                url: url.into(),
+                why: "plain HTTP beyond this machine shows everything to the network; \
+                      use a tunnel to a loopback address, or say --without-tls",
+            }),
+        })
+    }
+
+    /// As [`Self::new`], for a network that the caller answers for.
+    pub fn without_tls(url: &str) -> Result<Self> {
         let fault = |why| ClientError::Address { url: url.into(), why };
         if url.starts_with("https://") {
             return Err(fault("this build speaks plain HTTP to nodes; use a loopback address"));
@@ -66,6 +80,8 @@ impl Client {
         }
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
+            // Sooner than a node closes an idle connection, or a request could meet the closing.
+            .pool_idle_timeout(Duration::from_secs(limits::IDLE_SECONDS / 2))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
@@ -233,6 +249,19 @@ impl Client {
     }
 }
 
+/// Whether an address leads to this machine and nowhere else.
+pub fn is_loopback(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback()),
+        None => false,
+    })
+}
+
 /// The innermost message of an error: "connection refused", not "error sending request".
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
@@ -267,5 +296,25 @@ impl Resolve for Client {
                 .await
                 .unwrap_or_else(|e| Resolution::failed("INTERNAL_ERROR", e.to_string()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Client, is_loopback};
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        for near in ["http://127.0.0.1:7700", "http://localhost:7700/", "http://[::1]:7700"] {
+            assert!(is_loopback(near), "{near}");
+            assert!(Client::new(near).is_ok(), "{near}");
+        }
+        for far in ["http://10.0.0.1:7700", "http://node.example", "http://127.0.0.1.example"] {
+            assert!(!is_loopback(far), "{far}");
+            assert!(Client::new(far).is_err(), "{far}");
+            assert!(Client::without_tls(far).is_ok(), "{far}");
+        }
+        assert!(Client::without_tls("https://127.0.0.1").is_err());
+        assert!(Client::without_tls("127.0.0.1:7700").is_err());
     }
 }

@@ -10,7 +10,7 @@ mod views;
 mod wire;
 
 #[cfg(feature = "client")]
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, is_loopback};
 pub use problem::Problem;
 pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMetadata};
 pub use views::{

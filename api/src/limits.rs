@@ -32,3 +32,19 @@ pub const NODE_PORT: u16 = 7700;
 
 /// The gateway's port.
 pub const GATEWAY_PORT: u16 = 7701;
+
+/// Connections open at once: below half of the usual 1,024 file descriptors of a process, so
+/// that strangers' connections never keep the store or the follower from its files.
+pub const CONNECTIONS: usize = 448;
+
+/// Seconds for a request's head to arrive, and for which a quiet connection is kept.
+pub const IDLE_SECONDS: u64 = 10;
+
+/// Seconds for a request's body to arrive: 4 MiB over a slow line.
+pub const BODY_SECONDS: u64 = 60;
+
+/// Requests with rows that are read at once: 16 bodies of 4 MiB.
+pub const UPLOAD_REQUESTS: usize = 16;
+
+/// Followers that wait for news at once; further ones are answered at once.
+pub const WAITING_FOLLOWERS: usize = 256;

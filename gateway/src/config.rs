@@ -21,9 +21,11 @@ pub struct GatewayConfig {
     pub max_skew_ms: u64,
     /// How old the roll may be by which it decides.
     pub max_roll_age_ms: u64,
-    /// Whether the sidecar believes `X-Request-Id`. Say no where clients reach the listener
-    /// without a proxy. Where the server tells the peer's address, only loopback is believed.
+    /// Whether the sidecar believes `X-Request-Id` of peers on this machine. Say yes only where a
+    /// proxy sets it itself: who can choose it can use a presentation twice within 5 s.
     pub trust_request_id: bool,
+    /// Whether nodes beyond this machine may be followed by plain HTTP.
+    pub without_tls: bool,
     /// A head known from elsewhere; needed after an absence longer than the trust period.
     pub pinned: Option<PinnedHead>,
     /// Wall clock and randomness.
@@ -55,7 +57,8 @@ impl GatewayConfig {
             audience,
             max_skew_ms: muster_verifier::limits::MAX_SKEW_MS,
             max_roll_age_ms: muster_verifier::limits::MAX_ROLL_AGE_MS,
-            trust_request_id: true,
+            trust_request_id: false,
+            without_tls: false,
             pinned: None,
             host,
         }

@@ -61,7 +61,8 @@ impl Gateway {
         if config.nodes.is_empty() {
             return Err(Error::NoNodes);
         }
-        let nodes = config.nodes.iter().map(|url| Client::new(url)).collect::<Result<_, _>>()?;
+        let client = if config.without_tls { Client::without_tls } else { Client::new };
+        let nodes = config.nodes.iter().map(|url| client(url)).collect::<Result<_, _>>()?;
         let nodes: Arc<[Client]> = nodes;
         let now = config.host.now();
         let opened = config.clone();

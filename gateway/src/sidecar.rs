@@ -28,7 +28,7 @@ async fn authenticate(
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
     request: HeaderMap,
 ) -> Response<Body> {
-    let loopback = peer.is_none_or(|peer| peer.0.0.ip().is_loopback());
+    let loopback = peer.is_some_and(|peer| peer.0.0.ip().is_loopback());
     let answer = match headers::read(&request, gateway.trusts_request_id() && loopback) {
         Ok(request) => gateway.authenticate(request).await,
         Err(rejected) => gateway.refuse(rejected),

@@ -78,6 +78,9 @@ pub(crate) struct DeviceRun {
     /// Name of the service the device was told to dial.
     #[arg(long)]
     pub(crate) audience: String,
+    /// Send presentations in the clear beyond this machine. Whoever sees one can use it first.
+    #[arg(long)]
+    pub(crate) without_tls: bool,
     /// How often; 0 means until stopped.
     #[arg(long, default_value_t = 0)]
     pub(crate) count: u64,

@@ -4,7 +4,7 @@ use crate::home::read_key;
 use crate::host::{Machine, random};
 use crate::signing::{Desk, Named, device_ref, submit};
 use anyhow::{Context as _, Result, bail, ensure};
-use muster_api::{Client, Host as _};
+use muster_api::Host as _;
 use muster_identity::{PublicKey, Signer as _};
 use muster_ledger::{self as ledger, Action, HoldId, NewKey, Power, VerifiedEntry};
 use serde_json::json;
@@ -121,7 +121,7 @@ pub(super) async fn deactivate(session: &Session, arg: Deactivate) -> Result<Exi
 /// Signed by the device itself, with its old key and its new one.
 pub(super) async fn rotate(session: &Session, arg: Rotate) -> Result<ExitCode> {
     let genesis = session.home.genesis()?;
-    let client = Client::new(&arg.node.node)?;
+    let client = arg.node.client()?;
     let (old, new) = (read_key(&arg.key)?, read_key(&arg.new)?);
     let did = super::device::speaks_for(&old, arg.did.as_deref())?;
     let (device, view) = device_ref(&client, &did).await?;

@@ -102,6 +102,12 @@ async fn dial(session: &Session, arg: &DeviceRun) -> Result<ExitCode> {
     let did = speaks_for(&key, arg.did.as_deref())?;
     let audience: Audience = arg.audience.parse().context("--audience")?;
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+    ensure!(
+        arg.without_tls || arg.url.starts_with("https://") || muster_api::is_loopback(&arg.url),
+        "{} is reached in the clear, where whoever sees a presentation can use it first: \
+         use a loopback address, or say --without-tls",
+        arg.url
+    );
     let mut last = 0;
     for round in 1.. {
         let token = present(&did, &audience, &window(60), &random(), &key)?;

@@ -11,6 +11,7 @@ use muster_provisioning::{Enrolment, Finished, Outcome, Phase, Progress};
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -81,7 +82,9 @@ pub(crate) fn write(
     part.push(".part");
     let part = PathBuf::from(part);
     let done = (|| {
-        let mut out = BufWriter::new(File::create(&part)?);
+        // Serial numbers are the owner's business.
+        let open = File::options().write(true).create(true).truncate(true).mode(0o600).open(&part);
+        let mut out = BufWriter::new(open?);
         content(&mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         fs::rename(&part, file)

@@ -91,7 +91,7 @@ async fn replay(
 }
 
 async fn export(session: &Session, arg: &LedgerExport) -> Result<ExitCode> {
-    let client = Client::new(&arg.node.node)?;
+    let client = arg.node.client()?;
     let mut out: Box<dyn Write> = match &arg.out {
         Some(file) => Box::new(BufWriter::new(
             File::create(file).with_context(|| format!("cannot write {}", file.display()))?,
@@ -122,7 +122,7 @@ async fn export(session: &Session, arg: &LedgerExport) -> Result<ExitCode> {
 }
 
 async fn status(session: &Session, node: &NodeArg) -> Result<ExitCode> {
-    let client = Client::new(&node.node)?;
+    let client = node.client()?;
     let (chain, checkpoint) = replay(session, &client, |_, _| Ok(())).await?;
     let head = checkpoint.head();
     let devices = client.network().await?.devices;

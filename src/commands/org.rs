@@ -5,7 +5,7 @@ use crate::home::{read_key, write_key};
 use crate::host;
 use crate::signing::Desk;
 use anyhow::{Context as _, Result, anyhow};
-use muster_api::{Client, Host as _, OrganisationView};
+use muster_api::{Host as _, OrganisationView};
 use muster_identity::{Algorithm, PublicKey, SecretKey};
 use muster_ledger::{self as ledger, Action, Capabilities, ChangeKeys};
 use serde_json::json;
@@ -27,7 +27,7 @@ pub(super) async fn run(session: &Session, command: Org) -> Result<ExitCode> {
 }
 
 async fn show(session: &Session, node: &NodeArg) -> Result<ExitCode> {
-    let view = Client::new(&node.node)?.network().await?;
+    let view = node.client()?.network().await?;
     let mut words = format!("network {}\n", view.network);
     for organisation in &view.organisations {
         writeln!(words, "\n{}  {}", organisation.did, organisation.label)?;

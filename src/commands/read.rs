@@ -3,7 +3,7 @@ use crate::cli::{Resolve, Subject, Verify};
 use crate::home::read_genesis;
 use crate::signing::Named;
 use anyhow::{Context as _, Result};
-use muster_api::{ChangeView, Client, HoldView};
+use muster_api::{ChangeView, HoldView};
 use muster_identity::cbor::{Decode as _, Encode as _};
 use muster_ledger::{Evidence, Receipt};
 use serde_json::json;
@@ -12,7 +12,7 @@ use std::fs;
 use std::process::ExitCode;
 
 pub(super) async fn resolve(session: &Session, arg: &Resolve) -> Result<ExitCode> {
-    let client = Client::new(&arg.node.node)?;
+    let client = arg.node.client()?;
     let resolution = client.resolve_did(&arg.did).await?;
     let object = serde_json::to_value(&resolution)?;
     session.output.result(&object, serde_json::to_string_pretty(&resolution)?);
@@ -74,7 +74,7 @@ pub(super) fn verify(session: &Session, arg: &Verify) -> Result<ExitCode> {
 }
 
 pub(super) async fn show(session: &Session, arg: &Subject) -> Result<ExitCode> {
-    let client = Client::new(&arg.node.node)?;
+    let client = arg.node.client()?;
     let history = client.history(&arg.target).await?;
     let (object, mut words) = match Named::parse(&arg.target)? {
         Named::Device(did) => {

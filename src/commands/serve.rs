@@ -1,7 +1,7 @@
 use super::{Session, stop_signal};
 use crate::cli::Serve;
 use crate::host::Machine;
-use crate::http;
+use crate::{http, listen};
 use anyhow::Result;
 use muster_registry::{Config, Registry};
 use serde_json::json;
@@ -9,11 +9,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
-    http::check_listener(arg.listen, arg.without_tls)?;
+    listen::check_listener(arg.listen, arg.without_tls)?;
     let genesis = session.home.genesis()?;
     let network = genesis.network();
+    for key in ["keys/root.pem", "keys/recovery.pem"] {
+        if session.home.path(key).exists() {
+            tracing::warn!("{key} lies beside the node: move it to a place that is not online");
+        }
+    }
     let signer = Arc::new(session.home.key("node/node.pem")?);
-    let listener = http::bind(arg.listen, "--listen").await?;
+    let listener = listen::bind(arg.listen, "--listen").await?;
     let address = listener.local_addr()?;
     let dir = session.home.path("node");
     let registry = Registry::open(Config { dir, genesis, signer, host: Arc::new(Machine) }).await?;
@@ -31,7 +36,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
             head.head().height
         ),
     );
-    http::serve(listener, http::routes(registry.clone()), stop_signal()).await?;
+    listen::serve(listener, http::routes(registry.clone()), stop_signal()).await?;
     registry.close().await;
     Ok(ExitCode::SUCCESS)
 }

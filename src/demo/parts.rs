@@ -1,7 +1,7 @@
 use crate::commands::Beginning;
 use crate::home::Home;
 use crate::host::Machine;
-use crate::{commands, http};
+use crate::{commands, http, listen};
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::extract::Extension;
@@ -98,9 +98,9 @@ impl Listeners {
             SocketAddr::from(([127, 0, 0, 1], port))
         };
         Ok(Self {
-            node: http::bind(at(0), "--port").await?,
-            gateway: http::bind(at(1), "--port").await?,
-            upstream: http::bind(at(2), "--port").await?,
+            node: listen::bind(at(0), "--port").await?,
+            gateway: listen::bind(at(1), "--port").await?,
+            upstream: listen::bind(at(2), "--port").await?,
         })
     }
 }
@@ -112,7 +112,7 @@ fn spawn(listener: TcpListener, routes: Router, stopped: &watch::Receiver<bool>)
         let stop = async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        if let Err(e) = http::serve(listener, routes, stop).await {
+        if let Err(e) = listen::serve(listener, routes, stop).await {
             tracing::error!("{e:#}");
         }
     });

@@ -65,9 +65,13 @@ fn enrol_pass_revoke_refuse_audit() {
         answer = knock(&token);
     }
     assert_eq!(answer.0, 200, "{}", answer.1);
-    let (status, text) = knock(&token);
-    assert_eq!(status, 401);
-    assert!(text.contains("replayed"), "{text}");
+    // Once only, and nobody can ask for more by choosing a request id.
+    for _ in 0..2 {
+        let headers = [("authorization", &*format!("Muster {token}")), ("x-request-id", "r1")];
+        let (status, text) = get(&door, &headers);
+        assert_eq!(status, 401);
+        assert!(text.contains("replayed"), "{text}");
+    }
 
     // A receipt that needs nothing but the genesis file.
     let did = muster.line(&["device", "did", "pump.pem"]);
@@ -187,4 +191,45 @@ fn misuse_says_what_to_do() {
     assert!(words.contains("127.0.0.1:9"), "{words}");
     fs::write(muster.home().join("FORMAT"), "muster home 99\n").expect("written");
     assert!(muster.refused(&["serve"], 1).contains("another version"));
+}
+
+#[test]
+fn strangers_cannot_hold_the_door() {
+    use std::io::{Read as _, Write as _};
+    let muster = Muster::new();
+    muster.json(&["init"]);
+    let node = muster.serve(&["serve"]);
+    let address = node.url.strip_prefix("http://").expect("plain HTTP");
+    let mut slow = std::net::TcpStream::connect(address).expect("the node listens");
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nhost:").expect("half a head is sent");
+    let start = Instant::now();
+    slow.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit for the test");
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).expect("the node closes it");
+    assert!(start.elapsed() < Duration::from_secs(25));
+    assert_eq!(get(&format!("{}/healthz", node.url), &[]).0, 200);
+    // A body above its bound is refused, whatever the upload.
+    let mut large = std::net::TcpStream::connect(address).expect("the node listens");
+    let head = "POST /v1/operations HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\n";
+    large.write_all(head.as_bytes()).expect("the head is sent");
+    let mut answer = [0; 12];
+    large.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+#[test]
+fn plain_http_beyond_this_machine_is_asked_for_by_name() {
+    let muster = Muster::new();
+    muster.json(&["init"]);
+    let far = "http://192.0.2.1:7700";
+    for args in [
+        &["org", "show", "--node", far][..],
+        &["gateway", "--audience", "a", "--node", far, "--listen", "127.0.0.1:0"],
+    ] {
+        let words = muster.refused(args, 1);
+        assert!(words.contains("--without-tls"), "{words}");
+    }
+    muster.line(&["device", "new", "a.pem"]);
+    let run = ["device", "run", "a.pem", "--audience", "a", "--url", "http://192.0.2.1/"];
+    assert!(muster.refused(&run, 1).contains("--without-tls"));
 }

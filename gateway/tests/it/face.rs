@@ -10,7 +10,8 @@ use std::convert::Infallible;
 use tower::{Layer as _, ServiceExt as _};
 
 async fn get(site: &Site, path: &str, headers: &[(&str, &str)]) -> (Response<()>, String) {
-    let mut request = Request::builder().uri(path);
+    let near: std::net::SocketAddr = "127.0.0.1:999".parse().unwrap();
+    let mut request = Request::builder().uri(path).extension(axum::extract::ConnectInfo(near));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

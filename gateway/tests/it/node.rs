@@ -170,7 +170,9 @@ pub(crate) fn config(
     clock: &Arc<Clock>,
 ) -> GatewayConfig {
     let nodes = nodes.iter().map(|url| (*url).to_owned()).collect();
-    GatewayConfig::new(dir, world.genesis.clone(), nodes, audience(), clock.clone())
+    let clock = clock.clone();
+    let config = GatewayConfig::new(dir, world.genesis.clone(), nodes, audience(), clock);
+    GatewayConfig { trust_request_id: true, ..config }
 }
 
 /// An address at which nobody listens.

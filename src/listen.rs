@@ -1,0 +1,108 @@
+//! Listening: connections are counted, slow ones are dropped, and stopping loses no request.
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{ConnectInfo, Request};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use muster_api::limits;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt as _;
+
+/// Bytes of a request's head: a presentation, a device part and what proxies add.
+const HEAD_BYTES: usize = 16 << 10;
+/// How long running requests may go on after the stop.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Binds a listener, or says what is in the way.
+pub(crate) async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is something else running there? Choose another with {option}")
+    })
+}
+
+/// Refuses to listen beyond this machine without TLS, unless told to by name.
+pub(crate) fn check_listener(address: SocketAddr, without_tls: bool) -> Result<()> {
+    anyhow::ensure!(
+        address.ip().is_loopback() || without_tls,
+        "{address} can be reached from other machines and this listener speaks no TLS: \
+         listen on 127.0.0.1 behind a proxy that adds it, or say --without-tls"
+    );
+    Ok(())
+}
+
+/// Serves until `stop` resolves, then lets running requests finish for two seconds.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    routes: Router,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<()> {
+    let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(limits::IDLE_SECONDS))
+        .max_buf_size(HEAD_BYTES);
+    tokio::pin!(stop);
+    loop {
+        let turn = tokio::select! {
+            () = &mut stop => break,
+            turn = room.clone().acquire_owned() => turn.context("the listener is closed")?,
+        };
+        let (stream, peer) = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Such as too many open files: others may close some.
+                    tracing::warn!(%error, "a connection was not accepted");
+                    sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+        };
+        let _ = stream.set_nodelay(true);
+        let service = routes.clone().map_request(move |mut request: Request<_>| {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            request
+        });
+        let connection =
+            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "a connection ended badly");
+            }
+            drop(turn);
+        });
+    }
+    let _ = timeout(GRACE, graceful.shutdown()).await;
+    Ok(())
+}
+
+/// Reads a request's body within its bounds before the route sees it: a body that trickles in
+/// keeps a connection, but nothing else.
+pub(crate) async fn whole_body(bytes: usize, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    if body.size_hint().lower() > bytes as u64 {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    let time = Duration::from_secs(limits::BODY_SECONDS);
+    match timeout(time, axum::body::to_bytes(body, bytes)).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Err(_)) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    }
+}
