@@ -7,9 +7,11 @@ pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresen
 pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use data_encoding::BASE64;
 use muster_api::{Client, ClientError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Decentralized, self-sovereign identity for IoT devices.
 #[derive(Parser)]
@@ -149,9 +151,33 @@ pub(crate) struct Serve {
     /// Where to listen.
     #[arg(long, default_value_t = SocketAddr::from(([127, 0, 0, 1], muster_api::limits::NODE_PORT)))]
     pub(crate) listen: SocketAddr,
+    /// The newest head that a gateway or another follower has, after the node's folder was
+    /// restored from a backup: number of log entries, a colon, log root in base64.
+    #[arg(long, value_name = "SIZE:ROOT")]
+    pub(crate) restored: Option<KnownHead>,
     /// Listen beyond this machine without TLS. Only behind something that adds it.
     #[arg(long)]
     pub(crate) without_tls: bool,
+}
+
+/// A head known from elsewhere: `SIZE:ROOT`, as `muster ledger status` prints them.
+#[derive(Clone, Copy)]
+pub(crate) struct KnownHead {
+    pub(crate) size: u64,
+    pub(crate) log_root: [u8; 32],
+}
+
+impl FromStr for KnownHead {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (size, root) = text.split_once(':').ok_or("expected SIZE:ROOT")?;
+        let root = BASE64.decode(root.as_bytes()).map_err(|_| "the log root is base64")?;
+        Ok(Self {
+            size: size.parse().map_err(|_| "the size is a number")?,
+            log_root: root.try_into().map_err(|_| "the log root has 32 bytes")?,
+        })
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -217,7 +243,7 @@ pub(crate) struct Gateway {
     /// A head known from elsewhere, such as from another gateway, after an absence longer than
     /// the trust period: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
-    pub(crate) trust: Option<String>,
+    pub(crate) trust: Option<KnownHead>,
     /// Believe the `X-Request-Id` of a proxy on this machine that sets it itself (nginx:
     /// `proxy_set_header X-Request-Id $request_id`): its second question about one request gets
     /// the same answer.

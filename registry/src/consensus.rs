@@ -30,6 +30,9 @@ pub trait Application: Send + Sync {
     /// whoever waits for it.
     fn publish(&self, checkpoint: &Checkpoint) -> Result<(), Error>;
 
+    /// Nothing may be decided or signed for now: operations that wait are refused.
+    fn halted<'a>(&'a self, error: &'a Error) -> BoxFuture<'a, ()>;
+
     /// The head cannot be signed for now: whoever waits for it is told so.
     fn unsigned(&self, error: &Error);
 }

@@ -26,6 +26,12 @@ pub enum Error {
     /// The folder is not what this code wrote: a damaged disk, or somebody changed it.
     #[error("the store is damaged: {0}; run `muster ledger audit` and restore a backup")]
     Damaged(String),
+    /// The wall clock jumped ahead of the time that passed; the node waits until it is right.
+    #[error("the clock went {} s further than the time that passed", ahead_ms / 1_000)]
+    Clock {
+        /// How far it is ahead.
+        ahead_ms: u64,
+    },
     /// The node is shutting down: nobody's fault.
     #[error("the node is shutting down")]
     Closing,
@@ -33,6 +39,10 @@ pub enum Error {
     #[error("internal: {0}")]
     Us(String),
 }
+
+/// What to do about a clock that jumped.
+pub(crate) const CLOCK_CURE: &str = "whoever runs the node must set its clock right; if it is \
+    right, because the machine was suspended, restart the node";
 
 impl Error {
     pub(crate) fn operator(what: impl Into<String>, cure: impl Into<String>) -> Self {
@@ -62,6 +72,7 @@ impl From<Error> for Problem {
             Error::Peer(_) => Self::new(502, "peer", title),
             Error::Full(_) => Self::new(507, "disk-full", "the node has no room to write")
                 .cure("nothing was changed; the node's operator must make room, then try again"),
+            Error::Clock { .. } => Self::new(503, "clock", title).cure(CLOCK_CURE),
             Error::Closing => Self::new(503, "closing", title).cure("try again when it is back"),
             // What the disk says is for the operator's log, not for whoever asked.
             Error::Operator { .. } | Error::Damaged(_) => {

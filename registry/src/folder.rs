@@ -1,5 +1,5 @@
 use crate::Error;
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,23 +19,26 @@ const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Folder {
-    /// Makes the folder if it is missing, readable by its owner only, and takes its lock.
+    /// Makes the folder if it is missing and takes its lock. Nobody but its owner may look into
+    /// it or at the files that are secret, whoever made them.
     pub(crate) async fn take(dir: &Path) -> Result<Self, Error> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(dir).map_err(|e| Error::file(dir, &e))?;
+        close_to_others(dir, 0o700)?;
         let path = dir.join("lock");
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|e| Error::file(&path, &e))?;
+        let lock = own_file(&path)?;
         for _ in 0..ATTEMPTS {
             match lock.try_lock() {
-                Ok(()) => return Ok(Self { dir: dir.into(), lock }),
+                Ok(()) => {
+                    // SQLite gives its files beside these the same mode.
+                    own_file(&dir.join(LEDGER))?;
+                    own_file(&dir.join(DIRECTORY))?;
+                    close_to_others(&dir.join(SIGNED_HEAD), 0o600)?;
+                    return Ok(Self { dir: dir.into(), lock });
+                }
                 Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
                 Err(TryLockError::Error(e)) => return Err(Error::file(&path, &e)),
             }
@@ -57,6 +60,48 @@ impl Folder {
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
+}
+
+/// Options of a file that only its owner may read, if it is made by them.
+pub(crate) fn private() -> OpenOptions {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Opens a file, or makes an empty one.
+fn own_file(path: &Path) -> Result<File, Error> {
+    let file = private().open(path).map_err(|e| Error::file(path, &e))?;
+    close_to_others(path, 0o600)?;
+    Ok(file)
+}
+
+/// Gives a file or folder this mode if it is there and ours.
+fn close_to_others(path: &Path, mode: u32) -> Result<(), Error> {
+    #[cfg(unix)]
+    {
+        use std::fs;
+        use std::io::ErrorKind;
+        use std::os::unix::fs::PermissionsExt as _;
+        let set = fs::metadata(path).and_then(|found| {
+            if found.permissions().mode() & 0o777 == mode {
+                return Ok(());
+            }
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        });
+        match set {
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+                tracing::warn!("{} belongs to somebody else: {e}", path.display());
+            }
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::file(path, &e)),
+            _ => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (path, mode);
+    Ok(())
 }
 
 /// The ledger: what every node of the network could compute.

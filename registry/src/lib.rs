@@ -8,6 +8,7 @@ mod folder;
 mod mempool;
 mod metrics;
 mod node;
+mod pace;
 mod queries;
 mod recovery;
 mod registry;

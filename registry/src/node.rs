@@ -6,6 +6,7 @@ use crate::consensus::Application;
 use crate::folder::Folder;
 use crate::mempool::{Mempool, Reservations, Reserved, Waiting};
 use crate::metrics::Metrics;
+use crate::pace::Pace;
 use crate::store::{BlockRow, Commit, Flip, Store};
 use crate::subjects::subjects;
 use crate::{Error, recovery};
@@ -34,6 +35,7 @@ pub(crate) struct Node {
     pub(crate) network: Network,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) host: Arc<dyn Host>,
+    pub(crate) pace: Arc<Pace>,
     pub(crate) mempool: Mempool,
     pub(crate) reserved: Arc<Reservations>,
     pub(crate) metrics: Metrics,
@@ -80,6 +82,7 @@ impl Node {
             network: genesis.network(),
             genesis,
             store,
+            pace: Arc::new(Pace::new(host.clone())),
             host,
             mempool: Mempool::default(),
             reserved: Arc::default(),
@@ -333,6 +336,15 @@ impl Application for Node {
             one.waiting.answer(proof.map_err(Problem::from));
         }
         Ok(())
+    }
+
+    fn halted<'a>(&'a self, error: &'a Error) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.metrics.failing.store(true, Relaxed);
+            for waiting in self.mempool.take(usize::MAX, usize::MAX).await {
+                self.refuse(waiting, error.clone().into());
+            }
+        })
     }
 
     fn unsigned(&self, error: &Error) {

@@ -90,13 +90,15 @@ async fn check_state(store: &dyn Store, chain: &Chain) -> Result<(), Error> {
 }
 
 /// Whether the ledger goes on from what this node signed last.
-pub(crate) fn check_signed(signed: &SignedHead, recovered: &Recovered) -> Result<(), Error> {
-    let Some(last) = signed.last() else {
-        if recovered.chain.size() > 0 {
-            tracing::warn!("this folder does not say what was signed before: a restored backup?");
-        }
-        return Ok(());
-    };
+///
+/// `restored`: size and log root of the newest head that anybody has seen of a ledger that was
+/// put back from a backup.
+pub(crate) fn check_signed(
+    signed: &SignedHead,
+    recovered: &Recovered,
+    restored: Option<&(u64, [u8; 32])>,
+) -> Result<(), Error> {
+    let Some(last) = signed.last() else { return check_restored(recovered, restored) };
     let ours = recovered.chain.head(last.time).map_err(Error::damaged)?;
     if ours.size <= last.size {
         return signed.allows(&ours);
@@ -107,5 +109,31 @@ pub(crate) fn check_signed(signed: &SignedHead, recovered: &Recovered) -> Result
             "the folder holds files of two ledgers: restore the newest copy of ledger.db",
         ));
     }
+    Ok(())
+}
+
+/// Without a record of what was signed, somebody must say how far the ledger went.
+fn check_restored(recovered: &Recovered, restored: Option<&(u64, [u8; 32])>) -> Result<(), Error> {
+    let ours = recovered.chain.size();
+    if ours == 0 && restored.is_none() {
+        return Ok(());
+    }
+    let Some((size, root)) = restored else {
+        return Err(Error::operator(
+            format!("ledger.db has {ours} entries, and no signed-head says what this node signed"),
+            "if a backup was put back, say `muster serve --restored SIZE:ROOT` with the newest head \
+             that a gateway or another follower has: signing an older copy would fork the ledger",
+        ));
+    };
+    if recovered.log.root_at(*size).as_ref() != Some(root) {
+        return Err(Error::operator(
+            format!("ledger.db has {ours} entries and does not contain the head of {size} entries"),
+            "put a newer copy of ledger.db back: signing this one would fork the ledger",
+        ));
+    }
+    tracing::warn!(
+        "there is no signed-head; the ledger of {ours} entries goes on from a head of {size} \
+         entries, which whoever runs this node answers for being the newest"
+    );
     Ok(())
 }

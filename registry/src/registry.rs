@@ -34,6 +34,9 @@ pub struct Config {
     pub signer: Arc<dyn Signer>,
     /// Wall clock and randomness.
     pub host: Arc<dyn Host>,
+    /// Size and log root of the newest head that anybody has of this network: what a ledger put
+    /// back from a backup must contain. Only looked at when the folder has no `signed-head`.
+    pub restored: Option<(u64, [u8; 32])>,
 }
 
 /// A running ledger. Clones are the same one; when the last is dropped without
@@ -45,6 +48,8 @@ struct Running {
     node: Arc<Node>,
     closing: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// Its sender goes when the task ends, however it ends.
+    ended: watch::Receiver<()>,
 }
 
 impl Drop for Running {
@@ -65,7 +70,7 @@ impl Registry {
     /// Opens the ledger in a folder, or creates it: reads it back by the code that commits it,
     /// signs its head, and begins to decide.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let Config { dir, genesis, signer, host } = config;
+        let Config { dir, genesis, signer, host, restored } = config;
         genesis.check().map_err(|e| Error::Caller(format!("the genesis: {e}")))?;
         let key = signer.public_key();
         if genesis.validators.0 != [key] {
@@ -85,14 +90,23 @@ impl Registry {
                 return Err(error);
             }
         };
-        recovery::check_signed(&signed, &recovered)?;
-        let node = Arc::new(Node::new(genesis, store, host.clone(), folder, recovered));
-        let mut solo = Box::new(Solo { signer, host, signed });
+        if let Err(error) = recovery::check_signed(&signed, &recovered, restored.as_ref()) {
+            store.close().await;
+            return Err(error);
+        }
+        say_how_long(&signed, host.now());
+        let node = Arc::new(Node::new(genesis, store, host, folder, recovered));
+        let mut solo = Box::new(Solo { signer, pace: node.pace.clone(), signed });
         solo.sign(&*node)?;
         node.purge_expired().await?;
         let closing = watch::Sender::new(false);
-        let task = tokio::spawn(solo.run(node.clone(), closing.subscribe()));
-        Ok(Self(Arc::new(Running { node, closing, task: Mutex::new(Some(task)) })))
+        let run = solo.run(node.clone(), closing.subscribe());
+        let (end, ended) = watch::channel(());
+        let task = tokio::spawn(async move {
+            let _end = end;
+            run.await;
+        });
+        Ok(Self(Arc::new(Running { node, closing, task: Mutex::new(Some(task)), ended })))
     }
 
     /// Finishes waiting operations, stops, and lets go of the folder's files.
@@ -151,6 +165,9 @@ impl Registry {
             }
             Err(e) => return refuse(Problem::new(400, "malformed", e.to_string())),
         };
+        if let Err(error) = node.pace.check() {
+            return refuse(error.into());
+        }
         let enrols = matches!(verified.operation().action, Action::Enrol(_));
         if enrols {
             // An enrolment sent twice hears that its batch exists, not that its upload is gone.
@@ -172,8 +189,26 @@ impl Registry {
             },
         };
         let (answer, answered) = oneshot::channel();
+        let mut ended = self.0.ended.clone();
+        if ended.has_changed().is_err() {
+            return Err(self.ended().into());
+        }
         node.mempool.add(Waiting { signed: op, verified, flip, answer })?;
-        answered.await.unwrap_or_else(|_| Err(Error::Closing.into()))
+        tokio::select! {
+            // First: what was answered before the end counts.
+            biased;
+            answer = answered => answer.unwrap_or_else(|_| Err(Error::Closing.into())),
+            _ = ended.changed() => Err(self.ended().into()),
+        }
+    }
+
+    /// Why nobody decides any more.
+    fn ended(&self) -> Error {
+        if *self.0.closing.borrow() {
+            Error::Closing
+        } else {
+            Error::Us("consensus ended; the node must be restarted".into())
+        }
     }
 
     /// Entries from a place on, and the newest signed head. Waits for one signed later than
@@ -285,6 +320,21 @@ impl Registry {
         let running = self.0.task().as_ref().is_some_and(|task| !task.is_finished());
         let age = node.host.now().since(node.published().checkpoint.head().time);
         running && !node.metrics.failing.load(Relaxed) && age <= 3 * limits::HEARTBEAT_MS
+    }
+}
+
+/// How long a node may have been off before it says so, in milliseconds (24 h): the life of an
+/// operation. If it is the clock that is wrong, the first head signed by it makes every operation
+/// of that day expired.
+const OFF_MS: u64 = limits::OPERATION_LIFETIME_MS;
+
+fn say_how_long(signed: &SignedHead, now: Time) {
+    if let Some(last) = signed.last().filter(|last| now.since(last.time) > OFF_MS) {
+        tracing::warn!(
+            "the last head was signed at {}, the clock says {now}: was this node off for so long, \
+             or is the clock wrong?",
+            last.time
+        );
     }
 }
 

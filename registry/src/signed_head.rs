@@ -2,6 +2,7 @@
 //! and it is part of no backup.
 
 use crate::Error;
+use crate::folder::private;
 use data_encoding::BASE64;
 use muster_ledger::{Head, Time};
 use std::fs::{self, File};
@@ -73,7 +74,7 @@ impl SignedHead {
 /// Replaces a file so that after a power failure there is the old one or the new one.
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
+    let mut file = private().truncate(true).open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&new, path)?;

@@ -1,7 +1,8 @@
 use crate::Error;
 use crate::consensus::{Application, Consensus};
+use crate::pace::Pace;
 use crate::signed_head::SignedHead;
-use muster_api::{BoxFuture, Host};
+use muster_api::BoxFuture;
 use muster_identity::Signer;
 use muster_ledger::{cosign, limits};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 /// One node decides alone: it takes whatever waits, commits it in one transaction, signs.
 pub(crate) struct Solo {
     pub(crate) signer: Arc<dyn Signer>,
-    pub(crate) host: Arc<dyn Host>,
+    pub(crate) pace: Arc<Pace>,
     pub(crate) signed: SignedHead,
 }
 
@@ -21,7 +22,7 @@ impl Solo {
     /// signed.
     pub(crate) fn sign(&mut self, application: &dyn Application) -> Result<(), Error> {
         let earliest = self.signed.last().map(|head| head.time).unwrap_or_default();
-        let head = application.head(self.host.now().max(earliest))?;
+        let head = application.head(self.pace.tick()?.max(earliest))?;
         self.signed.write(&head)?;
         let checkpoint = cosign(&head, &*self.signer)
             .map_err(|e| Error::operator(e.to_string(), "make the validator's key available"))?;
@@ -31,14 +32,21 @@ impl Solo {
     fn sign_or_say(&mut self, application: &dyn Application) {
         // A fsync of a few hundred bytes: short enough for the one task that waits for it.
         if let Err(error) = self.sign(application) {
-            tracing::error!("the head cannot be signed: {error}");
+            // The clock has been complained about.
+            if !matches!(error, Error::Clock { .. }) {
+                tracing::error!("the head cannot be signed: {error}");
+            }
             application.unsigned(&error);
         }
     }
 
     /// Commits everything that fits in one block.
     async fn block(&mut self, application: &dyn Application) {
-        let Some(block) = application.propose(self.host.now()).await else { return };
+        let now = match self.pace.check() {
+            Ok(now) => now,
+            Err(error) => return application.halted(&error).await,
+        };
+        let Some(block) = application.propose(now).await else { return };
         match application.decide(block).await {
             Ok(()) => self.sign_or_say(application),
             Err(error) => tracing::error!("a block could not be committed: {error}"),

@@ -1,22 +1,27 @@
-//! What needs a look inside: a disk that is full, rows of other organisations.
+//! What needs a look inside: a disk that is full, an upload that ends while it is thrown away, an
+//! operation that waits while the clock jumps.
 
-use crate::consensus::Application as _;
+use crate::consensus::{Application as _, Consensus as _};
 use crate::folder::Folder;
 use crate::mempool::Waiting;
 use crate::node::Node;
 use crate::recovery::recover;
 use crate::signed_head::SignedHead;
 use crate::solo::Solo;
-use crate::store::Store;
 use crate::store::sqlite::Sqlite;
-use muster_api::{Host, Problem};
-use muster_identity::{Algorithm, Inception, SecretKey, Signer};
+use crate::store::{BlockRow, CheckedRow, Commit, Flip, NewUpload, Opened, Plan, Store};
+use crate::tiles::Tile;
+use muster_api::{Host, Problem, Row};
+use muster_identity::cbor::Encode as _;
+use muster_identity::{Algorithm, Did, Inception, SecretKey, Signer};
 use muster_ledger::{
-    Action, Capabilities, Capability, EntryProof, EvidencePolicy, FirstOrganisation, Genesis,
-    GenesisGrant, Grant, Operation, OrgKey, Rules, Time, ValidatorSet,
+    Action, BatchId, Capabilities, Capability, EntryProof, Evidence, EvidencePolicy,
+    FirstOrganisation, Genesis, GenesisGrant, Grant, Leaf, Operation, OrgKey, Rules,
+    SerialCommitment, Time, ValidatorSet, VouchedBy,
 };
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use tokio::sync::{oneshot, watch};
 
 struct Still;
 
@@ -81,7 +86,7 @@ async fn a_full_disk_leaves_no_trace() {
     let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
     let recovered = recover(&*store, &genesis()).await.unwrap();
     let node = Node::new(genesis(), store.clone(), Arc::new(Still), folder, recovered);
-    let mut solo = Solo { signer: Arc::new(secret(2)), host: Arc::new(Still), signed };
+    let mut solo = Solo { signer: Arc::new(secret(2)), pace: node.pace.clone(), signed };
     solo.sign(&node).unwrap();
     let before = *node.published().checkpoint.head();
 
@@ -102,4 +107,92 @@ async fn a_full_disk_leaves_no_trace() {
     solo.sign(&node).unwrap();
     assert_eq!(accepted.await.unwrap().unwrap().index, 0);
     assert_eq!(node.published().chain.size(), 1);
+}
+
+/// Whoever asks by a list that is no longer true: the upload became a batch meanwhile.
+#[tokio::test]
+async fn what_became_a_batch_is_not_thrown_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, directory) = (dir.path().join("l"), dir.path().join("d"));
+    let store = Sqlite::open(&ledger, &directory, &genesis()).await.unwrap();
+    let new = NewUpload {
+        token: [1; 32],
+        request: [2; 32],
+        valid_until: Time(9),
+        organisation: genesis().organisation_did(),
+        grant: genesis().grant_id(),
+        model: "m".into(),
+        rows: 1,
+        rehearsal: false,
+        opened: Time(1),
+        expires: Time(5),
+    };
+    assert_eq!(store.open_upload(new, 9).await, Ok(Opened::Yes));
+    let listed = store.uploads().await.unwrap().remove(0).number;
+    let leaf = Leaf {
+        inception: Inception::from_key(secret(9).public_key()),
+        evidence: Evidence::Vouched { by: VouchedBy::Enroller, digest: None },
+        serial: SerialCommitment([0; 32]),
+        owner_recovery: false,
+    };
+    let row = Row { number: 1, leaf: leaf.to_cbor(), serial: "s".into(), lot: None };
+    let judge = Box::new(|_: &_| Ok(Plan { write: vec![0], added: 1, ..Plan::default() }));
+    store.stage(listed, vec![CheckedRow::new(row, &leaf)], judge).await.unwrap();
+    let tile = |level| Tile { level, index: 0, first: leaf.did(), hashes: vec![0; 32] };
+    assert_eq!(store.write_tiles(listed, vec![tile(0)], true).await, Ok(true));
+    let (count, root) = (1, [4; 32]);
+    assert_eq!(store.seal(listed, 1, count, root).await, Ok(true));
+    let roots = ([0; 32], [0; 32]);
+    let block =
+        BlockRow { height: 1, time: Time(2), size: 1, log_root: roots.0, state_root: roots.1 };
+    let flips = vec![Flip { upload: listed, batch: BatchId([3; 32]), count, root }];
+    let (state, keys, touched) = (vec![], vec![], vec![]);
+    let entries = vec![vec![0]];
+    store.commit(Commit { first: 0, entries, block, state, keys, flips, touched }).await.unwrap();
+    store.drop_upload(listed).await.unwrap();
+    assert_eq!(store.leaf(leaf.did()).await.unwrap().map(|l| l.number), Some(listed));
+    assert_eq!(store.tile_of(listed, leaf.did()).await, Ok(Some(tile(0))));
+    let known: Option<Did> = store.directory(leaf.did()).await.unwrap().map(|d| d.did);
+    assert_eq!(known, Some(leaf.did()));
+    // Nor do tiles come without an upload.
+    assert_eq!(store.write_tiles(listed, vec![tile(1)], true).await, Ok(false));
+    assert_eq!(store.tile(listed, 1, 0).await, Ok(None));
+}
+
+struct Jumping(AtomicU64);
+
+impl Host for Jumping {
+    fn now(&self) -> Time {
+        Time(self.0.load(SeqCst))
+    }
+
+    fn random(&self) -> [u8; 16] {
+        [0; 16]
+    }
+}
+
+/// Its author asked in time; by the clock it has expired.
+#[tokio::test]
+async fn what_waits_while_the_clock_jumps_is_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::take(dir.path()).await.unwrap();
+    let (ledger, directory) = (folder.file("ledger.db"), folder.file("directory.db"));
+    let signed = SignedHead::read(folder.file("signed-head")).unwrap();
+    let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
+    let recovered = recover(&*store, &genesis()).await.unwrap();
+    let host = Arc::new(Jumping(AtomicU64::new(1_000)));
+    let node = Arc::new(Node::new(genesis(), store, host.clone(), folder, recovered));
+    let pace = node.pace.clone();
+    let mut solo = Box::new(Solo { signer: Arc::new(secret(2)), pace, signed });
+    solo.sign(&*node).unwrap();
+    let waits = give(&node, 1);
+    host.0.store(86_400_000, SeqCst);
+    let (_open, closing) = watch::channel(false);
+    let running = tokio::spawn(solo.run(node.clone(), closing));
+    let problem = waits.await.unwrap().unwrap_err();
+    assert_eq!((problem.status, problem.code()), (503, "clock"));
+    assert_eq!(node.published().checkpoint.head().time, Time(1_000));
+    host.0.store(1_000, SeqCst);
+    assert_eq!(give(&node, 1).await.unwrap().unwrap().index, 0);
+    running.abort();
 }

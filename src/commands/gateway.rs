@@ -28,7 +28,7 @@ pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode
     config.max_roll_age_ms = arg.max_age.saturating_mul(1_000);
     config.trust_request_id = arg.trust_request_id;
     config.without_tls = arg.without_tls;
-    config.pinned = arg.trust.as_deref().map(pinned).transpose().context("--trust")?;
+    config.pinned = arg.trust.map(|head| PinnedHead { size: head.size, log_root: head.log_root });
     let gateway = Gateway::start(config).await?;
     session.output.result(
         &json!({
@@ -47,12 +47,4 @@ pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode
     listen::serve(listener, muster_gateway::sidecar(gateway.clone()), stop_signal()).await?;
     gateway.close().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// `SIZE:ROOT`, as `muster ledger status` prints size and log root.
-fn pinned(text: &str) -> Result<PinnedHead> {
-    let (size, root) = text.split_once(':').context("expected SIZE:ROOT")?;
-    let root = data_encoding::BASE64.decode(root.as_bytes()).context("the log root is base64")?;
-    let log_root = root.try_into().map_err(|_| anyhow::anyhow!("the log root has 32 bytes"))?;
-    Ok(PinnedHead { size: size.parse().context("the size is a number")?, log_root })
 }

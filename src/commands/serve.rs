@@ -21,7 +21,9 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let listener = listen::bind(arg.listen, "--listen").await?;
     let address = listener.local_addr()?;
     let dir = session.home.path("node");
-    let registry = Registry::open(Config { dir, genesis, signer, host: Arc::new(Machine) }).await?;
+    let restored = arg.restored.map(|head| (head.size, head.log_root));
+    let registry =
+        Registry::open(Config { dir, genesis, signer, host: Arc::new(Machine), restored }).await?;
     let head = registry.head();
     session.output.result(
         &json!({

@@ -38,6 +38,7 @@ impl Parts {
             genesis: genesis.clone(),
             signer: Arc::new(home.key("node/node.pem")?),
             host: Arc::new(Machine),
+            restored: None,
         })
         .await?;
         let (stop, stopped) = watch::channel(false);

@@ -233,3 +233,25 @@ fn plain_http_beyond_this_machine_is_asked_for_by_name() {
     let run = ["device", "run", "a.pem", "--audience", "a", "--url", "http://192.0.2.1/"];
     assert!(muster.refused(&run, 1).contains("--without-tls"));
 }
+
+#[test]
+fn a_restored_folder_asks_for_the_newest_head() {
+    let muster = Muster::new();
+    muster.json(&["init"]);
+    let node = muster.serve(&["serve"]);
+    let row = muster.line(&["device", "new", "a.pem", "--model", "m"]);
+    fs::write(muster.path("a.jsonl"), row).expect("written");
+    muster.json(&["enrol", "a.jsonl", "--node", &node.url]);
+    let head = muster.json(&["ledger", "status", "--node", &node.url]);
+    node.stop();
+    // A backup never has the signing state.
+    fs::remove_file(muster.home().join("node/signed-head")).expect("removed");
+    let words = muster.refused(&["serve", "--listen", "127.0.0.1:0"], 1);
+    assert!(words.contains("--restored"), "{words}");
+    let known = |size: u64| format!("{size}:{}", head["log_root"].as_str().expect("a root"));
+    let words = muster.refused(&["serve", "--listen", "127.0.0.1:0", "--restored", &known(2)], 1);
+    assert!(!words.is_empty());
+    muster.refused(&["serve", "--restored", "1"], 2);
+    muster.serve(&["serve", "--restored", &known(1)]).stop();
+    muster.serve(&["serve"]).stop();
+}

@@ -7,8 +7,9 @@ mod log;
 use crate::Error;
 use crate::folder::{DIRECTORY, LEDGER, SIGNED_HEAD};
 use crate::signed_head::SignedHead;
-use crate::store::sqlite::Snapshot;
+use crate::store::sqlite::{Snapshot, declared_by_us};
 use muster_ledger::Genesis;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -68,6 +69,18 @@ impl Findings {
     }
 }
 
+/// Compares the declarations: a trigger or a view would change what every statement does.
+async fn check_schema(snapshot: &mut Snapshot, findings: &mut Findings) -> Result<(), Error> {
+    let by_name = |all: Vec<_>| -> BTreeMap<_, _> {
+        all.into_iter().map(|(file, kind, name, on, sql)| ((file, kind, name), (on, sql))).collect()
+    };
+    let found = by_name(snapshot.schema().await?);
+    let ours = by_name(declared_by_us().await?);
+    let name = |(file, kind, name): &(String, String, String)| format!("{file}, {kind} {name}");
+    log::differences("sqlite_schema", &found, &ours, name, findings);
+    Ok(())
+}
+
 /// Audits the ledger in a folder, reading only. The node may be running or stopped.
 pub async fn audit(dir: &Path, genesis: &Genesis) -> Result<AuditReport, Error> {
     // Read first: the ledger only grows beyond what was signed.
@@ -77,12 +90,16 @@ pub async fn audit(dir: &Path, genesis: &Genesis) -> Result<AuditReport, Error> 
     for word in snapshot.integrity().await? {
         findings.add("sqlite", "", word);
     }
+    check_schema(&mut snapshot, &mut findings).await?;
     let replayed = log::replay(&mut snapshot, genesis, &mut findings).await?;
     if let Some(last) = signed.last() {
         let root = replayed.tree.root_at(last.size);
         if replayed.complete && root != Some(last.log_root) {
             findings.add("entries", last.size, "the log is not the one this node signed");
         }
+    } else if replayed.tree.size() > 0 {
+        let what = "it is missing: nothing keeps this node from signing another ledger";
+        findings.add(SIGNED_HEAD, "", what);
     }
     let mut devices = 0;
     if replayed.complete {

@@ -78,13 +78,14 @@ pub(crate) trait Store: Send + Sync {
     fn leaves(&self, batch: u64, after: Option<Did>, count: u64)
     -> Answer<'_, Vec<(Did, Vec<u8>)>>;
 
-    /// Writes tiles of an upload; `anew`: in place of all it has.
-    fn write_tiles(&self, upload: u64, tiles: Vec<Tile>, anew: bool) -> Answer<'_, ()>;
+    /// Writes tiles of an upload; `anew`: in place of all it has. False: the upload has gone.
+    fn write_tiles(&self, upload: u64, tiles: Vec<Tile>, anew: bool) -> Answer<'_, bool>;
 
     /// Seals an upload if nothing was staged since it had this version.
     fn seal(&self, upload: u64, version: u64, count: u64, root: [u8; 32]) -> Answer<'_, bool>;
 
-    /// Throws an upload and everything it staged away, in small transactions.
+    /// Throws an upload and everything it staged away, in small transactions; does nothing if it
+    /// has gone or become a batch.
     fn drop_upload(&self, upload: u64) -> Answer<'_, ()>;
 
     /// Finishes writes and lets go of all files.

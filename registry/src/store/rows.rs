@@ -69,6 +69,8 @@ pub(crate) struct NewUpload {
     pub(crate) token: [u8; 32],
     /// SHA-256 of the signed request, which opens one upload.
     pub(crate) request: [u8; 32],
+    /// When the request cannot be used any more.
+    pub(crate) valid_until: Time,
     pub(crate) organisation: Did,
     pub(crate) grant: GrantId,
     pub(crate) model: String,

@@ -41,7 +41,7 @@ fn token(upload: &str) -> Result<[u8; 32], Problem> {
 impl Node {
     async fn upload(&self, upload: &str) -> Result<Upload, Problem> {
         let found = self.store.upload(token(upload)?).await?.ok_or_else(unknown)?;
-        if self.host.now() < found.expires {
+        if self.pace.check()? < found.expires {
             Ok(found)
         } else {
             Err(Problem::new(410, "expired-upload", "the upload's 24 hours are over")
@@ -53,7 +53,8 @@ impl Node {
     pub(crate) async fn open_upload(&self, bytes: &[u8]) -> Result<UploadOpened, Problem> {
         let verified = UploadRequest::verify(bytes)
             .map_err(|e| Problem::new(400, "malformed", format!("the request: {e}")))?;
-        let (request, now) = (verified.request(), self.host.now());
+        // By a wrong clock, uploads that are not over would be thrown away.
+        let (request, now) = (verified.request(), self.pace.check()?);
         if request.network != self.network {
             return Err(Refusal::WrongNetwork.into());
         }
@@ -87,6 +88,7 @@ impl Node {
         let new = NewUpload {
             token: sha256(&[&id]),
             request: sha256(&[bytes]),
+            valid_until: request.valid_until,
             organisation: author,
             grant: request.grant,
             model: request.model.clone(),
@@ -135,7 +137,7 @@ impl Node {
             let bench = Bench {
                 chain: published.chain.clone(),
                 reserved: self.reserved.clone(),
-                now: self.host.now(),
+                now: self.pace.check()?,
                 rows: good.clone(),
             };
             let turn = self.staging.acquire().await;
@@ -180,7 +182,9 @@ impl Node {
             }
             if tiles.len() >= TILE_PAGE {
                 let page = std::mem::take(&mut tiles);
-                self.store.write_tiles(found.number, page, anew).await?;
+                if !self.store.write_tiles(found.number, page, anew).await? {
+                    return Err(unknown());
+                }
                 anew = false;
             }
         }
@@ -188,7 +192,9 @@ impl Node {
             return Err(Problem::new(409, "leaves", "nothing is staged, so there is no batch"));
         }
         tiles.extend(builder.finish());
-        self.store.write_tiles(found.number, tiles, anew).await?;
+        if !self.store.write_tiles(found.number, tiles, anew).await? {
+            return Err(unknown());
+        }
         let (count, root) = (tree.count(), tree.root());
         if self.store.seal(found.number, found.version, count, root).await? {
             Ok(Sealed { count, root: HEXLOWER.encode(&root) })
@@ -200,13 +206,17 @@ impl Node {
 
     /// Throws an upload away.
     pub(crate) async fn drop_upload(&self, upload: &str) -> Result<(), Problem> {
-        let found = self.store.upload(token(upload)?).await?.ok_or_else(unknown)?;
+        let token = token(upload)?;
+        let found = self.store.upload(token).await?.ok_or_else(unknown)?;
         // Held so that no operation takes it up meanwhile.
         let _held = self.reserved.upload(found.number).ok_or_else(under_way)?;
+        // Read again: an operation may have made it a batch just before it was reserved.
+        let found = self.store.upload(token).await?.ok_or_else(unknown)?;
         Ok(self.store.drop_upload(found.number).await?)
     }
 
-    /// Throws away what has expired.
+    /// Throws away what has expired. An upload of the list may have become a batch before it is
+    /// reserved; the store looks again.
     pub(crate) async fn purge_expired(&self) -> Result<(), Error> {
         let now = self.host.now();
         for upload in self.store.uploads().await? {

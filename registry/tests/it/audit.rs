@@ -52,7 +52,7 @@ struct Column {
 async fn columns(pool: &SqlitePool) -> Vec<Column> {
     const SQL: &str = "SELECT m.name AS tab, p.name AS col, p.type AS kind \
         FROM sqlite_schema m, pragma_table_info(m.name) p \
-        WHERE m.type = 'table' AND m.name NOT IN ('uploads', 'sqlite_sequence')";
+        WHERE m.type = 'table' AND m.name NOT IN ('uploads', 'used_requests', 'sqlite_sequence')";
     let all = sqlx::query(SQL).fetch_all(pool).await.unwrap();
     let column = |row: &sqlx::sqlite::SqliteRow| Column {
         table: row.get("tab"),
@@ -167,4 +167,31 @@ async fn missing_and_extra_rows_are_named() {
         assert!(report.findings.iter().any(|f| f.table == table), "{sql}: {:?}", report.findings);
         std::fs::write(&path, &sound).unwrap();
     }
+}
+
+#[tokio::test]
+async fn declarations_are_checked() {
+    let network = busy().await;
+    network.registry.close().await;
+    let declarations = [
+        ("ledger.db", "CREATE TRIGGER t AFTER INSERT ON batches BEGIN DELETE FROM leaves; END"),
+        ("ledger.db", "CREATE TABLE more(x)"),
+        ("ledger.db", "CREATE INDEX more ON touched(entry)"),
+        ("ledger.db", "CREATE VIEW more AS SELECT 1"),
+        ("ledger.db", "DROP INDEX tile_of"),
+        ("directory.db", "CREATE TRIGGER t AFTER INSERT ON serials BEGIN SELECT 1; END"),
+    ];
+    for (file, sql) in declarations {
+        let path = network.dir.path().join(file);
+        let sound = std::fs::read(&path).unwrap();
+        let pool = SqlitePool::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        sqlx::query(sql).execute(&pool).await.unwrap();
+        pool.close().await;
+        let report = audit(network.dir.path(), &network.genesis).await.unwrap();
+        let named: Vec<_> = report.findings.iter().map(|f| (f.table, &f.row)).collect();
+        assert_eq!(named.len(), 1, "{sql}: {named:?}");
+        assert!(named[0].0 == "sqlite_schema" && named[0].1.starts_with(file), "{sql}: {named:?}");
+        std::fs::write(&path, &sound).unwrap();
+    }
+    assert_eq!(audit(network.dir.path(), &network.genesis).await.unwrap().findings, []);
 }

@@ -72,6 +72,7 @@ async fn a_crash_between_commit_and_signature() {
 async fn an_older_copy_is_refused() {
     let mut network = Network::new().await;
     network.enrol(&network.devices(0..3)).await;
+    let first = (1, network.registry.head().head().log_root);
     network.registry.close().await;
     let (ledger, copy) = (network.dir.path().join("ledger.db"), network.dir.path().join("copy"));
     std::fs::copy(&ledger, &copy).unwrap();
@@ -90,7 +91,7 @@ async fn an_older_copy_is_refused() {
     let head = network.dir.path().join("signed-head");
     let signed = std::fs::read(&head).unwrap();
     std::fs::remove_file(&head).unwrap();
-    network.reopen().await.unwrap();
+    network.reopen_restored(first).await.unwrap();
     revoke(&network, 1).await.unwrap();
     network.registry.close().await;
     std::fs::write(&head, &signed).unwrap();
@@ -98,7 +99,7 @@ async fn an_older_copy_is_refused() {
     assert!(refused.to_string().contains("other roots"), "{refused}");
     // More entries, on another history.
     std::fs::remove_file(&head).unwrap();
-    network.reopen().await.unwrap();
+    network.reopen_restored(first).await.unwrap();
     revoke(&network, 2).await.unwrap();
     network.registry.close().await;
     std::fs::write(&head, &signed).unwrap();
@@ -133,4 +134,60 @@ async fn a_damaged_ledger_is_not_opened() {
     pool.close().await;
     let refused = network.reopen().await.unwrap_err();
     assert!(matches!(refused, Error::Damaged(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn a_backup_without_a_signed_head_needs_the_newest_head() {
+    let mut network = Network::new().await;
+    network.enrol(&network.devices(0..3)).await;
+    let first = (1, network.registry.head().head().log_root);
+    network.registry.close().await;
+    let file = |name: &str| network.dir.path().join(name);
+    let (ledger, copy, head) = (file("ledger.db"), file("copy"), file("signed-head"));
+    std::fs::copy(&ledger, &copy).unwrap();
+    network.reopen().await.unwrap();
+    revoke(&network, 0).await.unwrap();
+    let second = (2, network.registry.head().head().log_root);
+    network.registry.close().await;
+    let newest = network.dir.path().join("newest");
+    std::fs::rename(&ledger, &newest).unwrap();
+    std::fs::copy(&copy, &ledger).unwrap();
+    std::fs::remove_file(&head).unwrap();
+    let Error::Operator { what, cure } = network.reopen().await.unwrap_err() else { panic!() };
+    assert!(what.contains("no signed-head says what this node signed"), "{what}");
+    assert!(cure.contains("newest head that a gateway"), "{cure}");
+    // An audit says so too.
+    let report = muster_registry::audit(network.dir.path(), &network.genesis).await.unwrap();
+    let named: Vec<_> = report.findings.iter().map(|f| f.table).collect();
+    assert_eq!(named, ["signed-head"]);
+    // Older than the head that others have, or another ledger.
+    for other in [second, (1, second.1), (0, first.1)] {
+        let refused = network.reopen_restored(other).await.unwrap_err();
+        assert!(refused.to_string().contains("does not contain the head"), "{refused}");
+        assert!(!head.exists());
+    }
+    std::fs::rename(&newest, &ledger).unwrap();
+    network.reopen_restored(first).await.unwrap();
+    assert_eq!(revoke(&network, 1).await, Ok(2));
+    // From now on the folder says it itself.
+    network.registry.close().await;
+    network.reopen().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_task_that_died() {
+    let mut network = Network::new().await;
+    network.enrol(&network.devices(0..3)).await;
+    network.signer.deadly.store(true, SeqCst);
+    let limit = std::time::Duration::from_secs(20);
+    for n in 0..2 {
+        let problem = tokio::time::timeout(limit, revoke(&network, n)).await.unwrap().unwrap_err();
+        assert_eq!((problem.code(), problem.status), ("internal", 500));
+    }
+    assert!(!network.registry.ready().await);
+    // It still closes, and lets go of its folder.
+    network.registry.close().await;
+    network.signer.deadly.store(false, SeqCst);
+    network.reopen().await.unwrap();
+    assert_eq!(network.registry.head().head().size, 2);
 }

@@ -1,10 +1,13 @@
 //! The registry from outside, on real files.
 
 mod audit;
+mod clock;
 mod durability;
 mod enrol;
 mod feed;
+mod folder;
 mod load;
 mod network;
 mod standing;
+mod uploads;
 mod verdicts;

@@ -27,6 +27,10 @@ impl TestHost {
     pub(crate) fn advance(&self, ms: u64) {
         self.now.fetch_add(ms, SeqCst);
     }
+
+    pub(crate) fn set_back(&self, ms: u64) {
+        self.now.fetch_sub(ms, SeqCst);
+    }
 }
 
 impl Host for TestHost {
@@ -44,6 +48,8 @@ impl Host for TestHost {
 pub(crate) struct TestSigner {
     key: SecretKey,
     pub(crate) gone: AtomicBool,
+    /// It ends whatever task asks it to sign.
+    pub(crate) deadly: AtomicBool,
 }
 
 impl Signer for TestSigner {
@@ -52,6 +58,7 @@ impl Signer for TestSigner {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Signature, SignerError> {
+        assert!(!self.deadly.load(SeqCst), "as told");
         if self.gone.load(SeqCst) {
             return Err(SignerError("unplugged".into()));
         }
@@ -124,11 +131,22 @@ pub(crate) async fn open(
     host: &Arc<TestHost>,
     signer: &Arc<TestSigner>,
 ) -> Result<Registry, Error> {
+    open_restored(dir, genesis, host, signer, None).await
+}
+
+async fn open_restored(
+    dir: &Path,
+    genesis: &Genesis,
+    host: &Arc<TestHost>,
+    signer: &Arc<TestSigner>,
+    restored: Option<(u64, [u8; 32])>,
+) -> Result<Registry, Error> {
     let config = Config {
         dir: dir.into(),
         genesis: genesis.clone(),
         signer: signer.clone(),
         host: host.clone(),
+        restored,
     };
     Registry::open(config).await
 }
@@ -143,7 +161,7 @@ impl Network {
         let genesis = genesis(devices, evidence);
         let host = Arc::new(TestHost { now: AtomicU64::new(START), drawn: AtomicU64::new(0) });
         let key = secret("validator");
-        let signer = Arc::new(TestSigner { key, gone: AtomicBool::new(false) });
+        let signer = Arc::new(TestSigner { key, gone: false.into(), deadly: false.into() });
         let registry = open(dir.path(), &genesis, &host, &signer).await.unwrap();
         Self { dir, genesis, host, signer, registry }
     }
@@ -152,6 +170,21 @@ impl Network {
     pub(crate) async fn reopen(&mut self) -> Result<(), Error> {
         self.registry = open(self.dir.path(), &self.genesis, &self.host, &self.signer).await?;
         Ok(())
+    }
+
+    /// Opens it as a restored backup that must contain this head.
+    pub(crate) async fn reopen_restored(&mut self, head: (u64, [u8; 32])) -> Result<(), Error> {
+        let (dir, genesis) = (self.dir.path(), &self.genesis);
+        self.registry = open_restored(dir, genesis, &self.host, &self.signer, Some(head)).await?;
+        Ok(())
+    }
+
+    /// Time passes, for the wall clock and for everything that waits.
+    pub(crate) async fn pass(&self, ms: u64) {
+        self.host.advance(ms);
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_millis(ms)).await;
+        tokio::time::resume();
     }
 
     pub(crate) fn owner(&self) -> Did {

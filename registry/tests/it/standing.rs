@@ -50,7 +50,7 @@ async fn hold_release_revoke() {
     network.act(hold(Target::Batch(batch), 2, 3, Some(until))).await.unwrap();
     assert_eq!(standing(&network, &devices[2]).await, "held");
     assert_eq!(network.registry.batch(&batch).await.unwrap().unwrap().holds.len(), 1);
-    network.host.advance(70_000);
+    network.pass(70_000).await;
     let revoke = Revoke { target: bare, reason: String::new() };
     network.act(Action::Revoke(revoke)).await.unwrap();
     assert_eq!(standing(&network, &devices[2]).await, "active");

@@ -149,7 +149,7 @@ async fn uploads_beside_each_other() {
     let rehearsal = network.registry.open_upload(&network.request(10, true)).await.unwrap().upload;
     assert_eq!(stage(&network, &rehearsal, all()).await[..2], ["uploading-elsewhere"; 2]);
     // After 24 hours an upload is over, and its rows are free.
-    network.host.advance(limits::UPLOAD_LIFETIME_MS);
+    network.pass(limits::UPLOAD_LIFETIME_MS).await;
     let late = network.registry.seal(&new).await.unwrap_err();
     assert_eq!((late.code(), late.status), ("expired-upload", 410));
     network.enrol(&devices).await;

@@ -10,7 +10,7 @@ mod staging;
 mod uploads;
 
 pub(crate) use schema::FORMAT;
-pub(crate) use snapshot::{BlockColumns, Snapshot};
+pub(crate) use snapshot::{BlockColumns, Snapshot, declared_by_us};
 
 use super::{
     Answer, BlockRow, CheckedRow, Commit, DirectoryRow, Judge, LeafRow, NewUpload, Opened, Store,
@@ -247,7 +247,7 @@ impl Store for Sqlite {
         Box::pin(reading::leaves(&self.readers, batch, after, count))
     }
 
-    fn write_tiles(&self, upload: u64, tiles: Vec<Tile>, anew: bool) -> Answer<'_, ()> {
+    fn write_tiles(&self, upload: u64, tiles: Vec<Tile>, anew: bool) -> Answer<'_, bool> {
         Box::pin(uploads::write_tiles(&self.writer, upload, tiles, anew))
     }
 

@@ -1,7 +1,7 @@
 //! Tables. What each is for, and who reads it: `docs/formats/store.md`.
 
 /// The format of the store; a change of a table raises it.
-pub(crate) const FORMAT: &[u8] = b"1";
+pub(crate) const FORMAT: &[u8] = b"2";
 
 /// Tables of the ledger. The store is created in one transaction.
 pub(super) const LEDGER: &str = "
@@ -25,11 +25,12 @@ CREATE TABLE touched(
     subject BLOB NOT NULL, entry INTEGER NOT NULL,
     PRIMARY KEY(subject, entry)) STRICT, WITHOUT ROWID;
 CREATE TABLE uploads(
-    no INTEGER PRIMARY KEY AUTOINCREMENT, token BLOB NOT NULL UNIQUE, request BLOB NOT NULL UNIQUE,
+    no INTEGER PRIMARY KEY AUTOINCREMENT, token BLOB NOT NULL UNIQUE,
     organisation BLOB NOT NULL, grant_id BLOB NOT NULL, model TEXT NOT NULL, rows INTEGER NOT NULL,
     rehearsal INTEGER NOT NULL, opened INTEGER NOT NULL, expires INTEGER NOT NULL,
     staged INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT 0,
     count INTEGER, root BLOB) STRICT;
+CREATE TABLE used_requests(hash BLOB PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
 /// The private directory, a file of its own.

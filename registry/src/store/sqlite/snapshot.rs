@@ -1,5 +1,5 @@
-use super::PATIENCE;
 use super::fault::{fault, integer};
+use super::{PATIENCE, schema};
 use crate::Error;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, FromRow};
@@ -19,6 +19,28 @@ pub(crate) type BlockColumns = (i64, i64, i64, Bytes, Bytes);
 
 /// Columns of a tile: level, place, first, hashes.
 type TileColumns = (i64, i64, Bytes, Bytes);
+
+/// File, kind, name, table and text of a declaration.
+pub(crate) type Declared = (String, String, String, String, Option<String>);
+
+async fn declared(connection: &mut SqliteConnection) -> Result<Vec<Declared>, Error> {
+    const SQL: &str = "SELECT 'ledger.db', type, name, tbl_name, sql FROM main.sqlite_schema \
+        UNION ALL \
+        SELECT 'directory.db', type, name, tbl_name, sql FROM directory.sqlite_schema";
+    sqlx::query_as(SQL).fetch_all(connection).await.map_err(fault)
+}
+
+/// What two files that were just created consist of.
+pub(crate) async fn declared_by_us() -> Result<Vec<Declared>, Error> {
+    let options = SqliteConnectOptions::new().in_memory(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.map_err(fault)?;
+    for sql in ["ATTACH DATABASE ':memory:' AS directory", schema::LEDGER, schema::DIRECTORY] {
+        sqlx::raw_sql(sql).execute(&mut connection).await.map_err(fault)?;
+    }
+    let all = declared(&mut connection).await?;
+    connection.close().await.map_err(fault)?;
+    Ok(all)
+}
 
 impl Snapshot {
     /// Opens the files.
@@ -54,6 +76,11 @@ impl Snapshot {
     pub(crate) async fn integrity(&mut self) -> Result<Vec<String>, Error> {
         let words: Vec<(String,)> = self.all("PRAGMA integrity_check(20)").await?;
         Ok(words.into_iter().map(|(word,)| word).filter(|word| word != "ok").collect())
+    }
+
+    /// What the two files consist of: tables, indices, views, triggers, as they were declared.
+    pub(crate) async fn schema(&mut self) -> Result<Vec<Declared>, Error> {
+        declared(&mut self.0).await
     }
 
     pub(crate) async fn meta(&mut self) -> Result<Vec<(Bytes, Bytes)>, Error> {

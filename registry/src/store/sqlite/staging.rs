@@ -171,16 +171,19 @@ async fn put(
     Ok(())
 }
 
-/// Takes leaves out of an upload, and whatever belongs to them; it is not sealed any more.
+/// Takes leaves out of an upload, and whatever belongs to them; it is not sealed any more. What
+/// belongs to a batch stays, whoever asks.
 pub(super) async fn remove(
     connection: &mut SqliteConnection,
     upload: u64,
     dids: &[Did],
 ) -> Result<(), Error> {
     const LEAVES: &str = "DELETE FROM leaves \
-        WHERE batch = ? AND did IN (SELECT unhex(value) FROM json_each(?)) RETURNING leaf";
+        WHERE batch = ?1 AND did IN (SELECT unhex(value) FROM json_each(?2)) \
+        AND NOT EXISTS (SELECT 1 FROM batches WHERE no = ?1) RETURNING leaf";
     const CLAIMS: &str = "DELETE FROM claims \
-        WHERE batch = ? AND digest IN (SELECT unhex(value) FROM json_each(?))";
+        WHERE batch = ?1 AND digest IN (SELECT unhex(value) FROM json_each(?2)) \
+        AND NOT EXISTS (SELECT 1 FROM batches WHERE no = ?1)";
     const UPLOADS: &str = "UPDATE uploads SET staged = staged - ?, version = version + 1, \
         count = NULL, root = NULL WHERE no = ?";
     let leaves: Vec<Vec<u8>> = sqlx::query_scalar(LEAVES)
@@ -211,7 +214,8 @@ pub(super) async fn remove(
 
 async fn forget(connection: &mut SqliteConnection, dids: &[Did]) -> Result<(), Error> {
     const SQL: &str = "DELETE FROM directory.serials \
-        WHERE did IN (SELECT unhex(value) FROM json_each(?))";
+        WHERE did IN (SELECT unhex(value) FROM json_each(?)) \
+        AND NOT EXISTS (SELECT 1 FROM batches WHERE no = serials.upload)";
     sqlx::query(SQL)
         .bind(hex_list(dids.iter().map(|did| &did.digest()[..])))
         .execute(connection)

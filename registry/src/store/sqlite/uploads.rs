@@ -65,21 +65,28 @@ pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<Upload>, Error> {
 }
 
 pub(super) async fn open(pool: &SqlitePool, new: NewUpload, at_most: u64) -> Result<Opened, Error> {
-    const INSERT: &str = "INSERT INTO uploads(token, request, organisation, grant_id, model, rows, \
-        rehearsal, opened, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    const LOOK: &str = "SELECT count(*), coalesce(sum(request = ?), 0) FROM uploads";
+    // A number that anything goes by is never given again, whatever became of SQLite's own
+    // counter: each maximum is one step in an index.
+    const INSERT: &str = "INSERT INTO uploads(no, token, organisation, grant_id, model, rows, \
+        rehearsal, opened, expires) VALUES (1 + max( \
+        coalesce((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'uploads'), 0), \
+        coalesce((SELECT max(no) FROM batches), 0), \
+        coalesce((SELECT max(no) FROM uploads), 0), \
+        coalesce((SELECT max(batch) FROM leaves), 0), \
+        coalesce((SELECT max(batch) FROM tiles), 0)), ?, ?, ?, ?, ?, ?, ?, ?)";
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
-    let (open, same): (i64, i64) =
-        sqlx::query_as(LOOK).bind(&new.request[..]).fetch_one(&mut *tx).await.map_err(fault)?;
-    if same > 0 {
+    if !use_request(&mut tx, &new).await? {
         return Ok(Opened::Replayed);
     }
+    let open: i64 = sqlx::query_scalar("SELECT count(*) FROM uploads")
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(fault)?;
     if natural(open)? >= at_most {
         return Ok(Opened::Full);
     }
     sqlx::query(INSERT)
         .bind(&new.token[..])
-        .bind(&new.request[..])
         .bind(&new.organisation.digest()[..])
         .bind(&new.grant.0[..])
         .bind(new.model)
@@ -94,13 +101,34 @@ pub(super) async fn open(pool: &SqlitePool, new: NewUpload, at_most: u64) -> Res
     Ok(Opened::Yes)
 }
 
+/// Notes a request until nobody could use it any more; false: it opened an upload before,
+/// whatever became of that.
+async fn use_request(connection: &mut SqliteConnection, new: &NewUpload) -> Result<bool, Error> {
+    sqlx::query("DELETE FROM used_requests WHERE until < ?")
+        .bind(integer(new.opened.0)?)
+        .execute(&mut *connection)
+        .await
+        .map_err(fault)?;
+    let noted = sqlx::query("INSERT INTO used_requests VALUES (?, ?) ON CONFLICT DO NOTHING")
+        .bind(&new.request[..])
+        .bind(integer(new.valid_until.0)?)
+        .execute(connection)
+        .await
+        .map_err(fault)?;
+    Ok(noted.rows_affected() == 1)
+}
+
+/// False: there is no such upload any more.
 pub(super) async fn write_tiles(
     pool: &SqlitePool,
     upload: u64,
     tiles: Vec<Tile>,
     anew: bool,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+    if by_number(&mut tx, upload).await?.is_none() {
+        return Ok(false);
+    }
     if anew {
         delete_tiles(&mut tx, upload).await?;
     }
@@ -115,15 +143,15 @@ pub(super) async fn write_tiles(
             .await
             .map_err(fault)?;
     }
-    tx.commit().await.map_err(fault)
+    tx.commit().await.map_err(fault)?;
+    Ok(true)
 }
 
+/// Never those of a batch.
 async fn delete_tiles(connection: &mut SqliteConnection, upload: u64) -> Result<(), Error> {
-    sqlx::query("DELETE FROM tiles WHERE batch = ?")
-        .bind(integer(upload)?)
-        .execute(connection)
-        .await
-        .map_err(fault)?;
+    const SQL: &str = "DELETE FROM tiles \
+        WHERE batch = ?1 AND NOT EXISTS (SELECT 1 FROM batches WHERE no = ?1)";
+    sqlx::query(SQL).bind(integer(upload)?).execute(connection).await.map_err(fault)?;
     Ok(())
 }
 
@@ -145,15 +173,20 @@ pub(super) async fn seal(
     Ok(sealed.rows_affected() == 1)
 }
 
-/// Ends an upload at once, then removes what it staged, a chunk at a time.
+/// Ends an upload at once, then removes what it staged, a chunk at a time. Nothing happens if it
+/// has gone, or has become a batch, since whoever asks saw it.
 pub(super) async fn discard(pool: &SqlitePool, upload: u64) -> Result<(), Error> {
-    sqlx::query("UPDATE uploads SET expires = 0 WHERE no = ?")
-        .bind(integer(upload)?)
-        .execute(pool)
-        .await
-        .map_err(fault)?;
+    const END: &str = "UPDATE uploads SET expires = 0 \
+        WHERE no = ?1 AND NOT EXISTS (SELECT 1 FROM batches WHERE no = ?1)";
+    let ended = sqlx::query(END).bind(integer(upload)?).execute(pool).await.map_err(fault)?;
+    if ended.rows_affected() == 0 {
+        return Ok(());
+    }
     loop {
         let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+        if by_number(&mut tx, upload).await?.is_none() {
+            return Ok(());
+        }
         let dids: Vec<Vec<u8>> =
             sqlx::query_scalar("SELECT did FROM leaves WHERE batch = ? LIMIT ?")
                 .bind(integer(upload)?)
