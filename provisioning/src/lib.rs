@@ -12,6 +12,7 @@ mod reading;
 mod reasons;
 mod results;
 pub mod sample;
+pub mod x509;
 
 pub use batches::EnrolledBatch;
 pub use enrolment::Enrolment;
