@@ -97,7 +97,7 @@ impl Certificate {
 
     /// The holder's key; RSA and others are a fault, since no device of ours may have one.
     pub fn public_key(&self) -> Result<PublicKey, X509Fault> {
-        self.key.clone()
+        self.key
     }
 
     /// The subject's name in DER.
