@@ -1,6 +1,6 @@
 use anyhow::{Context as _, Result, bail};
-use muster_identity::cbor::{Decode as _, Encode as _};
 use muster_identity::SecretKey;
+use muster_identity::cbor::{Decode as _, Encode as _};
 use muster_ledger::Genesis;
 use std::fs;
 use std::io::Write as _;
@@ -92,8 +92,7 @@ impl Home {
     pub(crate) fn directory_secret(&self) -> Result<Zeroizing<[u8; 32]>> {
         let file = self.path("keys/directory.key");
         let text = Zeroizing::new(
-            fs::read_to_string(&file)
-                .with_context(|| format!("cannot read {}", file.display()))?,
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?,
         );
         let bytes = Zeroizing::new(
             data_encoding::HEXLOWER

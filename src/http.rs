@@ -8,7 +8,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use muster_api::{Problem, Rows, limits};
-use muster_did_methods::{Answer as Resolved, Jwk, Key, Muster, Options, Representation, Resolver, negotiate};
+use muster_did_methods::{
+    Answer as Resolved, Jwk, Key, Muster, Options, Representation, Resolver, negotiate,
+};
 use muster_identity::Did;
 use muster_identity::cbor::{Decode, Encode};
 use muster_ledger::{BatchId, SignedOperation};
@@ -28,8 +30,7 @@ struct Node {
 /// The node's routes.
 pub(crate) fn routes(registry: Registry) -> Router {
     let muster = Muster::new(Arc::new(registry.clone()));
-    let resolver =
-        Arc::new(Resolver::new(vec![Box::new(muster), Box::new(Key), Box::new(Jwk)]));
+    let resolver = Arc::new(Resolver::new(vec![Box::new(muster), Box::new(Key), Box::new(Jwk)]));
     Router::new()
         .route("/v1/genesis", get(genesis))
         .route("/v1/network", get(network))
@@ -174,11 +175,7 @@ struct SubmitQuery {
     upload: Option<String>,
 }
 
-async fn submit(
-    State(node): State<Node>,
-    Query(query): Query<SubmitQuery>,
-    body: Bytes,
-) -> Answer {
+async fn submit(State(node): State<Node>, Query(query): Query<SubmitQuery>, body: Bytes) -> Answer {
     let operation = SignedOperation(body.to_vec());
     Ok(cbor(&node.registry.submit(operation, query.upload.as_deref()).await?))
 }
@@ -188,11 +185,7 @@ async fn open_upload(State(node): State<Node>, body: Bytes) -> Answer {
     Ok(typed(StatusCode::CREATED, "application/json", json_bytes(&opened)))
 }
 
-async fn upload_rows(
-    State(node): State<Node>,
-    Path(upload): Path<String>,
-    body: Bytes,
-) -> Answer {
+async fn upload_rows(State(node): State<Node>, Path(upload): Path<String>, body: Bytes) -> Answer {
     let rows = Rows::from_cbor(&body)
         .map_err(|e| Problem::new(400, "malformed", format!("the rows cannot be read: {e}")))?;
     Ok(json(&node.registry.stage(&upload, rows).await?))

@@ -92,9 +92,9 @@ impl Named {
         if text.starts_with("did:") {
             return Ok(Self::Device(text.parse().context("the target")?));
         }
-        text.parse().map(Self::Batch).context(
-            "the target is a DID (did:muster:z...) or a batch id (64 hexadecimal digits)",
-        )
+        text.parse()
+            .map(Self::Batch)
+            .context("the target is a DID (did:muster:z...) or a batch id (64 hexadecimal digits)")
     }
 
     /// The target of an operation, with the device part where the state does not know the

@@ -175,8 +175,9 @@ impl Client {
 
     async fn answer(&self, request: RequestBuilder, path: &str) -> Result<Response> {
         // A long poll or a large batch may take its time, a dead node may not.
-        request.timeout(Duration::from_secs(600)).send().await.map_err(|e| {
-            ClientError::Transport { url: format!("{}{path}", self.base), error: root_cause(&e) }
+        request.timeout(Duration::from_secs(600)).send().await.map_err(|e| ClientError::Transport {
+            url: format!("{}{path}", self.base),
+            error: root_cause(&e),
         })
     }
 

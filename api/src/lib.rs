@@ -14,8 +14,7 @@ pub use client::{Client, ClientError};
 pub use problem::Problem;
 pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMetadata};
 pub use views::{
-    BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView,
-    OrganisationView,
+    BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView, OrganisationView,
 };
 pub use wire::{Feed, Row, RowVerdict, Rows, Sealed, UploadOpened, Verdict, Verdicts};
 

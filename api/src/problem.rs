@@ -50,7 +50,9 @@ impl From<muster_ledger::Refusal> for Problem {
         use muster_ledger::Refusal as R;
         let status = match &refusal {
             R::UnknownBatch(_) | R::UnknownGrant(_) | R::UnknownHold(_) => 404,
-            R::UnknownAuthor(_) | R::NotAKeyOf { .. } | R::Capability { .. } | R::NotOwner(_) => 403,
+            R::UnknownAuthor(_) | R::NotAKeyOf { .. } | R::Capability { .. } | R::NotOwner(_) => {
+                403
+            }
             R::Corrupt(_) => 500,
             _ => 409,
         };

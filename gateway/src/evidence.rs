@@ -5,8 +5,8 @@ use muster_ledger::{DevicePart, Time};
 use muster_verifier::{Enrolment, EvidenceFault, Reason};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Checked device parts, in memory. What a device sends is kept as well as what a node answers;
 /// both are checked against the verified roll first.
@@ -62,11 +62,32 @@ impl EvidenceCache {
         Ok(checked)
     }
 
+    /// As [`Self::check`], for a part that a node answered. A node may know a batch some
+    /// milliseconds before the roll does: the roll gets a moment to catch up.
+    async fn check_soon(
+        &self,
+        did: &Did,
+        part: &DevicePart,
+        rolls: &mut watch::Receiver<Option<Arc<Roll>>>,
+    ) -> Result<Arc<Enrolment>, Reason> {
+        let end = Instant::now() + limits::CATCH_UP;
+        loop {
+            let roll = rolls.borrow_and_update().clone().ok_or(Reason::NotReady)?;
+            match self.check(did, part, &roll) {
+                Err(Reason::UnknownDevice) => match timeout_at(end, rolls.changed()).await {
+                    Ok(Ok(())) => {}
+                    _ => return Err(Reason::UnknownDevice),
+                },
+                decided => return decided,
+            }
+        }
+    }
+
     /// Asks the nodes, `first` first.
     pub(crate) async fn fetch(
         &self,
         did: &Did,
-        roll: &Roll,
+        mut rolls: watch::Receiver<Option<Arc<Roll>>>,
         first: usize,
     ) -> Result<Arc<Enrolment>, Reason> {
         if self.lock().is_not_found(did) {
@@ -82,9 +103,8 @@ impl EvidenceCache {
         for i in 0..self.nodes.len() {
             let node = &self.nodes[(first + i) % self.nodes.len()];
             match timeout(limits::FETCH_WAIT, node.device_part(did)).await {
-                Ok(Ok(part)) => match self.check(did, &part, roll) {
+                Ok(Ok(part)) => match self.check_soon(did, &part, &mut rolls).await {
                     Ok(found) => return Ok(found),
-                    // Enrolled a moment ago: the roll will have it soon.
                     Err(Reason::UnknownDevice) => answered = true,
                     Err(reason) => {
                         tracing::warn!(node = node.base(), %did, %reason, "false device part");

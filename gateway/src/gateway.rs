@@ -175,7 +175,7 @@ impl Gateway {
         }
         match receipt {
             Some(text) => cache.check(did, &device_part(text)?, roll).map(Some),
-            None => cache.fetch(did, roll, self.0.counts.followed()).await.map(Some),
+            None => cache.fetch(did, self.subscribe(), self.0.counts.followed()).await.map(Some),
         }
     }
 

@@ -31,6 +31,10 @@ pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration:
 /// How much longer than the agreed wait a node may take to answer the feed.
 pub const FEED_GRACE: Duration = Duration::from_secs(10);
 
+/// How long a device that a node knows waits for the roll to hold its batch: some round trips
+/// of the feed.
+pub const CATCH_UP: Duration = Duration::from_secs(1);
+
 /// How far ahead the watermark is written, in seconds: one write to disk in so many seconds; a
 /// gateway that was killed refuses presentations made in as many.
 pub const WATERMARK_LEAD: u64 = 5;

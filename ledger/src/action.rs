@@ -313,7 +313,7 @@ impl Decode for Action {
                 power: m.required(3)?.value()?,
                 until: m.optional(4)?.map(|r| r.value()).transpose()?,
                 seen: m.required(5)?.uint()?,
-                reason: m.required(6)?.string(limits::REASON_BYTES)?,
+                reason: printable(m.required(6)?, limits::REASON_BYTES)?,
             }),
             3 => Self::Release(Release {
                 target: m.required(1)?.value()?,
@@ -322,7 +322,7 @@ impl Decode for Action {
             }),
             4 => Self::Revoke(Revoke {
                 target: m.required(1)?.value()?,
-                reason: m.required(2)?.string(limits::REASON_BYTES)?,
+                reason: printable(m.required(2)?, limits::REASON_BYTES)?,
             }),
             5 => Self::Deactivate(Deactivate { target: m.required(1)?.value()? }),
             6 => Self::RevokeKey(RevokeKey {
@@ -374,6 +374,15 @@ pub(crate) fn model(r: &mut Reader<'_>) -> Result<String, Error> {
     } else {
         Err(r.fault("a model id is 1 to 64 characters of printable ASCII"))
     }
+}
+
+/// Text to show to people: no control characters, which could rewrite a terminal or a log.
+pub(crate) fn printable(r: &mut Reader<'_>, max: usize) -> Result<String, Error> {
+    let text = r.string(max)?;
+    if text.chars().any(char::is_control) {
+        return Err(r.fault("a text with control characters"));
+    }
+    Ok(text)
 }
 
 pub(crate) fn models(r: &mut Reader<'_>) -> Result<Vec<String>, Error> {

@@ -162,7 +162,7 @@ impl Decode for Genesis {
         let mut o = m.required(4)?.map()?;
         let organisation = FirstOrganisation {
             inception: Inception::from_cbor(o.required(1)?.bytes(limits::LEAF_BYTES)?)?,
-            label: o.required(2)?.string(limits::LABEL_BYTES)?,
+            label: action::printable(o.required(2)?, limits::LABEL_BYTES)?,
             keys: o.required(3)?.list(limits::ORGANISATION_KEYS)?,
         };
         o.end()?;

@@ -28,6 +28,10 @@ pub const HOLDS_OF_ONE_POWER: usize = 4;
 /// Holds on one device or batch: owner, incident and governance have [`HOLDS_OF_ONE_POWER`] each.
 pub const HOLDS: usize = 3 * HOLDS_OF_ONE_POWER;
 
+/// Longest hold by a gateway's report of an incident, in milliseconds (7 days): a rival's false
+/// report must not stop a fleet, an owner has time to place a hold of its own.
+pub const INCIDENT_HOLD_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
 /// Keys a device may have had: a rotation a quarter for 32 years.
 pub const RETIRED_KEYS: usize = 128;
 

@@ -232,7 +232,7 @@ impl Decode for OrganisationRecord {
     fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
         let mut m = r.map()?;
         let record = Self {
-            label: m.required(1)?.string(limits::LABEL_BYTES)?,
+            label: action::printable(m.required(1)?, limits::LABEL_BYTES)?,
             keys: m.required(2)?.list(limits::ORGANISATION_KEYS)?,
             seq: m.required(3)?.uint()?,
         };

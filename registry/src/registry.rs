@@ -151,13 +151,15 @@ impl Registry {
             }
             Err(e) => return refuse(Problem::new(400, "malformed", e.to_string())),
         };
-        // What the state refuses now is refused at once, with the most telling reason.
-        let published = node.published();
-        let now = node.host.now().max(published.checkpoint.head().time);
-        if let Err(refusal) = published.chain.try_apply(&verified, now) {
-            return refuse(refusal.into());
-        }
         let enrols = matches!(verified.operation().action, Action::Enrol(_));
+        if enrols {
+            // An enrolment sent twice hears that its batch exists, not that its upload is gone.
+            let published = node.published();
+            let now = node.host.now().max(published.checkpoint.head().time);
+            if let Err(refusal) = published.chain.try_apply(&verified, now) {
+                return refuse(refusal.into());
+            }
+        }
         let flip = match upload {
             None if enrols => {
                 let title = "leaves: an enrolment needs the upload that holds its leaves";

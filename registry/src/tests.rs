@@ -1,4 +1,4 @@
-//! What needs a look inside: a disk that is full.
+//! What needs a look inside: a disk that is full, rows of other organisations.
 
 use crate::consensus::Application as _;
 use crate::folder::Folder;
@@ -30,11 +30,11 @@ impl Host for Still {
     }
 }
 
-fn secret(byte: u8) -> SecretKey {
+pub(crate) fn secret(byte: u8) -> SecretKey {
     SecretKey::from_bytes(Algorithm::Ed25519, &zeroize::Zeroizing::new([byte; 32])).unwrap()
 }
 
-fn genesis() -> Genesis {
+pub(crate) fn genesis() -> Genesis {
     let key = secret(1).public_key();
     let capabilities = Capabilities::of(&[Capability::Root, Capability::Approve]);
     Genesis {

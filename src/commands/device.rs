@@ -74,9 +74,7 @@ fn did(session: &Session, arg: &DeviceKey) -> Result<ExitCode> {
 pub(crate) fn speaks_for(key: &SecretKey, named: Option<&str>) -> Result<Did> {
     match named {
         Some(did) => did.parse().context("--did"),
-        None => {
-            Ok(Did::of(&muster_identity::Inception::from_key(key.public_key())))
-        }
+        None => Ok(Did::of(&muster_identity::Inception::from_key(key.public_key()))),
     }
 }
 
@@ -114,11 +112,8 @@ async fn dial(session: &Session, arg: &DeviceRun) -> Result<ExitCode> {
             .await
             .with_context(|| format!("nobody answers at {}", arg.url))?;
         last = answer.status().as_u16();
-        let reason = answer
-            .headers()
-            .get("muster-reason")
-            .and_then(|v| v.to_str().ok())
-            .map(str::to_owned);
+        let reason =
+            answer.headers().get("muster-reason").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let words = reason.as_deref().unwrap_or("let through");
         session.output.result(
             &json!({ "round": round, "status": last, "reason": reason }),

@@ -129,6 +129,9 @@ fn check(beginning: &Beginning) -> Result<()> {
     if beginning.label.len() > limits::LABEL_BYTES {
         bail!("--label has more than {} bytes", limits::LABEL_BYTES);
     }
+    if beginning.label.chars().any(char::is_control) {
+        bail!("--label has control characters");
+    }
     if beginning.models.len() > limits::GRANT_MODELS {
         bail!("a grant names at most {} models", limits::GRANT_MODELS);
     }

@@ -80,13 +80,12 @@ async fn change_keys(
 ) -> Result<ledger::VerifiedEntry> {
     let network = desk.genesis.network();
     let add = add
-        .map(|(key, can)| Ok::<_, anyhow::Error>((new_key(&network, &desk.organisation(), seq, key)?, can)))
+        .map(|(key, can)| {
+            Ok::<_, anyhow::Error>((new_key(&network, &desk.organisation(), seq, key)?, can))
+        })
         .transpose()?;
-    let change = ChangeKeys {
-        seq,
-        add: add.into_iter().collect(),
-        remove: remove.into_iter().collect(),
-    };
+    let change =
+        ChangeKeys { seq, add: add.into_iter().collect(), remove: remove.into_iter().collect() };
     desk.submit(Action::ChangeKeys(change)).await
 }
 

@@ -30,8 +30,7 @@ pub(super) fn verify(session: &Session, arg: &Verify) -> Result<ExitCode> {
     };
     let file = arg.file.display();
     let bytes = fs::read(&arg.file).with_context(|| format!("cannot read {file}"))?;
-    let receipt =
-        Receipt::from_cbor(&bytes).with_context(|| format!("{file} is not a receipt"))?;
+    let receipt = Receipt::from_cbor(&bytes).with_context(|| format!("{file} is not a receipt"))?;
     let good = receipt
         .verify(&genesis)
         .with_context(|| format!("{file} proves nothing on network {}", genesis.network()))?;

@@ -16,8 +16,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let listener = http::bind(arg.listen, "--listen").await?;
     let address = listener.local_addr()?;
     let dir = session.home.path("node");
-    let registry =
-        Registry::open(Config { dir, genesis, signer, host: Arc::new(Machine) }).await?;
+    let registry = Registry::open(Config { dir, genesis, signer, host: Arc::new(Machine) }).await?;
     let head = registry.head();
     session.output.result(
         &json!({

@@ -154,13 +154,7 @@ async fn first_active(client: &Client, fleet: &Fleet, lot: &Lot) -> Result<u64> 
     bail!("earlier runs revoked every device: remove the folder, or name another with --home")
 }
 
-async fn pass(
-    out: Output,
-    fleet: &Fleet,
-    lot: &Lot,
-    visitor: &Visitor,
-    first: u64,
-) -> Result<()> {
+async fn pass(out: Output, fleet: &Fleet, lot: &Lot, visitor: &Visitor, first: u64) -> Result<()> {
     let last = lot.devices.min(first + 20);
     visitor.until_open(&fleet.key(&lot.serial(first))?).await?;
     let start = Instant::now();
@@ -214,16 +208,10 @@ async fn revoke_device(
 }
 
 /// Enrols a small lot, lets one of its devices pass, and revokes the whole batch by one entry.
-async fn recall(
-    session: &Session,
-    parts: &Parts,
-    fleet: &Fleet,
-    visitor: &Visitor,
-) -> Result<f64> {
+async fn recall(session: &Session, parts: &Parts, fleet: &Fleet, visitor: &Visitor) -> Result<f64> {
     let home = &session.home;
-    let run = (1..)
-        .find(|run| !home.path(&format!("recall-{run}.jsonl")).exists())
-        .unwrap_or(u64::MAX);
+    let run =
+        (1..).find(|run| !home.path(&format!("recall-{run}.jsonl")).exists()).unwrap_or(u64::MAX);
     let lot = Lot {
         prefix: format!("RC-{run}"),
         model: RECALLED_MODEL,

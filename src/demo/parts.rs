@@ -50,8 +50,7 @@ impl Parts {
             Arc::new(Machine),
         ))
         .await?;
-        let sidecar =
-            spawn(listeners.gateway, muster_gateway::sidecar(gateway.clone()), &stopped)?;
+        let sidecar = spawn(listeners.gateway, muster_gateway::sidecar(gateway.clone()), &stopped)?;
         let service = Router::new()
             .route("/telemetry", get(telemetry).post(telemetry))
             .layer(MusterLayer::new(gateway.clone()));
@@ -106,11 +105,7 @@ impl Listeners {
     }
 }
 
-fn spawn(
-    listener: TcpListener,
-    routes: Router,
-    stopped: &watch::Receiver<bool>,
-) -> Result<String> {
+fn spawn(listener: TcpListener, routes: Router, stopped: &watch::Receiver<bool>) -> Result<String> {
     let address = listener.local_addr().context("the listener has no address")?;
     let mut stopped = stopped.clone();
     tokio::spawn(async move {

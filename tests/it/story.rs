@@ -24,8 +24,11 @@ fn enrol_pass_revoke_refuse_audit() {
 
     // A manifest of one's own: one device by the command, one row without a key.
     let row = muster.line(&["device", "new", "pump.pem", "--serial", "P-1", "--model", "pump"]);
-    fs::write(muster.path("mine.jsonl"), format!("{row}\n{{\"serial\":\"P-2\",\"model\":\"pump\"}}\n"))
-        .expect("the manifest is written");
+    fs::write(
+        muster.path("mine.jsonl"),
+        format!("{row}\n{{\"serial\":\"P-2\",\"model\":\"pump\"}}\n"),
+    )
+    .expect("the manifest is written");
     let enrol = [&["enrol", "mine.jsonl", "--json"], &at_node[..]].concat();
 
     let dry = muster.output(&[&enrol[..], &["--dry-run"]].concat());
@@ -35,7 +38,10 @@ fn enrol_pass_revoke_refuse_audit() {
 
     let first = muster.output(&enrol);
     let told: serde_json::Value = serde_json::from_slice(&first.stdout).expect("one object");
-    assert_eq!((&told["enrolled"], &told["waiting"], &told["rows"]), (&1.into(), &1.into(), &2.into()));
+    assert_eq!(
+        (&told["enrolled"], &told["waiting"], &told["rows"]),
+        (&1.into(), &1.into(), &2.into())
+    );
     let results = lines(&muster.path("mine.jsonl.results.jsonl"));
     assert_eq!(results.len(), 2);
 
@@ -98,7 +104,8 @@ fn enrol_pass_revoke_refuse_audit() {
     // The gateway decides without the node, after a restart too.
     node.stop();
     gateway.stop();
-    let gateway = muster.serve(&["gateway", "--audience", "pumps.example", "--node", "http://127.0.0.1:9"]);
+    let gateway =
+        muster.serve(&["gateway", "--audience", "pumps.example", "--node", "http://127.0.0.1:9"]);
     let (status, text) = get(
         &format!("{}/v1/authenticate", gateway.url),
         &[("authorization", &format!("Muster {}", muster.line(&present)))],

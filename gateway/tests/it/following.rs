@@ -81,6 +81,25 @@ async fn a_quiet_ledger_stays_young_and_news_arrive() {
 }
 
 #[tokio::test]
+async fn a_device_enrolled_a_moment_ago_waits_for_the_roll() {
+    let (mut world, device) = (World::new(), Device::new(10));
+    let (dir, clock, node) =
+        (tempfile::tempdir().unwrap(), Clock::new(), Node::start(&world).await);
+    let gateway = Gateway::start(config(dir.path(), &world, &[&node.url], &clock)).await.unwrap();
+    eventually(&gateway, Gateway::ready).await;
+    // The node answers with the part before its feed brings the batch.
+    let (_, parts) = world.enrol(&[&device]);
+    node.know(&device.did, &parts[0]);
+    let token = device.presents(clock.seconds(), 1);
+    let (verdict, ()) = tokio::join!(code(&gateway, &token), async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        node.serve(&world, START + 1_000);
+    });
+    assert_eq!(verdict, "verified");
+    gateway.close().await;
+}
+
+#[tokio::test]
 async fn it_comes_back_without_a_node_and_decides_until_stale() {
     let (world, device) = history();
     let (dir, clock, node) =

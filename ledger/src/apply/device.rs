@@ -141,8 +141,11 @@ pub(super) fn hold(
     if hold.until.is_some_and(|until| until <= at.time) {
         return Err(Refusal::Limit("a hold ends in the future"));
     }
-    if hold.power == Power::Incident && hold.until.is_none() {
-        return Err(Refusal::Limit("an incident hold needs an end"));
+    if hold.power == Power::Incident {
+        let until = hold.until.ok_or(Refusal::Limit("an incident hold needs an end"))?;
+        if until.since(at.time) > limits::INCIDENT_HOLD_MS {
+            return Err(Refusal::Limit("an incident hold ends within 7 days"));
+        }
     }
     if standing.holds.iter().any(|h| h.id == hold.id) {
         return Err(Refusal::HoldExists(hold.id));

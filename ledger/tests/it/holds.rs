@@ -103,6 +103,9 @@ fn an_incident_hold_needs_an_end() {
     let endless = hold(device.target(), 1, Power::Incident, None, 1);
     let refused = world.does(maker, &gateway, endless);
     assert_eq!(refused, Err(Refusal::Limit("an incident hold needs an end")));
+    let late = Some(world.time.plus_ms(limits::INCIDENT_HOLD_MS + 60_000));
+    let refused = world.does(maker, &gateway, hold(device.target(), 1, Power::Incident, late, 1));
+    assert_eq!(refused, Err(Refusal::Limit("an incident hold ends within 7 days")));
     let until = Some(world.time.plus_ms(HOUR));
     world.does(maker, &gateway, hold(device.target(), 1, Power::Incident, until, 1)).unwrap();
     assert_eq!(world.status(device), Status::Held);

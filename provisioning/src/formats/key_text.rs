@@ -92,8 +92,9 @@ impl KeyText {
                 PublicKey::from_multikey(text).map_err(|e| fault(&e.to_string()))?
             }
             Self::Text(text) => {
-                let bytes = bytes(text)
-                    .ok_or_else(|| fault("neither a Multikey, PEM, JWK, hexadecimal nor base64"))?;
+                let bytes = bytes(text).ok_or_else(|| {
+                    fault("neither a Multikey, PEM, JWK, nor a raw key in hexadecimal or base64")
+                })?;
                 let stated = stated.ok_or_else(|| {
                     RowFault::new("key-type", "raw key bytes do not say what kind of key they are")
                 })?;
@@ -149,10 +150,11 @@ fn pem(text: &str) -> Result<PublicKey, RowFault> {
 
 /// Bytes of a raw key. No text of these lengths is both hexadecimal and base64 of a key.
 fn bytes(text: &str) -> Option<Vec<u8>> {
-    match text.len() {
+    let bytes = match text.len() {
         64 | 66 | 130 => HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok(),
         _ => base64(text),
-    }
+    };
+    bytes.filter(|bytes| matches!(bytes.len(), 32 | 33 | 65))
 }
 
 /// Either alphabet of base64, padded or not: the manifest is a file for people and tools.

@@ -114,7 +114,6 @@ impl Bench {
                 let rehearsed = other.rehearsal && !upload.rehearsal;
                 let older = other.organisation == upload.organisation
                     && other.number < upload.number
-                    && other.sealed.is_none()
                     && other.rehearsal == upload.rehearsal;
                 let held = self.reserved.has_upload(other.number);
                 if !held && (over || rehearsed || older) {
@@ -229,5 +228,73 @@ impl Ruling {
             Self::Already => good(Verdict::Already),
             Self::Refused(code, why) => refused(row, code, why.as_str()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{genesis, secret};
+    use muster_api::Row;
+    use muster_identity::cbor::Encode as _;
+    use muster_identity::{Inception, Signer as _};
+    use muster_ledger::{BatchId, Evidence, GrantId, Leaf, SerialCommitment, VouchedBy};
+
+    fn upload(number: u64, organisation: u8, expires: u64) -> Upload {
+        Upload {
+            number,
+            organisation: Did::from_digest([organisation; 32]),
+            grant: GrantId([0; 32]),
+            model: "m".into(),
+            rows: 9,
+            rehearsal: false,
+            opened: Time(0),
+            expires: Time(expires),
+            staged: 0,
+            version: 0,
+            sealed: None,
+        }
+    }
+
+    /// The verdict on a row whose DID or key is somewhere already.
+    fn verdict(by_key: bool, number: u64, place: Option<Place>) -> String {
+        let leaf = Leaf {
+            inception: Inception::from_key(secret(9).public_key()),
+            evidence: Evidence::Vouched { by: VouchedBy::Enroller, digest: None },
+            serial: SerialCommitment([0; 32]),
+            owner_recovery: false,
+        };
+        let row = Row { number: 1, leaf: leaf.to_cbor(), serial: "s".into(), lot: None };
+        let row = CheckedRow::new(row, &leaf);
+        let claim = if by_key { row.key_claim } else { row.did_claim };
+        let found = Found {
+            upload: Some(upload(5, 1, 99)),
+            claims: BTreeMap::from([(claim, number)]),
+            places: place.into_iter().map(|place| (number, place)).collect(),
+            by_did: BTreeMap::new(),
+            by_serial: BTreeMap::new(),
+        };
+        let chain = Chain::new(&genesis());
+        let bench = Bench { chain, reserved: Arc::default(), now: Time(50), rows: vec![row] };
+        let mut plan = bench.judge(&found).unwrap();
+        plan.verdicts
+            .remove(0)
+            .code
+            .unwrap_or_else(|| format!("staged, {} evicted", plan.evict.len()))
+    }
+
+    #[test]
+    fn rows_of_other_organisations() {
+        let live = || Some(Place::Live(BatchId([3; 32])));
+        let staged = |organisation, expires| Some(Place::Staged(upload(4, organisation, expires)));
+        assert_eq!(verdict(false, 3, live()), "enrolled-elsewhere");
+        assert_eq!(verdict(true, 3, live()), "enrolled-elsewhere");
+        assert_eq!(verdict(false, 4, staged(2, 99)), "uploading-elsewhere");
+        assert_eq!(verdict(true, 4, staged(2, 99)), "uploading-elsewhere");
+        assert_eq!(verdict(false, 4, staged(2, 50)), "staged, 1 evicted");
+        assert_eq!(verdict(false, 4, staged(1, 99)), "staged, 1 evicted");
+        assert_eq!(verdict(true, BY_OPERATION, None), "duplicate-key");
+        // Left over from a power failure: nobody's.
+        assert_eq!(verdict(false, 77, None), "staged, 0 evicted");
     }
 }

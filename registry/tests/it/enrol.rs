@@ -65,9 +65,17 @@ async fn from_row_to_receipt() {
 async fn a_file_above_the_grant_is_refused_with_the_numbers() {
     let network = Network::with(5, EvidencePolicy::Possession).await;
     network.enrol(&network.devices(0..3)).await;
-    let problem = network.registry.open_upload(&network.request(3, false)).await.unwrap_err();
+    let (over, three) = (network.upload(3).await, network.devices(3..6));
+    network.registry.stage(&over, rows(&three)).await.unwrap();
+    network.registry.seal(&over).await.unwrap();
+    let problem = network.submit_batch(&over, &three).await.unwrap_err();
     assert_eq!(problem.code(), "grant-exceeded");
     assert_eq!(problem.title, "the grant allows 5 devices, 3 are used, the batch has 3");
+    network.registry.drop_upload(&over).await.unwrap();
+    // The same file again is no overdraft: its rows are enrolled already.
+    let again = network.upload(6).await;
+    let verdicts = network.registry.stage(&again, rows(&network.devices(0..3))).await.unwrap();
+    assert!(verdicts.verdicts.iter().all(|v| v.verdict == Verdict::Already));
     // Two uploads that fit one by one and not together: the second operation is refused.
     let (a, b) = (network.upload(2).await, network.upload(2).await);
     let (first, second) = (network.devices(10..12), network.devices(12..14));

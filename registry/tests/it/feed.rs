@@ -49,6 +49,8 @@ async fn a_long_poll_wakes_on_a_block_and_on_closing() {
 async fn a_quiet_head_is_signed_again() {
     let network = Network::new().await;
     let before = *network.registry.head().head();
+    // Lets the node come to its first rest.
+    tokio::time::sleep(Duration::from_millis(20)).await;
     network.host.advance(10_000);
     tokio::time::pause();
     tokio::time::advance(Duration::from_millis(10_001)).await;

@@ -3,17 +3,6 @@ use muster_ledger::{Action, EvidencePolicy, Revoke};
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_rows() {
-    let network = Network::new().await;
-    let devices = network.devices(0..1_000);
-    let started = Instant::now();
-    network.enrol(&devices).await;
-    let took = started.elapsed();
-    eprintln!("1,000 rows with possession, open to acknowledged: {took:?}");
-    assert!(took < Duration::from_secs(10), "{took:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revocations_do_not_wait_for_an_import() {
     let network = std::sync::Arc::new(Network::with(100_000, EvidencePolicy::Enroller).await);
     let fleet: Vec<_> = (0..40).map(Device::vouched).collect();
@@ -46,7 +35,6 @@ async fn revocations_do_not_wait_for_an_import() {
         slowest = slowest.max(one.await.unwrap());
     }
     eprintln!("slowest of 40 revocations beside an import: {slowest:?}");
-    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
     importer.await.unwrap();
     network.submit_batch(&upload, &import).await.unwrap();
     let view = network.registry.network().await.unwrap();
@@ -57,26 +45,17 @@ async fn revocations_do_not_wait_for_an_import() {
     assert_eq!(report.findings, []);
 }
 
-/// Prints what `docs/formats/store.md` says: `cargo test -p muster-registry -- --ignored
-/// --nocapture bytes_per_device`.
+/// The figures of `docs/formats/store.md`: a device costs so many bytes on disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn bytes_per_device() {
+async fn bytes_of_a_device() {
     let network = Network::new().await;
     let devices = network.devices(0..10_000);
-    let started = Instant::now();
     network.enrol(&devices).await;
-    println!("10,000 rows with possession: {:?}", started.elapsed());
-    let started = Instant::now();
-    for device in &devices[..1_000] {
-        network.registry.receipt(&device.did).await.unwrap().unwrap();
-    }
-    println!("a receipt: {:?}", started.elapsed() / 1_000);
     network.registry.close().await;
-    for file in ["ledger.db", "directory.db"] {
+    for (file, most) in [("ledger.db", 330), ("directory.db", 210)] {
         let size = std::fs::metadata(network.dir.path().join(file)).unwrap().len();
-        println!("{file}: {} bytes a device", size / 10_000);
+        let each = size / devices.len() as u64;
+        eprintln!("{file}: {each} bytes a device");
+        assert!(each <= most, "{file}: {each} bytes a device");
     }
-    println!("by table: sqlite3_analyzer, or `SELECT name, sum(pgsize) FROM dbstat GROUP BY name`");
-    println!("kept in {}", network.dir.keep().display());
 }

@@ -24,10 +24,9 @@ use muster_api::{BoxFuture, Problem, RowVerdict};
 use muster_identity::Did;
 use muster_identity::cbor::Encode as _;
 use muster_ledger::Genesis;
-use sqlx::TransactionManager as _;
+use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-    SqliteTransactionManager,
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,8 +64,8 @@ fn pool(connections: u32, directory: PathBuf, prepare: &'static str) -> SqlitePo
         // SQLite ends a transaction by itself when the disk is full, sqlx does not notice: such
         // a connection is closed and made anew.
         .before_acquire(|connection, _| {
-            let depth = SqliteTransactionManager::get_transaction_depth(connection);
-            Box::pin(async move { Ok(depth == 0) })
+            let sound = !connection.is_in_transaction();
+            Box::pin(async move { Ok(sound) })
         })
         .after_connect(move |connection, _| {
             let directory = directory.to_string_lossy().into_owned();
