@@ -15,7 +15,7 @@ use muster_identity::PublicKey;
 use muster_ledger::Time;
 use sha2::{Digest as _, Sha256};
 use x509_cert::der::asn1::ObjectIdentifier;
-use x509_cert::der::{Decode as _, Encode as _, Header, Reader as _, SliceReader};
+use x509_cert::der::{DateTime, Decode as _, Encode as _, Header, Reader as _, SliceReader};
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectKeyIdentifier};
 use x509_cert::name::Name;
 
@@ -192,6 +192,17 @@ fn signed_part(der: &[u8]) -> Option<Signed> {
 /// The bytes that the signature of a certificate or signing request covers.
 pub fn to_be_signed(der: &[u8]) -> Option<&[u8]> {
     der.get(signed_part(der)?)
+}
+
+/// A moment in UTC as RFC 3339 writes it; parts of a second do not count.
+pub fn moment_of_text(text: &str) -> Option<Time> {
+    let text = text.strip_suffix('Z')?;
+    let (text, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let moment: DateTime = format!("{text}Z").parse().ok()?;
+    Some(Time(moment.unix_duration().as_secs().saturating_mul(1_000)))
 }
 
 fn moment(time: x509_cert::time::Time) -> Time {
