@@ -57,8 +57,6 @@ enum Place {
     Junk,
     /// Behind the array.
     After,
-    /// In something behind the array, which goes on to the end of the file.
-    Tail,
     /// Nothing more will come.
     Done,
 }
@@ -75,6 +73,8 @@ struct Entry {
     escaped: bool,
     /// In a string: how much was seen of `},{`, which no string of a manifest holds.
     boundary: u8,
+    /// The last string went to the end of its line and ended in `},`.
+    lost: bool,
     /// The last byte outside of strings that is no blank.
     last: u8,
     fault: Option<(&'static str, &'static str)>,
@@ -90,11 +90,10 @@ impl Scanner {
                 b',' | b' ' | b'\t' | b'\r' | b'\n' => None,
                 b']' => self.go(Place::After),
                 b'{' | b'[' => self.begin(&[byte]),
-                _ => self.junk(Place::Junk, byte),
+                _ => self.junk(byte, "something that is no object stands between the entries"),
             },
             Place::Entry => self.inside(byte),
             Place::Junk => match byte {
-                b',' => self.finish(Place::Between),
                 b']' => self.finish(Place::After),
                 b'{' | b'[' => {
                     let piece = self.finish(Place::Between);
@@ -107,9 +106,9 @@ impl Scanner {
                 b' ' | b'\t' | b'\r' | b'\n' => None,
                 // Manifests are joined by tools that know nothing of JSON.
                 b'[' => self.go(Place::Between),
-                _ => self.junk(Place::Tail, byte),
+                // Or the bracket did not close anything.
+                _ => self.junk(byte, "text stands behind the closing bracket"),
             },
-            Place::Tail => self.keep(byte),
             Place::Done => None,
         }
     }
@@ -124,7 +123,6 @@ impl Scanner {
                 self.entry.fault.get_or_insert(cut);
                 self.finish(Place::Done)
             }
-            Place::Tail => self.finish(Place::Done),
             Place::Between => {
                 self.begin(&[]);
                 self.entry.fault = Some(cut);
@@ -167,13 +165,10 @@ impl Scanner {
         None
     }
 
-    fn junk(&mut self, place: Place, byte: u8) -> Option<Piece> {
+    fn junk(&mut self, byte: u8, reason: &'static str) -> Option<Piece> {
         self.begin(&[]);
-        self.place = place;
-        self.entry.fault = Some(match place {
-            Place::Tail => ("not-json", "text stands behind the closing bracket"),
-            _ => ("not-json", "something that is no object stands between the entries"),
-        });
+        self.place = Place::Junk;
+        self.entry.fault = Some(("not-json", reason));
         self.keep(byte)
     }
 
@@ -218,16 +213,25 @@ impl Scanner {
         }
         match byte {
             // In an object a comma is followed by a name: the brace that closes was lost.
-            b'{' if entry.last == b',' && !entry.in_array() => {
+            b'{' if entry.lost || (entry.last == b',' && !entry.in_array()) => {
                 return self.resume(b"{", "a brace is not closed");
+            }
+            // It stands for something else, a quote or a brace.
+            b'[' if !entry.may_hold_array() => {
+                entry.fault.get_or_insert(("not-json", "a bracket opens where no value may be"));
             }
             b'{' | b'[' => entry.open(byte == b'['),
             b'}' | b']' => entry.close(byte == b']'),
-            b'"' => entry.quoted = true,
+            b'"' => {
+                entry.quoted = true;
+                // Two texts in a row: it may stand for the brace that closes the entry.
+                entry.boundary = u8::from(entry.last == b'"');
+            }
             _ => {}
         }
         if !byte.is_ascii_whitespace() {
             entry.last = byte;
+            entry.lost = false;
         }
         entry.keep(byte);
         if entry.depth == 0 { self.finish(Place::Between) } else { None }
@@ -236,8 +240,8 @@ impl Scanner {
 
 impl Entry {
     fn in_string(&mut self, byte: u8) {
-        if self.escaped {
-            self.escaped = false;
+        // RFC 8259 §7: what is none of these is not escaped, and the backslash stands for a quote.
+        if take(&mut self.escaped) && br#""\/bfnrtu"#.contains(&byte) {
             self.boundary = 0;
             return;
         }
@@ -247,6 +251,8 @@ impl Entry {
             // RFC 8259 §7: no line end stands in a string. So the quote was not closed.
             b'\n' => {
                 self.quoted = false;
+                self.last = b'"';
+                self.lost = self.boundary == 2;
                 self.fault.get_or_insert(("not-json", "a quote is not closed in its line"));
             }
             _ => {}
@@ -262,6 +268,15 @@ impl Entry {
 
     fn in_array(&self) -> bool {
         self.arrays & 1 == 1
+    }
+
+    /// Whether an array may begin here (RFC 8259 §4, §5).
+    fn may_hold_array(&self) -> bool {
+        match self.last {
+            b':' | 0 => true,
+            b'[' | b',' => self.in_array(),
+            _ => false,
+        }
     }
 
     fn open(&mut self, array: bool) {
