@@ -188,11 +188,13 @@ pub(crate) enum FormatArg {
     Jsonl,
     /// CSV with a header.
     Csv,
+    /// Microchip trust platform manifest: a JSON array of signed entries.
+    Microchip,
 }
 
 #[derive(Args)]
 pub(crate) struct Enrol {
-    /// Files of devices: JSON lines or CSV (docs/formats/manifests.md).
+    /// Files of devices: JSON lines, CSV or vendor manifests (docs/formats/manifests.md).
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Format of the files.
@@ -204,6 +206,16 @@ pub(crate) struct Enrol {
     /// Challenge of the order, where rows with possession name none.
     #[arg(long, default_value = "")]
     pub(crate) challenge: String,
+    /// Folder with the certificates of manifest signers (.crt, .cer, .pem, .der); may be repeated.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) signer: Vec<PathBuf>,
+    /// Public keys that the line read (CSV or JSON lines: uniqueId or serial, publicKey), for rows
+    /// without a key.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+    /// Slot whose key is enrolled, where a manifest has several; by default 0.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..16))]
+    pub(crate) slot: Option<u8>,
     /// Grant to enrol under; by default the one that fits.
     #[arg(long)]
     pub(crate) grant: Option<String>,

@@ -52,6 +52,7 @@ targets! {
     ledger_records,
     ledger_state_proof,
     ledger_upload,
+    microchip,
     presentation,
 }
 

@@ -1,11 +1,13 @@
 //! From a draft to a leaf, on all cores: texts are read, keys decompressed, possession
 //! signatures verified, so that a bad row is refused with its place before anything is sent.
 
-use crate::formats::{Draft, base64};
+use crate::formats::{Document, Draft, Finding, Verdict, base64};
+use crate::keys::LineKey;
+use crate::sources::Sources;
 use crate::{Error, RowFault};
 use muster_api::limits::LOT_BYTES;
 use muster_identity::cbor::Encode;
-use muster_identity::{Did, Inception, PossessionTerms, Signature};
+use muster_identity::{Did, Inception, PossessionTerms, PublicKey, Signature};
 use muster_ledger::limits::{MODEL_BYTES, SERIAL_BYTES};
 use muster_ledger::{Evidence, Leaf, Network, SerialCommitment, VouchedBy, merkle};
 use zeroize::Zeroizing;
@@ -20,6 +22,8 @@ pub(crate) struct Terms {
     pub(crate) model: Option<String>,
     /// Whether rows of other models are refused.
     pub(crate) only_model: bool,
+    /// What documents are judged by, and the line's keys.
+    pub(crate) sources: Sources,
 }
 
 /// A row of a file: its texts, or why it cannot be read.
@@ -28,12 +32,32 @@ pub(crate) struct Found {
     pub(crate) draft: Result<Draft, RowFault>,
 }
 
-/// A row whose fields were read. `outcome` is the device, nothing for a row that waits, or why
-/// the row is refused.
+/// A row whose fields were read.
 pub(crate) struct Checked {
     pub(crate) serial: Option<Box<str>>,
     pub(crate) lot: Option<Box<str>>,
-    pub(crate) outcome: Result<Option<Device>, RowFault>,
+    pub(crate) note: Option<Box<str>>,
+    pub(crate) outcome: Checks,
+}
+
+/// What the checks of a row came to.
+pub(crate) enum Checks {
+    Ready(Box<Device>),
+    /// It has no key yet, or cannot be judged yet.
+    Waiting(Option<Box<RowFault>>),
+    Refused(Box<RowFault>),
+    /// The field of this name holds a private key: the file is refused.
+    PrivateKey(String),
+}
+
+impl From<Result<Option<Device>, RowFault>> for Checks {
+    fn from(outcome: Result<Option<Device>, RowFault>) -> Self {
+        match outcome {
+            Ok(Some(device)) => Self::Ready(Box::new(device)),
+            Ok(None) => Self::Waiting(None),
+            Err(fault) => Self::Refused(Box::new(fault)),
+        }
+    }
 }
 
 /// A device that may be staged.
@@ -86,8 +110,14 @@ impl Terms {
     fn row(&self, found: &Found) -> Checked {
         let draft = match &found.draft {
             Ok(draft) => draft,
-            Err(fault) => return Checked { serial: None, lot: None, outcome: Err(fault.clone()) },
+            Err(fault) => {
+                let outcome = Checks::Refused(Box::new(fault.clone()));
+                return Checked { serial: None, lot: None, note: None, outcome };
+            }
         };
+        if let Some(document) = &draft.document {
+            return self.document(draft, document);
+        }
         let serial = serial(draft);
         let known = serial.as_ref().ok().map(|s| Box::from(*s));
         let outcome = serial.and_then(|serial| {
@@ -97,22 +127,85 @@ impl Terms {
             self.device(draft, serial)
         });
         let lot = draft.lot.as_deref().filter(|_| outcome.is_ok()).map(Box::from);
-        Checked { serial: known, lot, outcome }
+        Checked { serial: known, lot, note: None, outcome: outcome.into() }
+    }
+
+    /// A row that is a document. What it says of lot and model stands behind what the user says.
+    fn document(&self, draft: &Draft, document: &Document) -> Checked {
+        let Finding { serial: found, lot, model, note, verdict } = document.judge(&self.sources);
+        let model = if self.model.is_some() { None } else { model };
+        let model = draft.model.clone().or(model);
+        let draft = Draft { serial: found, model, line: draft.line, ..Draft::default() };
+        let serial = serial(&draft);
+        let known = serial.as_ref().ok().map(|s| Box::from(*s));
+        let outcome = match (verdict, serial) {
+            (Verdict::PrivateKey(field), _) => Checks::PrivateKey(field),
+            (Verdict::Refused(fault), _) | (_, Err(fault)) => Checks::Refused(Box::new(fault)),
+            (Verdict::Waiting(fault), Ok(_)) => Checks::Waiting(Some(Box::new(fault))),
+            (Verdict::NoKey, Ok(serial)) => match self.device(&draft, serial) {
+                Ok(None) => Checks::Waiting(Some(Box::new(RowFault::new(
+                    "key-missing",
+                    "the entry is good and names no key",
+                )))),
+                other => other.into(),
+            },
+            (Verdict::Key { key, by, digest }, Ok(serial)) => {
+                let evidence = Evidence::Vouched { by, digest: Some(digest) };
+                self.vouched(&draft, serial, key, evidence).map(Some).into()
+            }
+        };
+        let lot = lot.filter(|lot| is_label(lot, LOT_BYTES)).map(Box::from);
+        Checked { serial: known, lot, note: note.map(Box::from), outcome }
+    }
+
+    /// A device whose key a document names. If the line read a key too it must be the same.
+    fn vouched(
+        &self,
+        draft: &Draft,
+        serial: &str,
+        key: PublicKey,
+        evidence: Evidence,
+    ) -> Result<Device, RowFault> {
+        let evidence = match self.sources.keys.of(serial).transpose()? {
+            Some(line) if line.key != key => {
+                let reason = "the line read another key than the document names";
+                return Err(RowFault::new("other-key", reason));
+            }
+            Some(line) => self.line_evidence(line).unwrap_or(evidence),
+            None => evidence,
+        };
+        self.leaf(draft, serial, key, evidence)
     }
 
     fn device(&self, draft: &Draft, serial: &str) -> Result<Option<Device>, RowFault> {
-        let model = self.model_of(draft)?;
         let Some(text) = &draft.public_key else {
-            return match draft.possession {
-                Some(_) => Err(RowFault::new("possession-form", "a possession without a key")),
-                None => Ok(None),
-            };
+            if draft.possession.is_some() {
+                return Err(RowFault::new("possession-form", "a possession without a key"));
+            }
+            self.model_of(draft)?;
+            let Some(line) = self.sources.keys.of(serial).transpose()? else { return Ok(None) };
+            // Nobody but the line says that the key is the device's.
+            let word = Evidence::Vouched { by: VouchedBy::Enroller, digest: None };
+            let evidence = self.line_evidence(line).unwrap_or(word);
+            return self.leaf(draft, serial, line.key, evidence).map(Some);
         };
+        self.model_of(draft)?;
         let key = text.read(draft.key_type.as_deref())?;
+        let evidence = self.evidence(draft)?;
+        self.leaf(draft, serial, key, evidence).map(Some)
+    }
+
+    fn leaf(
+        &self,
+        draft: &Draft,
+        serial: &str,
+        key: PublicKey,
+        evidence: Evidence,
+    ) -> Result<Device, RowFault> {
+        let model = self.model_of(draft)?;
         let inception = Inception::from_key(key);
         let did = Did::of(&inception);
         let commitment = SerialCommitment::new(&self.directory_secret, &did, serial);
-        let evidence = self.evidence(draft)?;
         let leaf = Leaf { inception, evidence, serial: commitment, owner_recovery: false };
         leaf.check(&self.network, &self.organisation).map_err(|_| {
             let reason =
@@ -121,7 +214,14 @@ impl Terms {
         })?;
         let leaf = leaf.to_cbor();
         let hash = merkle::leaf_hash(&leaf);
-        Ok(Some(Device { did, model: model.into(), leaf: leaf.into(), hash }))
+        Ok(Device { did, model: model.into(), leaf: leaf.into(), hash })
+    }
+
+    /// The device's own signature, if the line collected it.
+    fn line_evidence(&self, line: &LineKey) -> Option<Evidence> {
+        let (challenge, signature) = line.possession.as_deref()?;
+        let challenge = challenge.as_ref().map_or(&self.challenge[..], |c| c.as_bytes()).to_vec();
+        Some(Evidence::Possession { challenge, signature: *signature })
     }
 
     fn evidence(&self, draft: &Draft) -> Result<Evidence, RowFault> {
@@ -132,10 +232,7 @@ impl Terms {
         let Some(text) = &draft.possession else {
             return Ok(Evidence::Vouched { by: VouchedBy::Enroller, digest: None });
         };
-        let bytes = base64(text).and_then(|bytes| bytes.try_into().ok());
-        let signature = Signature(bytes.ok_or_else(|| {
-            RowFault::new("possession-form", "the signature is not 64 bytes in base64url")
-        })?);
+        let signature = signature_of(text)?;
         Ok(Evidence::Possession { challenge: challenge.to_vec(), signature })
     }
 
@@ -152,6 +249,14 @@ impl Terms {
             (None, None) => Err(RowFault::new("model-missing", "the row names no model")),
         }
     }
+}
+
+/// A possession signature as text.
+pub(crate) fn signature_of(text: &str) -> Result<Signature, RowFault> {
+    let bytes = base64(text).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(Signature).ok_or_else(|| {
+        RowFault::new("possession-form", "the signature is not 64 bytes in base64url")
+    })
 }
 
 fn serial(draft: &Draft) -> Result<&str, RowFault> {

@@ -7,6 +7,7 @@ use crate::check::Terms;
 use crate::formats::Format;
 use crate::limits::SIGNATURE_LIFETIME_MS;
 use crate::reading::{self, Row, Rows, State};
+use crate::sources::{SourceOptions, Sources};
 use crate::{Error, Finished, Phase, Progress, RowFault, Summary};
 use muster_api::{Client, ClientError, Host, NetworkView, Verdict, limits};
 use muster_identity::{Did, Signer};
@@ -41,6 +42,8 @@ pub struct Enrolment {
     pub model: Option<String>,
     /// The order's challenge, for rows that name none.
     pub challenge: Vec<u8>,
+    /// Signer certificates, the line's keys, the slot.
+    pub sources: SourceOptions,
     /// Whether to stop before anything is enrolled.
     pub dry_run: bool,
     /// Clock and randomness.
@@ -95,17 +98,20 @@ impl Enrolment {
         progress: Listener<'_>,
     ) -> Result<Rows, Error> {
         let only = || batches::only_model(view, &self.organisation, self.grant, self.host.now());
-        let terms = Terms {
+        let mut terms = Terms {
             network,
             organisation: self.organisation,
             directory_secret: self.directory_secret.clone(),
             challenge: self.challenge.clone(),
             only_model: self.model.is_some(),
             model: self.model.clone().or_else(only),
+            sources: Sources::default(),
         };
         terms.check()?;
+        let (options, now) = (self.sources.clone(), self.host.now());
         let (sender, mut receiver) = mpsc::channel(1);
         let reading = tokio::task::spawn_blocking(move || {
+            terms.sources = options.load(now)?;
             // A number that nobody waits for is out of date anyway.
             reading::read(&inputs, format, &terms, &mut |rows| {
                 let _ = sender.try_send(rows);

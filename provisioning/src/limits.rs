@@ -20,6 +20,22 @@ pub const NAME_CHARS: usize = 40;
 /// Rows checked together: enough to keep every core busy, small enough to show progress.
 pub const CHECKED_TOGETHER: usize = 8_192;
 
+/// Bytes of documents checked together: entries of a manifest have some 1 to 4 KiB, but may have
+/// as many as a row.
+pub const CHECKED_BYTES: usize = 32 << 20;
+
+/// Different notes that are kept once for all rows that have them.
+pub const NOTES: usize = 4_096;
+
+/// How deep a manifest entry may be nested. Real ones go to 2.
+pub const ENTRY_DEPTH: u32 = 64;
+
+/// Keys of one manifest entry: the chips have up to 16 slots.
+pub const SLOTS: usize = 16;
+
+/// Certificates of one `x5c`: device, issuer, root and one to spare.
+pub const CHAIN: usize = 4;
+
 /// Files of one command.
 pub const FILES: usize = 1_024;
 

@@ -80,7 +80,7 @@ pub struct RowOutcome<'a> {
     pub line: u64,
     /// What became of it.
     pub outcome: Outcome,
-    /// Why it was refused: a stable word.
+    /// Why it was refused or waits: a stable word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'a str>,
     /// Which field.
@@ -92,6 +92,9 @@ pub struct RowOutcome<'a> {
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cure: Option<&'a str>,
+    /// What the user should know though it changes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'a str>,
     /// Serial number, if it could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<&'a str>,

@@ -1,13 +1,15 @@
 //! The pass over the files: every row is read and checked before anything leaves the machine.
 
-use crate::check::{Checked, Device, Found, Terms};
-use crate::formats::{Format, Item};
-use crate::limits::{CHECKED_TOGETHER, FILES, ROWS, WARNINGS};
+use crate::check::{Checked, Checks, Device, Found, Terms};
+use crate::formats::{Document, Format, Item};
+use crate::limits::{CHECKED_BYTES, CHECKED_TOGETHER, FILES, NOTES, ROWS, WARNINGS};
 use crate::{Error, RowFault};
 use muster_identity::Did;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A row, and what is known of it so far.
 pub(crate) struct Row {
@@ -16,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) serial: Option<Box<str>>,
     pub(crate) lot: Option<Box<str>>,
     pub(crate) device: Option<Box<Device>>,
+    /// What the user should know though it changes nothing.
+    pub(crate) note: Option<Arc<str>>,
     /// Its batch, as a place in the list of batches.
     pub(crate) batch: Option<u16>,
     pub(crate) state: State,
@@ -24,8 +28,8 @@ pub(crate) struct Row {
 pub(crate) enum State {
     /// May be staged.
     Ready,
-    /// Has no key yet.
-    Waiting,
+    /// Has no key yet, or cannot be judged yet: then why.
+    Waiting(Option<Box<RowFault>>),
     /// Was enrolled before.
     Already,
     /// The node staged it.
@@ -40,6 +44,8 @@ pub(crate) struct Rows {
     pub(crate) files: Vec<String>,
     pub(crate) rows: Vec<Row>,
     pub(crate) warnings: Vec<String>,
+    /// Notes that stand at many rows, once each.
+    notes: BTreeSet<Arc<str>>,
 }
 
 impl Row {
@@ -68,7 +74,8 @@ pub(crate) fn read(
     if inputs.is_empty() || inputs.len() > FILES {
         return Err(argument("give 1 to 1,024 files"));
     }
-    let mut all = Rows::default();
+    let warnings = terms.sources.warnings.iter().take(WARNINGS).cloned().collect();
+    let mut all = Rows { warnings, ..Rows::default() };
     for path in inputs {
         let file = path.display().to_string();
         let fault = |error| Error::File { file: file.clone(), error };
@@ -78,7 +85,7 @@ pub(crate) fn read(
             None => {
                 Format::detect(input.fill_buf().map_err(fault)?).ok_or_else(|| Error::Manifest {
                     file: file.clone(),
-                    why: "neither JSON lines nor CSV".into(),
+                    why: "not a format that is known".into(),
                     cure: "see docs/formats/manifests.md for what can be read".into(),
                 })?
             }
@@ -91,6 +98,7 @@ pub(crate) fn read(
             return Err(Error::Manifest { file, why: "the file holds no rows".into(), cure });
         }
     }
+    all.warnings.extend(terms.sources.keys.left_over());
     all.refuse_doubles();
     Ok(all)
 }
@@ -105,11 +113,13 @@ impl Rows {
         read: &mut dyn FnMut(u64),
     ) -> Result<(), Error> {
         let number = self.files.len() as u16 - 1;
-        let mut found: Vec<Found> = Vec::new();
+        let (mut found, mut size): (Vec<Found>, usize) = (Vec::new(), 0);
         let mut take = |all: &mut Self, found: &mut Vec<Found>| -> Result<(), Error> {
             let checked = terms.check_all(found)?;
-            let rows = found.drain(..).zip(checked);
-            all.rows.extend(rows.map(|(found, checked)| Row::new(number, found.line, checked)));
+            for (found, checked) in found.drain(..).zip(checked) {
+                let row = all.row(file, number, found.line, checked)?;
+                all.rows.push(row);
+            }
             read(all.rows.len() as u64);
             Ok(())
         };
@@ -119,10 +129,14 @@ impl Rows {
                     self.warnings.push(format!("{file}, {text}"));
                 }
                 Item::Warning(_) => {}
-                Item::Draft(draft) => found.push(Found { line: draft.line, draft: Ok(draft) }),
+                Item::Draft(draft) => {
+                    size += draft.document.as_ref().map_or(0, Document::size);
+                    found.push(Found { line: draft.line, draft: Ok(draft) });
+                }
                 Item::Refused { line, fault } => found.push(Found { line, draft: Err(fault) }),
             }
-            if found.len() >= CHECKED_TOGETHER {
+            if found.len() >= CHECKED_TOGETHER || size >= CHECKED_BYTES {
+                size = 0;
                 take(self, &mut found)?;
             }
             if self.rows.len() > ROWS {
@@ -132,6 +146,32 @@ impl Rows {
             }
         }
         take(self, &mut found)
+    }
+
+    fn row(&mut self, file: &str, number: u16, line: u64, checked: Checked) -> Result<Row, Error> {
+        let Checked { serial, lot, note, outcome } = checked;
+        let (device, state) = match outcome {
+            Checks::Ready(device) => (Some(device), State::Ready),
+            Checks::Waiting(why) => (None, State::Waiting(why)),
+            Checks::Refused(fault) => (None, State::Refused(fault)),
+            Checks::PrivateKey(field) => {
+                return Err(Error::PrivateKey { file: file.into(), line, field });
+            }
+        };
+        let note = note.map(|note| self.note(note));
+        Ok(Row { file: number, line, serial, lot, device, note, batch: None, state })
+    }
+
+    /// Most notes stand at every row of a reel: kept once, they cost nothing.
+    fn note(&mut self, note: Box<str>) -> Arc<str> {
+        if let Some(known) = self.notes.get(&*note) {
+            return known.clone();
+        }
+        let note: Arc<str> = note.into();
+        if self.notes.len() < NOTES {
+            self.notes.insert(note.clone());
+        }
+        note
     }
 
     /// Refuses the later of two rows with one key or one serial number.
@@ -180,17 +220,5 @@ impl Rows {
             let fault = RowFault::new(code(a, b), reason);
             self.rows[order[i]].refuse(fault);
         }
-    }
-}
-
-impl Row {
-    fn new(file: u16, line: u64, checked: Checked) -> Self {
-        let Checked { serial, lot, outcome } = checked;
-        let (device, state) = match outcome {
-            Ok(Some(device)) => (Some(Box::new(device)), State::Ready),
-            Ok(None) => (None, State::Waiting),
-            Err(fault) => (None, State::Refused(Box::new(fault))),
-        };
-        Self { file, line, serial, lot, device, batch: None, state }
     }
 }

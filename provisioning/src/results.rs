@@ -51,6 +51,7 @@ impl Finished {
     fn outcome<'a>(&'a self, row: &'a Row) -> RowOutcome<'a> {
         let fault = match &row.state {
             State::Refused(fault) => Some(&**fault),
+            State::Waiting(why) => why.as_deref(),
             _ => None,
         };
         let batch = row.batch.and_then(|i| self.batches[usize::from(i)].enrolled.as_ref());
@@ -63,6 +64,7 @@ impl Finished {
             field: fault.map(|fault| fault.field),
             reason: fault.map(|fault| &*fault.reason),
             cure: fault.map(|fault| fault.cure),
+            note: row.note.as_deref(),
             serial: row.serial.as_deref(),
             did: row.did(),
             batch: batch.filter(|_| matches!(row.state, State::Staged)).map(|batch| batch.batch),
@@ -97,7 +99,7 @@ fn outcome(row: &Row) -> Outcome {
         // No row stays ready: it was staged, or the command failed.
         State::Staged | State::Ready => Outcome::Enrolled,
         State::Already => Outcome::Already,
-        State::Waiting => Outcome::Waiting,
+        State::Waiting(_) => Outcome::Waiting,
         State::Refused(_) => Outcome::Refused,
     }
 }

@@ -1,5 +1,8 @@
 //! Makes manifests, for tests, demonstrations and lines that have no tool of their own.
 
+mod der;
+pub mod microchip;
+
 use data_encoding::BASE64URL_NOPAD;
 use muster_identity::{Did, Inception, PossessionTerms, Signer, SignerError};
 use muster_ledger::Network;

@@ -7,7 +7,7 @@ use crate::signing::Desk;
 use anyhow::{Context as _, Result};
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use muster_provisioning::formats::Format;
-use muster_provisioning::{Enrolment, Finished, Outcome, Phase, Progress};
+use muster_provisioning::{Enrolment, Finished, Outcome, Phase, Progress, SourceOptions};
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -25,12 +25,15 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
         FormatArg::Auto => None,
         FormatArg::Jsonl => Some(Format::Jsonl),
         FormatArg::Csv => Some(Format::Csv),
+        FormatArg::Microchip => Some(Format::Microchip),
     };
     let results = arg.results.clone().unwrap_or_else(|| results_beside(&arg.files[0]));
     let mut enrolment = enrolment(&session.home, desk)?;
     enrolment.grant = arg.grant.as_deref().map(str::parse).transpose().context("--grant")?;
     enrolment.model = arg.model.clone();
     enrolment.challenge = arg.challenge.as_bytes().to_vec();
+    enrolment.sources =
+        SourceOptions { signers: arg.signer.clone(), keys: arg.keys.clone(), slot: arg.slot };
     enrolment.dry_run = arg.dry_run;
     let finished = watch(session.output, enrolment, arg.files, format).await?;
     write(&results, |out| finished.write_results(out))?;
@@ -55,6 +58,7 @@ pub(crate) fn enrolment(home: &Home, desk: Desk) -> Result<Enrolment> {
         grant: None,
         model: None,
         challenge: Vec::new(),
+        sources: SourceOptions::default(),
         dry_run: false,
         host: Arc::new(Machine),
     })
@@ -167,7 +171,15 @@ fn describe(finished: &Finished, results: &Path) -> String {
         let file = row.file.map_or(String::new(), |file| format!("{file}, "));
         let line = row.line;
         words.push_str(&match row.outcome {
-            Outcome::Waiting => format!("{file}line {line}: waiting for its public key\n"),
+            Outcome::Waiting if row.code.is_none() => {
+                format!("{file}line {line}: waiting for its public key\n")
+            }
+            Outcome::Waiting => format!(
+                "{file}line {line}: waiting: {} [{}]; {}\n",
+                row.reason.unwrap_or_default(),
+                row.code.unwrap_or_default(),
+                row.cure.unwrap_or_default(),
+            ),
             _ => format!(
                 "{file}line {line}, {}: {} [{}]; {}\n",
                 row.field.unwrap_or("row"),

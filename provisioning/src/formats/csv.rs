@@ -1,6 +1,6 @@
 //! Separated values with a header (RFC 4180), as spreadsheets and line tools really write them.
 
-use super::fields::{Draft, Field, Unknown};
+use super::fields::{Draft, Field, Unknown, is_unique_id};
 use super::lines::{Line, Lines};
 use super::{Item, secrets};
 use crate::limits::{COLUMNS, OPEN_QUOTES, ROW_BYTES};
@@ -108,10 +108,15 @@ impl<R: BufRead> Csv<R> {
                 let why = format!("the column `{}` stands twice", secrets::shown(&name));
                 return Err(self.lines.fault(why, "remove or rename one"));
             }
-            if field.is_none() && !name.trim().is_empty() {
+            if field.is_none() && !name.trim().is_empty() && !is_unique_id(&name) {
                 self.warnings.extend(unknown.warn(line, &name));
             }
             self.columns.push((field, secrets::shown(name.trim())));
+        }
+        if !self.columns.iter().any(|(field, _)| *field == Some(Field::Serial)) {
+            // The name that chip vendors have for it.
+            let id = self.columns.iter_mut().find(|(_, name)| is_unique_id(name));
+            id.into_iter().for_each(|(field, _)| *field = Some(Field::Serial));
         }
         if self.columns.iter().any(|(field, _)| *field == Some(Field::Serial)) {
             return Ok(());

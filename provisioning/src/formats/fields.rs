@@ -1,3 +1,4 @@
+use super::document::Document;
 use super::key_text::KeyText;
 use super::secrets::{bare, shown};
 use crate::limits::WARNINGS;
@@ -102,6 +103,8 @@ pub struct Draft {
     pub lot: Option<String>,
     /// Model.
     pub model: Option<String>,
+    /// The document that says the rest, in formats that have one.
+    pub document: Option<Document>,
 }
 
 impl Draft {
@@ -134,4 +137,10 @@ impl Unknown {
         let meant = Field::near(name).map(|f| format!("; did you mean `{}`?", f.name()));
         Some(format!("line {line}: `{shown}` is unknown and ignored{}", meant.unwrap_or_default()))
     }
+}
+
+/// Whether a name is that which chip vendors have for the serial number. It counts where there is
+/// no `serial`.
+pub(super) fn is_unique_id(name: &str) -> bool {
+    bare(name) == "uniqueid"
 }

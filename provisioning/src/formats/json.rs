@@ -1,4 +1,5 @@
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A JSON value that keeps members that stand twice: a private key must not hide behind one,
@@ -20,6 +21,20 @@ impl Json {
     /// Reads a text; nested deeper than 128 it is refused. The error is the column.
     pub(super) fn parse(text: &str) -> Result<Self, usize> {
         serde_json::from_str(text).map_err(|e| e.column())
+    }
+
+    /// The name of a member that stands twice in one object, at any depth.
+    pub(super) fn doubled(&self) -> Option<&str> {
+        match self {
+            Self::Array(items) => items.iter().find_map(Self::doubled),
+            Self::Object(members) => {
+                let mut seen = BTreeSet::new();
+                let twice = members.iter().find(|(name, _)| !seen.insert(name.as_str()));
+                let inside = || members.iter().find_map(|(_, value)| value.doubled());
+                twice.map(|(name, _)| name.as_str()).or_else(inside)
+            }
+            _ => None,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! JSON lines.
 
-use super::fields::{Draft, Field, Unknown};
+use super::fields::{Draft, Field, Unknown, is_unique_id};
 use super::json::Json;
 use super::key_text::{Jwk, KeyText};
 use super::lines::Lines;
@@ -51,8 +51,13 @@ impl<R: BufRead> Jsonl<R> {
         };
         let mut draft = Draft { line, ..Draft::default() };
         let mut seen = Vec::new();
+        let mut unique_id = None;
         for (name, value) in members {
             let Some(field) = Field::named(&name) else {
+                if let (true, Json::Text(text)) = (is_unique_id(&name), &value) {
+                    unique_id.get_or_insert_with(|| text.clone());
+                    continue;
+                }
                 self.ready.extend(self.unknown.warn(line, &name).map(Item::Warning));
                 continue;
             };
@@ -69,6 +74,9 @@ impl<R: BufRead> Jsonl<R> {
                 }
                 other => return Err(wrong_type(field, &other)),
             }
+        }
+        if let (None, Some(id)) = (&draft.serial, unique_id) {
+            draft.set(Field::Serial, &id);
         }
         Ok(draft)
     }

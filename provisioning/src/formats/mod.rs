@@ -2,16 +2,21 @@
 //! memory is bounded by [`crate::limits::ROW_BYTES`] whatever the file holds.
 
 mod csv;
+mod document;
 mod fields;
 mod json;
 mod jsonl;
 mod key_text;
 mod lines;
+mod microchip;
 mod secrets;
+mod signers;
 
+pub use document::{Document, Finding, Verdict};
 pub use fields::{Draft, Field};
 pub(crate) use key_text::base64;
 pub use key_text::{Jwk, KeyText};
+pub use signers::Signers;
 
 use crate::{Error, RowFault};
 use std::io::BufRead;
@@ -24,6 +29,8 @@ pub enum Format {
     Jsonl,
     /// Comma-, semicolon- or tab-separated values with a header (RFC 4180).
     Csv,
+    /// Microchip trust platform manifest: a JSON array of signed entries.
+    Microchip,
 }
 
 impl Format {
@@ -33,7 +40,7 @@ impl Format {
         let head = head.strip_prefix(lines::BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start();
         match head.first() {
             Some(b'{') => Some(Self::Jsonl),
-            Some(b'[') => None,
+            Some(b'[') => microchip::is_manifest(head).then_some(Self::Microchip),
             _ if head.starts_with(b"-----BEGIN") || head.contains(&0) => None,
             _ => Some(Self::Csv),
         }
@@ -44,15 +51,17 @@ impl Format {
         match self {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
+            Self::Microchip => "microchip",
         }
     }
 
     /// Reads a file of this format; `file` is its name in messages.
     pub fn read<R: BufRead>(self, file: &str, input: R) -> Reader<R> {
-        let lines = lines::Lines::new(file, input);
+        let lines = |input| lines::Lines::new(file, input);
         Reader(Some(match self {
-            Self::Jsonl => Kind::Jsonl(jsonl::Jsonl::new(lines)),
-            Self::Csv => Kind::Csv(Box::new(csv::Csv::new(lines))),
+            Self::Jsonl => Kind::Jsonl(jsonl::Jsonl::new(lines(input))),
+            Self::Csv => Kind::Csv(Box::new(csv::Csv::new(lines(input)))),
+            Self::Microchip => Kind::Microchip(microchip::Microchip::new(file, input)),
         }))
     }
 }
@@ -64,9 +73,12 @@ impl FromStr for Format {
         match word {
             "jsonl" => Ok(Self::Jsonl),
             "csv" => Ok(Self::Csv),
+            "microchip" => Ok(Self::Microchip),
             _ => Err(Error::Argument {
                 what: "--format",
-                why: "the formats are jsonl and csv; leave it away to have it recognised".into(),
+                why:
+                    "the formats are jsonl, csv and microchip; leave it away to have it recognised"
+                        .into(),
             }),
         }
     }
@@ -96,6 +108,7 @@ pub struct Reader<R>(Option<Kind<R>>);
 enum Kind<R> {
     Jsonl(jsonl::Jsonl<R>),
     Csv(Box<csv::Csv<R>>),
+    Microchip(microchip::Microchip<R>),
 }
 
 impl<R: BufRead> Iterator for Reader<R> {
@@ -105,6 +118,7 @@ impl<R: BufRead> Iterator for Reader<R> {
         let item = match self.0.as_mut()? {
             Kind::Jsonl(reader) => reader.next(),
             Kind::Csv(reader) => reader.next(),
+            Kind::Microchip(reader) => reader.next(),
         };
         if !matches!(item, Some(Ok(_))) {
             self.0 = None;

@@ -2,6 +2,9 @@
 
 mod formats;
 mod made;
+mod microchip;
+mod microchip_pipeline;
+mod microchip_traps;
 mod node;
 mod pipeline;
 mod property;

@@ -5,7 +5,7 @@ use crate::node::{Fault, Node};
 use data_encoding::BASE64URL_NOPAD;
 use muster_identity::cbor::Decode;
 use muster_ledger::{DevicePart, Genesis, Receipt};
-use muster_provisioning::{Counts, Enrolment, Error, Finished, Outcome, Phase};
+use muster_provisioning::{Counts, Enrolment, Error, Finished, Outcome, Phase, SourceOptions};
 use std::path::PathBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ fn enrolment(node: &Node) -> Enrolment {
         grant: None,
         model: None,
         challenge: CHALLENGE.into(),
+        sources: SourceOptions::default(),
         dry_run: false,
         host: Arc::new(Still::default()),
     }
