@@ -190,6 +190,10 @@ pub(crate) enum FormatArg {
     Csv,
     /// Microchip trust platform manifest: a JSON array of signed entries.
     Microchip,
+    /// Device certificates: DER, PEM, or a list in base64.
+    X509,
+    /// Signing requests: DER, PEM, or a list in base64.
+    Pkcs10,
 }
 
 #[derive(Args)]
@@ -216,6 +220,14 @@ pub(crate) struct Enrol {
     /// Slot whose key is enrolled, where a manifest has several; by default 0.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..16))]
     pub(crate) slot: Option<u8>,
+    /// Folder with the issuers of device certificates (.crt, .cer, .pem, .der) and their revocation
+    /// lists (.crl, .pem); may be repeated.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) trust: Vec<PathBuf>,
+    /// Which column a field is in a foreign table: serial=DeviceId, or serial=#1 where there is no
+    /// header; may be repeated.
+    #[arg(long, value_name = "FIELD=COLUMN")]
+    pub(crate) map: Vec<String>,
     /// Grant to enrol under; by default the one that fits.
     #[arg(long)]
     pub(crate) grant: Option<String>,

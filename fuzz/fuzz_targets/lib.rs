@@ -34,6 +34,7 @@ macro_rules! targets {
 targets! {
     api_feed,
     api_rows,
+    certificate,
     csv,
     did,
     did_key,

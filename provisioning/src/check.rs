@@ -3,6 +3,7 @@
 
 use crate::formats::{Document, Draft, Finding, Verdict, base64};
 use crate::keys::LineKey;
+use crate::limits::CHECKED_ALONE;
 use crate::sources::Sources;
 use crate::{Error, RowFault};
 use muster_api::limits::LOT_BYTES;
@@ -89,6 +90,9 @@ impl Terms {
 
     /// Checks many rows on all cores; the answers stand in the order of the rows.
     pub(crate) fn check_all(&self, rows: &[Found]) -> Result<Vec<Checked>, Error> {
+        if rows.len() < CHECKED_ALONE {
+            return Ok(rows.iter().map(|row| self.row(row)).collect());
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let share = rows.len().div_ceil(cores).max(1);
         std::thread::scope(|scope| {
@@ -135,8 +139,31 @@ impl Terms {
         let Finding { serial: found, lot, model, note, verdict } = document.judge(&self.sources);
         let model = if self.model.is_some() { None } else { model };
         let model = draft.model.clone().or(model);
-        let draft = Draft { serial: found, model, line: draft.line, ..Draft::default() };
-        let serial = serial(&draft);
+        let lot = draft.lot.clone().or(lot);
+        // What stands beside the document in its row comes first.
+        let own_lot = draft.lot.is_some();
+        let draft = Draft {
+            line: draft.line,
+            serial: draft.serial.clone().or(found),
+            model,
+            public_key: draft.public_key.clone(),
+            key_type: draft.key_type.clone(),
+            possession: draft.possession.clone(),
+            challenge: draft.challenge.clone(),
+            ..Draft::default()
+        };
+        let nameless = |mut fault: RowFault| {
+            if fault.code == "serial-missing" {
+                fault.reason = NAMELESS.into();
+            }
+            fault
+        };
+        let serial = serial(&draft).map_err(nameless).and_then(|serial| match &lot {
+            Some(lot) if own_lot && !is_label(lot, LOT_BYTES) => {
+                Err(RowFault::new("lot", "the lot is too long or not printable"))
+            }
+            _ => Ok(serial),
+        });
         let known = serial.as_ref().ok().map(|s| Box::from(*s));
         let outcome = match (verdict, serial) {
             (Verdict::PrivateKey(field), _) => Checks::PrivateKey(field),
@@ -151,11 +178,31 @@ impl Terms {
             },
             (Verdict::Key { key, by, digest }, Ok(serial)) => {
                 let evidence = Evidence::Vouched { by, digest: Some(digest) };
-                self.vouched(&draft, serial, key, evidence).map(Some).into()
+                self.beside(&draft, key, evidence)
+                    .and_then(|evidence| self.vouched(&draft, serial, key, evidence))
+                    .map(Some)
+                    .into()
             }
         };
         let lot = lot.filter(|lot| is_label(lot, LOT_BYTES)).map(Box::from);
         Checked { serial: known, lot, note: note.map(Box::from), outcome }
+    }
+
+    /// What stands beside a document in its row: the key again, or the device's own signature,
+    /// which is more than a document.
+    fn beside(
+        &self,
+        draft: &Draft,
+        key: PublicKey,
+        evidence: Evidence,
+    ) -> Result<Evidence, RowFault> {
+        if let Some(text) = &draft.public_key
+            && text.read(draft.key_type.as_deref())? != key
+        {
+            let reason = "`publicKey` is another key than the document names";
+            return Err(RowFault::new("other-key", reason));
+        }
+        if draft.possession.is_some() { self.evidence(draft) } else { Ok(evidence) }
     }
 
     /// A device whose key a document names. If the line read a key too it must be the same.
@@ -258,6 +305,10 @@ pub(crate) fn signature_of(text: &str) -> Result<Signature, RowFault> {
         RowFault::new("possession-form", "the signature is not 64 bytes in base64url")
     })
 }
+
+/// A certificate may be about anything.
+const NAMELESS: &str = "the document names no device: no serial number, common name or hardware \
+                        module; give serial and document together in a table";
 
 fn serial(draft: &Draft) -> Result<&str, RowFault> {
     match &draft.serial {

@@ -20,6 +20,9 @@ pub const NAME_CHARS: usize = 40;
 /// Rows checked together: enough to keep every core busy, small enough to show progress.
 pub const CHECKED_TOGETHER: usize = 8_192;
 
+/// Rows that are checked without threads, which cost more than a few signatures.
+pub const CHECKED_ALONE: usize = 8;
+
 /// Bytes of documents checked together: entries of a manifest have some 1 to 4 KiB, but may have
 /// as many as a row.
 pub const CHECKED_BYTES: usize = 32 << 20;
@@ -33,7 +36,7 @@ pub const ENTRY_DEPTH: u32 = 64;
 /// Keys of one manifest entry: the chips have up to 16 slots.
 pub const SLOTS: usize = 16;
 
-/// Certificates of one `x5c`: device, issuer, root and one to spare.
+/// Certificates of one `x5c`: device, issuer, root and one to spare; also issuers of one chain.
 pub const CHAIN: usize = 4;
 
 /// Files of one command.

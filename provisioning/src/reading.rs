@@ -123,7 +123,7 @@ impl Rows {
             read(all.rows.len() as u64);
             Ok(())
         };
-        for item in format.read(file, input) {
+        for item in format.read_mapped(file, input, &terms.sources.mapping) {
             match item? {
                 Item::Warning(text) if self.warnings.len() < WARNINGS => {
                     self.warnings.push(format!("{file}, {text}"));

@@ -6,7 +6,7 @@ use crate::output::Output;
 use crate::signing::Desk;
 use anyhow::{Context as _, Result};
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
-use muster_provisioning::formats::Format;
+use muster_provisioning::formats::{Format, Mapping};
 use muster_provisioning::{Enrolment, Finished, Outcome, Phase, Progress, SourceOptions};
 use serde_json::json;
 use std::fs::{self, File};
@@ -26,14 +26,20 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
         FormatArg::Jsonl => Some(Format::Jsonl),
         FormatArg::Csv => Some(Format::Csv),
         FormatArg::Microchip => Some(Format::Microchip),
+        FormatArg::X509 | FormatArg::Pkcs10 => Some(Format::X509),
     };
     let results = arg.results.clone().unwrap_or_else(|| results_beside(&arg.files[0]));
     let mut enrolment = enrolment(&session.home, desk)?;
     enrolment.grant = arg.grant.as_deref().map(str::parse).transpose().context("--grant")?;
     enrolment.model = arg.model.clone();
     enrolment.challenge = arg.challenge.as_bytes().to_vec();
-    enrolment.sources =
-        SourceOptions { signers: arg.signer.clone(), keys: arg.keys.clone(), slot: arg.slot };
+    enrolment.sources = SourceOptions {
+        signers: arg.signer.clone(),
+        keys: arg.keys.clone(),
+        slot: arg.slot,
+        trust: arg.trust.clone(),
+        mapping: Mapping::parse(&arg.map)?,
+    };
     enrolment.dry_run = arg.dry_run;
     let finished = watch(session.output, enrolment, arg.files, format).await?;
     write(&results, |out| finished.write_results(out))?;

@@ -1,8 +1,8 @@
 //! Separated values with a header (RFC 4180), as spreadsheets and line tools really write them.
 
-use super::fields::{Draft, Field, Unknown, is_unique_id};
+use super::fields::{Draft, Field, Unknown};
 use super::lines::{Line, Lines};
-use super::{Item, secrets};
+use super::{Item, Mapping, secrets};
 use crate::limits::{COLUMNS, OPEN_QUOTES, ROW_BYTES};
 use crate::{Error, RowFault};
 use std::collections::VecDeque;
@@ -11,6 +11,7 @@ use std::io::BufRead;
 #[derive(Debug)]
 pub(super) struct Csv<R> {
     lines: Lines<R>,
+    mapping: Mapping,
     /// Lines that were read as part of a record that came to nothing.
     again: VecDeque<Line>,
     open_quotes: u32,
@@ -25,9 +26,10 @@ pub(super) struct Csv<R> {
 type Record = (u64, Result<Vec<String>, RowFault>);
 
 impl<R: BufRead> Csv<R> {
-    pub(super) fn new(lines: Lines<R>) -> Self {
+    pub(super) fn new(lines: Lines<R>, mapping: Mapping) -> Self {
         Self {
             lines,
+            mapping,
             again: VecDeque::new(),
             open_quotes: 0,
             delimiter: None,
@@ -95,35 +97,86 @@ impl<R: BufRead> Csv<R> {
         if names.len() > COLUMNS {
             return Err(self.lines.fault("more than 256 columns", "is it a manifest?"));
         }
-        let mut unknown = Unknown::default();
-        for name in names {
-            if secrets::in_name(&name) {
-                return Err(self.lines.private_key(line, secrets::shown(&name)));
+        for name in &names {
+            if secrets::in_name(name) {
+                return Err(self.lines.private_key(line, secrets::shown(name)));
             }
-            if secrets::in_text(&name) {
+            if secrets::in_text(name) {
                 return Err(self.lines.private_key(line, "row"));
             }
-            let field = Field::named(&name);
-            if field.is_some() && self.columns.iter().any(|(known, _)| *known == field) {
-                let why = format!("the column `{}` stands twice", secrets::shown(&name));
-                return Err(self.lines.fault(why, "remove or rename one"));
-            }
-            if field.is_none() && !name.trim().is_empty() && !is_unique_id(&name) {
-                self.warnings.extend(unknown.warn(line, &name));
-            }
-            self.columns.push((field, secrets::shown(name.trim())));
         }
-        if !self.columns.iter().any(|(field, _)| *field == Some(Field::Serial)) {
-            // The name that chip vendors have for it.
-            let id = self.columns.iter_mut().find(|(_, name)| is_unique_id(name));
-            id.into_iter().for_each(|(field, _)| *field = Some(Field::Serial));
-        }
-        if self.columns.iter().any(|(field, _)| *field == Some(Field::Serial)) {
+        let fields = self.fields(line, &names)?;
+        let shown = names.iter().map(|name| secrets::shown(name.trim()));
+        self.columns = fields.into_iter().zip(shown).collect();
+        let may_name = |field: &Option<Field>| field.is_some_and(Field::may_name_a_device);
+        if self.columns.iter().any(|(field, _)| may_name(field)) {
             return Ok(());
         }
-        let found: Vec<_> = self.columns.iter().take(16).map(|(_, n)| format!("`{n}`")).collect();
-        let why = format!("the column `serial` is missing; found {}", found.join(", "));
-        Err(self.lines.fault(why, "name the columns in the first line"))
+        let why = format!("the column `serial` is missing; found {}", self.found());
+        let cure = "name the columns in the first line, or say which it is by --map serial=COLUMN";
+        Err(self.lines.fault(why, cure))
+    }
+
+    /// The columns there are, for a message.
+    fn found(&self) -> String {
+        let names = self.columns.iter().take(16).map(|(_, name)| format!("`{name}`"));
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Which field each name of the header is: as it is mapped, else by its own name, else by
+    /// what other tools call it.
+    fn fields(&mut self, line: u64, names: &[String]) -> Result<Vec<Option<Field>>, Error> {
+        let mut fields = self.mapping.of_names(names).map_err(|wanted| {
+            let shown = names.iter().take(16).map(|n| format!("`{}`", secrets::shown(n.trim())));
+            let found = shown.collect::<Vec<_>>().join(", ");
+            let wanted = secrets::shown(&wanted);
+            let why = format!("the column `{wanted}` of --map is not there; found {found}");
+            self.lines.fault(why, "name a column of the header")
+        })?;
+        for (place, name) in names.iter().enumerate() {
+            let field = Field::named(name).filter(|field| !self.mapping.names(*field));
+            if fields[place].is_some() || field.is_none() {
+                continue;
+            }
+            if fields.contains(&field) {
+                let why = format!("the column `{}` stands twice", secrets::shown(name));
+                return Err(self.lines.fault(why, "remove or rename one"));
+            }
+            fields[place] = field;
+        }
+        let mut aliases: Vec<_> = (0..names.len())
+            .filter(|place| fields[*place].is_none())
+            .filter_map(|place| {
+                Field::alias(&names[place]).map(|(field, rank)| (rank, field, place))
+            })
+            .collect();
+        aliases.sort_unstable_by_key(|(rank, _, place)| (*rank, *place));
+        for (_, field, place) in aliases {
+            if !fields.contains(&Some(field)) {
+                fields[place] = Some(field);
+            }
+        }
+        let mut unknown = Unknown::default();
+        for (field, name) in fields.iter().zip(names) {
+            if field.is_none() && !name.trim().is_empty() {
+                self.warnings.extend(unknown.warn(line, name));
+            }
+        }
+        Ok(fields)
+    }
+
+    /// The first row of a table without a header says how many columns there are.
+    fn count_columns(&mut self, cells: usize) -> Result<(), Error> {
+        if cells > COLUMNS {
+            return Err(self.lines.fault("more than 256 columns", "is it a manifest?"));
+        }
+        let fields = self.mapping.of_places(cells).map_err(|place| {
+            let why = format!("--map names column #{place}, and the first row has {cells} cells");
+            self.lines.fault(why, "count the columns from 1")
+        })?;
+        let shown = (1..).map(|place| format!("#{place}"));
+        self.columns = fields.into_iter().zip(shown).collect();
+        Ok(())
     }
 
     fn draft(&self, line: u64, cells: &[String]) -> Result<Item, Error> {
@@ -134,7 +187,8 @@ impl<R: BufRead> Csv<R> {
             }
         }
         if cells.len() != self.columns.len() {
-            let reason = format!("{} cells, the header has {}", cells.len(), self.columns.len());
+            let first = if self.mapping.is_by_place() { "first row" } else { "header" };
+            let reason = format!("{} cells, the {first} has {}", cells.len(), self.columns.len());
             return Ok(Item::Refused { line, fault: RowFault::new("columns", reason) });
         }
         let mut draft = Draft { line, ..Draft::default() };
@@ -143,11 +197,11 @@ impl<R: BufRead> Csv<R> {
                 draft.set(*field, cell);
             }
         }
-        Ok(Item::Draft(draft))
+        Ok(Item::Draft(draft.settle()))
     }
 
     fn item(&mut self) -> Result<Option<Item>, Error> {
-        if self.columns.is_empty() {
+        if self.columns.is_empty() && !self.mapping.is_by_place() {
             self.read_header()?;
         }
         if let Some(warning) = self.warnings.pop_front() {
@@ -155,7 +209,12 @@ impl<R: BufRead> Csv<R> {
         }
         Ok(match self.record()? {
             None => None,
-            Some((line, Ok(cells))) => Some(self.draft(line, &cells)?),
+            Some((line, Ok(cells))) => {
+                if self.columns.is_empty() {
+                    self.count_columns(cells.len())?;
+                }
+                Some(self.draft(line, &cells)?)
+            }
             Some((line, Err(fault))) => Some(Item::Refused { line, fault }),
         })
     }
@@ -169,17 +228,14 @@ impl<R: BufRead> Iterator for Csv<R> {
     }
 }
 
-/// The one of `,` `;` and tab that the header has most of.
+/// The one of `,` `;` tab and `|` that the header has most of, outside quotes; the earlier one of
+/// equals.
 fn likely_delimiter(header: &str) -> char {
-    let count = |c: char| header.matches(c).count();
-    let (commas, semicolons, tabs) = (count(','), count(';'), count('\t'));
-    if semicolons > commas && semicolons >= tabs {
-        ';'
-    } else if tabs > commas {
-        '\t'
-    } else {
-        ','
-    }
+    let bare: String = header.split('"').step_by(2).collect();
+    let count = |c: &char| bare.matches(*c).count();
+    let candidates = [',', ';', '\t', '|'];
+    // Of equal ones the last is taken: so from the end.
+    candidates.into_iter().rev().max_by_key(count).unwrap_or(',')
 }
 
 /// Cuts a record into cells, line by line.

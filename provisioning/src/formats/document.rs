@@ -1,7 +1,7 @@
 //! Rows that are documents: read and judged in parallel with all others, since each has
 //! signatures to check.
 
-use super::microchip;
+use super::{microchip, x509};
 use crate::RowFault;
 use crate::sources::Sources;
 use muster_identity::PublicKey;
@@ -12,10 +12,23 @@ use muster_ledger::VouchedBy;
 pub enum Document {
     /// An entry of a Microchip manifest: a flattened JWS, in JSON.
     Microchip(Box<str>),
+    /// A device's certificate.
+    Certificate(Box<Papers>),
+    /// A device's signing request, in DER, PEM or base64.
+    Request(Box<[u8]>),
+}
+
+/// A device's certificate and what came with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Papers {
+    /// The certificate in DER, PEM or base64.
+    pub certificate: Box<[u8]>,
+    /// What stood behind it, in DER: certificates of issuers.
+    pub chain: Vec<Box<[u8]>>,
 }
 
 /// What a document says, and whether it may be believed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Finding {
     /// Serial number, as far as it could be read.
     pub serial: Option<String>,
@@ -30,7 +43,7 @@ pub struct Finding {
 }
 
 /// What follows from a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Verdict {
     /// It vouches for this key.
     Key {
@@ -42,6 +55,7 @@ pub enum Verdict {
         digest: [u8; 32],
     },
     /// It is good and names no key.
+    #[default]
     NoKey,
     /// It cannot be judged yet.
     Waiting(RowFault),
@@ -56,6 +70,8 @@ impl Document {
     pub fn judge(&self, sources: &Sources) -> Finding {
         match self {
             Self::Microchip(entry) => microchip::judge(entry, sources),
+            Self::Certificate(papers) => x509::certificate(papers, sources),
+            Self::Request(bytes) => x509::request(bytes),
         }
     }
 
@@ -63,6 +79,10 @@ impl Document {
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Microchip(entry) => entry.len(),
+            Self::Certificate(papers) => {
+                papers.certificate.len() + papers.chain.iter().map(|der| der.len()).sum::<usize>()
+            }
+            Self::Request(bytes) => bytes.len(),
         }
     }
 }

@@ -1,6 +1,7 @@
-use super::document::Document;
+use super::document::{Document, Papers};
 use super::key_text::KeyText;
 use super::secrets::{bare, shown};
+use super::x509::{self, Kind};
 use crate::limits::WARNINGS;
 use std::collections::BTreeSet;
 
@@ -21,11 +22,30 @@ pub enum Field {
     Lot,
     /// Model id.
     Model,
+    /// The device's certificate, which has its key.
+    Certificate,
+    /// The device's signing request (PKCS#10), which has its key.
+    Csr,
 }
+
+/// Names that other tools have for a field. They count where the field's own name is absent, the
+/// first of them that is there.
+const ALIASES: [(Field, &str); 10] = [
+    (Field::Serial, "uniqueid"),
+    (Field::Serial, "serialnumber"),
+    (Field::Serial, "mac"),
+    (Field::Serial, "iotcdeviceid"),
+    (Field::Serial, "thingname"),
+    (Field::Certificate, "cert"),
+    (Field::Certificate, "certificatepem"),
+    (Field::Certificate, "devicecertificate"),
+    (Field::Csr, "certificatesigningrequest"),
+    (Field::Csr, "csrpem"),
+];
 
 impl Field {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Serial,
         Self::PublicKey,
         Self::KeyType,
@@ -33,6 +53,8 @@ impl Field {
         Self::Challenge,
         Self::Lot,
         Self::Model,
+        Self::Certificate,
+        Self::Csr,
     ];
 
     /// Its name.
@@ -45,6 +67,8 @@ impl Field {
             Self::Challenge => "challenge",
             Self::Lot => "lot",
             Self::Model => "model",
+            Self::Certificate => "certificate",
+            Self::Csr => "csr",
         }
     }
 
@@ -52,6 +76,18 @@ impl Field {
     pub fn named(name: &str) -> Option<Self> {
         let name = bare(name);
         Self::ALL.into_iter().find(|field| bare(field.name()) == name)
+    }
+
+    /// What other tools call the field: how good a name it is, the lower the better.
+    pub(super) fn alias(name: &str) -> Option<(Self, usize)> {
+        let name = bare(name);
+        let rank = ALIASES.iter().position(|(_, alias)| *alias == name)?;
+        Some((ALIASES[rank].0, rank))
+    }
+
+    /// Whether a row with this field alone may say which device it is.
+    pub(super) fn may_name_a_device(self) -> bool {
+        matches!(self, Self::Serial | Self::Certificate | Self::Csr)
     }
 
     /// The field that an unknown name may have meant.
@@ -119,6 +155,36 @@ impl Draft {
             Field::Challenge => self.challenge = text,
             Field::Lot => self.lot = text,
             Field::Model => self.model = text,
+            Field::Certificate => self.paper(Kind::Certificate, text),
+            Field::Csr => self.paper(Kind::Request, text),
+        }
+    }
+
+    /// Takes a certificate or signing request in the column of keys for what it is.
+    pub(super) fn settle(mut self) -> Self {
+        if self.document.is_none()
+            && let Some(KeyText::Text(text)) = &self.public_key
+            && let Some(kind) = x509::kind_of_text(text)
+        {
+            let text = text.clone();
+            self.public_key = None;
+            self.paper(kind, Some(text));
+        }
+        self
+    }
+
+    /// A certificate stands before a request, which only led to it.
+    fn paper(&mut self, kind: Kind, text: Option<String>) {
+        let Some(bytes) = text.map(|text| text.into_bytes().into()) else { return };
+        match kind {
+            Kind::Certificate => {
+                let papers = Papers { certificate: bytes, chain: Vec::new() };
+                self.document = Some(Document::Certificate(papers.into()));
+            }
+            Kind::Request if self.document.is_none() => {
+                self.document = Some(Document::Request(bytes));
+            }
+            Kind::Request => {}
         }
     }
 }
@@ -137,10 +203,4 @@ impl Unknown {
         let meant = Field::near(name).map(|f| format!("; did you mean `{}`?", f.name()));
         Some(format!("line {line}: `{shown}` is unknown and ignored{}", meant.unwrap_or_default()))
     }
-}
-
-/// Whether a name is that which chip vendors have for the serial number. It counts where there is
-/// no `serial`.
-pub(super) fn is_unique_id(name: &str) -> bool {
-    bare(name) == "uniqueid"
 }

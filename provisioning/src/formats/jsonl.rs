@@ -1,10 +1,10 @@
 //! JSON lines.
 
-use super::fields::{Draft, Field, Unknown, is_unique_id};
+use super::fields::{Draft, Field, Unknown};
 use super::json::Json;
 use super::key_text::{Jwk, KeyText};
 use super::lines::Lines;
-use super::{Item, secrets};
+use super::{Item, Mapping, secrets};
 use crate::{Error, RowFault};
 use std::collections::VecDeque;
 use std::io::BufRead;
@@ -12,14 +12,15 @@ use std::io::BufRead;
 #[derive(Debug)]
 pub(super) struct Jsonl<R> {
     lines: Lines<R>,
+    mapping: Mapping,
     unknown: Unknown,
     /// Of one line: some warnings, then its row.
     ready: VecDeque<Item>,
 }
 
 impl<R: BufRead> Jsonl<R> {
-    pub(super) fn new(lines: Lines<R>) -> Self {
-        Self { lines, unknown: Unknown::default(), ready: VecDeque::new() }
+    pub(super) fn new(lines: Lines<R>, mapping: Mapping) -> Self {
+        Self { lines, mapping, unknown: Unknown::default(), ready: VecDeque::new() }
     }
 
     fn line(&mut self, line: u64, text: &str) -> Result<(), Error> {
@@ -51,14 +52,16 @@ impl<R: BufRead> Jsonl<R> {
         };
         let mut draft = Draft { line, ..Draft::default() };
         let mut seen = Vec::new();
-        let mut unique_id = None;
+        let mut aliases = Vec::new();
         for (name, value) in members {
-            let Some(field) = Field::named(&name) else {
-                if let (true, Json::Text(text)) = (is_unique_id(&name), &value) {
-                    unique_id.get_or_insert_with(|| text.clone());
-                    continue;
+            let own = || Field::named(&name).filter(|field| !self.mapping.names(*field));
+            let Some(field) = self.mapping.of_name(&name).or_else(own) else {
+                match (Field::alias(&name), value) {
+                    (Some((field, rank)), Json::Text(text) | Json::Integer(text)) => {
+                        aliases.push((rank, field, text, name));
+                    }
+                    _ => self.ready.extend(self.unknown.warn(line, &name).map(Item::Warning)),
                 }
-                self.ready.extend(self.unknown.warn(line, &name).map(Item::Warning));
                 continue;
             };
             if seen.contains(&field) {
@@ -75,10 +78,16 @@ impl<R: BufRead> Jsonl<R> {
                 other => return Err(wrong_type(field, &other)),
             }
         }
-        if let (None, Some(id)) = (&draft.serial, unique_id) {
-            draft.set(Field::Serial, &id);
+        aliases.sort_unstable_by_key(|(rank, ..)| *rank);
+        for (_, field, text, name) in aliases {
+            if seen.contains(&field) {
+                self.ready.extend(self.unknown.warn(line, &name).map(Item::Warning));
+            } else {
+                seen.push(field);
+                draft.set(field, &text);
+            }
         }
-        Ok(draft)
+        Ok(draft.settle())
     }
 }
 

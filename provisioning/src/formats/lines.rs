@@ -4,7 +4,7 @@
 use super::secrets;
 use crate::limits::ROW_BYTES;
 use crate::{Error, RowFault};
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -38,6 +38,20 @@ impl<R: BufRead> Lines<R> {
     /// The file holds a private key.
     pub(super) fn private_key(&self, line: u64, field: impl Into<String>) -> Error {
         Error::PrivateKey { file: self.file.clone(), line, field: field.into() }
+    }
+
+    /// What comes next, without taking it.
+    pub(super) fn head(&mut self) -> Result<&[u8], Error> {
+        let file = &self.file;
+        self.input.fill_buf().map_err(|error| Error::File { file: file.clone(), error })
+    }
+
+    /// What is left, at most so many bytes: for documents that have no lines.
+    pub(super) fn rest(&mut self, bound: usize) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        let rest = (&mut self.input).take(bound as u64).read_to_end(&mut bytes);
+        rest.map_err(|error| Error::File { file: self.file.clone(), error })?;
+        Ok(bytes)
     }
 
     fn read(&mut self) -> Result<Option<Line>, Error> {

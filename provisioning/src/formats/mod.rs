@@ -8,15 +8,20 @@ mod json;
 mod jsonl;
 mod key_text;
 mod lines;
+mod mapping;
 mod microchip;
 mod secrets;
 mod signers;
+mod trust;
+mod x509;
 
-pub use document::{Document, Finding, Verdict};
+pub use document::{Document, Finding, Papers, Verdict};
 pub use fields::{Draft, Field};
 pub(crate) use key_text::base64;
 pub use key_text::{Jwk, KeyText};
+pub use mapping::Mapping;
 pub use signers::Signers;
+pub use trust::Trust;
 
 use crate::{Error, RowFault};
 use std::io::BufRead;
@@ -27,10 +32,12 @@ use std::str::FromStr;
 pub enum Format {
     /// JSON lines: one object a line.
     Jsonl,
-    /// Comma-, semicolon- or tab-separated values with a header (RFC 4180).
+    /// Values separated by `,` `;` tab or `|` (RFC 4180).
     Csv,
     /// Microchip trust platform manifest: a JSON array of signed entries.
     Microchip,
+    /// Device certificates or signing requests: DER, PEM, or a list in base64.
+    X509,
 }
 
 impl Format {
@@ -38,10 +45,13 @@ impl Format {
     /// is certainly neither.
     pub fn detect(head: &[u8]) -> Option<Self> {
         let head = head.strip_prefix(lines::BYTE_ORDER_MARK).unwrap_or(head).trim_ascii_start();
+        if x509::is_x509(head) {
+            return Some(Self::X509);
+        }
         match head.first() {
             Some(b'{') => Some(Self::Jsonl),
             Some(b'[') => microchip::is_manifest(head).then_some(Self::Microchip),
-            _ if head.starts_with(b"-----BEGIN") || head.contains(&0) => None,
+            _ if head.contains(&0) => None,
             _ => Some(Self::Csv),
         }
     }
@@ -52,16 +62,24 @@ impl Format {
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
             Self::Microchip => "microchip",
+            Self::X509 => "x509",
         }
     }
 
     /// Reads a file of this format; `file` is its name in messages.
     pub fn read<R: BufRead>(self, file: &str, input: R) -> Reader<R> {
+        self.read_mapped(file, input, &Mapping::default())
+    }
+
+    /// The same for a foreign table.
+    pub fn read_mapped<R: BufRead>(self, file: &str, input: R, mapping: &Mapping) -> Reader<R> {
+        let mapping = mapping.clone();
         let lines = |input| lines::Lines::new(file, input);
         Reader(Some(match self {
-            Self::Jsonl => Kind::Jsonl(jsonl::Jsonl::new(lines(input))),
-            Self::Csv => Kind::Csv(Box::new(csv::Csv::new(lines(input)))),
+            Self::Jsonl => Kind::Jsonl(jsonl::Jsonl::new(lines(input), mapping)),
+            Self::Csv => Kind::Csv(Box::new(csv::Csv::new(lines(input), mapping))),
             Self::Microchip => Kind::Microchip(microchip::Microchip::new(file, input)),
+            Self::X509 => Kind::X509(Box::new(x509::X509::new(lines(input)))),
         }))
     }
 }
@@ -74,10 +92,12 @@ impl FromStr for Format {
             "jsonl" => Ok(Self::Jsonl),
             "csv" => Ok(Self::Csv),
             "microchip" => Ok(Self::Microchip),
+            "x509" | "pkcs10" => Ok(Self::X509),
             _ => Err(Error::Argument {
                 what: "--format",
                 why:
-                    "the formats are jsonl, csv and microchip; leave it away to have it recognised"
+                    "the formats are jsonl, csv, microchip, x509 and pkcs10; leave it away to have \
+                      it recognised"
                         .into(),
             }),
         }
@@ -109,6 +129,7 @@ enum Kind<R> {
     Jsonl(jsonl::Jsonl<R>),
     Csv(Box<csv::Csv<R>>),
     Microchip(microchip::Microchip<R>),
+    X509(Box<x509::X509<R>>),
 }
 
 impl<R: BufRead> Iterator for Reader<R> {
@@ -119,6 +140,7 @@ impl<R: BufRead> Iterator for Reader<R> {
             Kind::Jsonl(reader) => reader.next(),
             Kind::Csv(reader) => reader.next(),
             Kind::Microchip(reader) => reader.next(),
+            Kind::X509(reader) => reader.next(),
         };
         if !matches!(item, Some(Ok(_))) {
             self.0 = None;

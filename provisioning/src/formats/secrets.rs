@@ -2,6 +2,8 @@
 //! where, never what.
 
 use super::json::Json;
+use super::key_text::base64;
+use crate::x509::private_key;
 
 const PEM_END: &[u8] = b"PRIVATE KEY-----";
 
@@ -46,8 +48,21 @@ pub(super) fn in_text(text: &str) -> bool {
     in_pem(text.as_bytes())
         || ((text.starts_with("z3u2") || text.starts_with("z42t"))
             && (45..=52).contains(&text.len()))
+        || in_base64_der(text)
         || (text.starts_with(['{', '['])
             && Json::parse(text).is_ok_and(|json| in_json(&json).is_some()))
+}
+
+/// Whether the text is base64 of a private key in DER: no PEM without its first and last line is
+/// let through. Such a SEQUENCE begins with `M`, and these have fewer than 8 KiB.
+fn in_base64_der(text: &str) -> bool {
+    let begins = text.starts_with(['M']) && text.len() >= 48 && text.len() <= 8 << 10;
+    begins && base64(&text.split_whitespace().collect::<String>()).is_some_and(|der| in_der(&der))
+}
+
+/// Whether bytes are a private key in DER.
+pub(super) fn in_der(bytes: &[u8]) -> bool {
+    private_key(bytes).is_some()
 }
 
 /// The name of the field that holds a private key, anywhere in a JSON value. `d` and `k` are

@@ -21,6 +21,8 @@ pub enum X509Fault {
     Key(KeyFault),
     /// Signed by an algorithm this version does not check.
     SignatureAlgorithm,
+    /// A revocation list that lists changes only, or certificates of others.
+    PartialCrl,
     /// The issuer's name is another.
     OtherIssuer,
     /// The signature does not verify.
@@ -40,6 +42,7 @@ impl fmt::Display for X509Fault {
             Self::SignatureAlgorithm => {
                 "signed by another algorithm than ECDSA with SHA-256 on P-256, or Ed25519"
             }
+            Self::PartialCrl => "a delta or indirect revocation list; give the whole one",
             Self::OtherIssuer => "the issuer's name is another",
             Self::Signature => "the signature does not verify",
         })

@@ -1,14 +1,22 @@
 //! X.509 certificates (RFC 5280) as far as enrolment needs them: who, whose key, from when to
 //! when, signed by whom. Signatures are checked by the one rule, [`PublicKey::verify`].
 
+mod crl;
 mod fault;
+mod names;
 mod pem;
+mod request;
+mod secret;
 mod signature;
 #[cfg(test)]
 mod tests;
 
+pub use crl::{CRL_BYTES, Crl};
 pub use fault::X509Fault;
-pub use pem::{bundle, certificates};
+pub use names::{Subject, device_serial};
+pub use pem::{bundle, certificates, revocations};
+pub use request::Request;
+pub(crate) use secret::private_key;
 pub use signature::{fixed_signature, key_of_spki, verify_signed};
 
 use muster_identity::PublicKey;

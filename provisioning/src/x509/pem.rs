@@ -1,6 +1,6 @@
 //! Certificates in PEM (RFC 7468) or DER.
 
-use super::{CERTIFICATE_BYTES, CERTIFICATES, Certificate, X509Fault};
+use super::{CERTIFICATE_BYTES, CERTIFICATES, CRL_BYTES, Certificate, X509Fault};
 use crate::formats::base64;
 
 const BEGIN: &str = "-----BEGIN ";
@@ -9,6 +9,15 @@ const CERTIFICATE: &str = "CERTIFICATE";
 /// The DER of every PEM block with this label, in order. Other blocks and text between blocks do
 /// not count; line ends may be the two characters `\n`, as in cells and JSON of other tools.
 pub fn bundle(text: &str, label: &str) -> Result<Vec<Vec<u8>>, X509Fault> {
+    blocks(text, label, CERTIFICATE_BYTES * 2)
+}
+
+/// The DER of every revocation list in PEM (RFC 7468 §6).
+pub fn revocations(text: &str) -> Result<Vec<Vec<u8>>, X509Fault> {
+    blocks(text, "X509 CRL", CRL_BYTES * 2)
+}
+
+fn blocks(text: &str, label: &str, bound: usize) -> Result<Vec<Vec<u8>>, X509Fault> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some((_, block)) = rest.split_once(BEGIN) {
@@ -25,7 +34,7 @@ pub fn bundle(text: &str, label: &str) -> Result<Vec<Vec<u8>>, X509Fault> {
         if found.len() == CERTIFICATES {
             return Err(X509Fault::TooMany);
         }
-        if body.len() > CERTIFICATE_BYTES * 2 {
+        if body.len() > bound {
             return Err(X509Fault::TooLong);
         }
         let body = body.replace("\\r", "").replace("\\n", "");

@@ -41,7 +41,7 @@ fn formats_are_recognised() {
         (b"\xef\xbb\xbfserial;publicKey\n", Some(Format::Csv)),
         (b"", Some(Format::Csv)),
         (b"[{\"serial\":1}]", None),
-        (b"-----BEGIN CERTIFICATE-----", None),
+        (b"-----BEGIN CERTIFICATE-----", Some(Format::X509)),
         (b"PK\x03\x04\x00\x00", None),
     ];
     for (head, expected) in cases {
@@ -117,7 +117,6 @@ fn a_key_that_is_none_is_refused_with_a_cure() {
         (format!("\"{weak}\""), Some("Ed25519"), "public-key"),
         ("\"no key at all\"".to_owned(), Some("Ed25519"), "public-key"),
         (r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#.to_owned(), None, "public-key"),
-        ("\"-----BEGIN CERTIFICATE-----\"".to_owned(), None, "public-key"),
         ("\"-----BEGIN PUBLIC KEY-----\"".to_owned(), None, "public-key"),
     ];
     for (text, kind, code) in cases {

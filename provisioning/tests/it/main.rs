@@ -2,6 +2,8 @@
 
 mod formats;
 mod made;
+mod made_x509;
+mod mapping;
 mod microchip;
 mod microchip_pipeline;
 mod microchip_traps;
@@ -9,3 +11,4 @@ mod node;
 mod pipeline;
 mod property;
 mod traps;
+mod x509;

@@ -50,6 +50,7 @@ impl Line {
                 signers: vec![self.dir.path().join("signers")],
                 keys,
                 slot: None,
+                ..SourceOptions::default()
             },
             dry_run: false,
             host: Arc::new(Still::default()),
