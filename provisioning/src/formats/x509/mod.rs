@@ -114,6 +114,8 @@ struct Block {
     label: String,
     text: String,
     too_long: bool,
+    /// A line of it that cannot be read.
+    fault: Option<RowFault>,
 }
 
 impl<R: BufRead> X509<R> {
@@ -147,6 +149,12 @@ impl<R: BufRead> X509<R> {
                     self.line(number, text[..glued].trim())?;
                     self.line(number, text[glued..].trim())?;
                 }
+                // It spoils the block that it stands in, and nothing else.
+                Err(fault) if self.block.is_some() => {
+                    if let Some(open) = &mut self.block {
+                        open.fault.get_or_insert(fault);
+                    }
+                }
                 Err(fault) => {
                     self.release();
                     self.ready.push_back(Item::Refused { line: number, fault });
@@ -162,7 +170,8 @@ impl<R: BufRead> X509<R> {
                 self.refuse(line, "pem", "a PEM block begins within another");
             }
             let label = shown(label);
-            self.block = Some(Block { line: number, label, text: String::new(), too_long: false });
+            let (text, too_long, fault) = (String::new(), false, None);
+            self.block = Some(Block { line: number, label, text, too_long, fault });
             self.begun = true;
         } else if let Some(open) = &mut self.block {
             if let Some(end) = text.strip_prefix("-----END ") {
@@ -189,7 +198,12 @@ impl<R: BufRead> X509<R> {
     }
 
     fn end_block(&mut self, block: Block, closed: bool) -> Result<(), Error> {
-        let Block { line, label, text, too_long } = block;
+        let Block { line, label, text, too_long, fault } = block;
+        if let Some(fault) = fault {
+            self.release();
+            self.ready.push_back(Item::Refused { line, fault });
+            return Ok(());
+        }
         if too_long {
             self.refuse(line, "row-too-long", "the PEM block is longer than 65,536 bytes");
             return Ok(());
