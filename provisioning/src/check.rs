@@ -29,6 +29,7 @@ pub(crate) struct Terms {
 
 /// A row of a file: its texts, or why it cannot be read.
 pub(crate) struct Found {
+    pub(crate) file: u32,
     pub(crate) line: u64,
     pub(crate) draft: Result<Draft, RowFault>,
 }

@@ -1,6 +1,7 @@
 //! Enrols a file of devices through a node: manifest formats (pure, one file each), the pipeline
 //! that checks, stages, seals and signs, and what became of every row.
 
+mod archives;
 mod batches;
 mod check;
 mod enrolment;

@@ -42,6 +42,26 @@ pub const CHAIN: usize = 4;
 /// Files of one command.
 pub const FILES: usize = 1_024;
 
+/// Files of all folders and archives of one command: a batch with a file for each device.
+pub const MEMBERS: usize = 1 << 20;
+
+/// Bytes that an archive may unpack to. They are streamed, never stored.
+pub const UNPACKED_BYTES: u64 = 8 << 30;
+
+/// How many times its own size an archive may unpack to, once above [`UNPACKED_FREELY`]: signing
+/// requests shrink to a half, bombs to a thousandth.
+pub const UNPACKED_RATIO: u64 = 100;
+
+/// Bytes that may be unpacked whatever the ratio: padding of small archives.
+pub const UNPACKED_FREELY: u64 = 16 << 20;
+
+/// Bytes of a zip archive, whose directory is read at once: 200,000 requests. A tar archive
+/// has no such bound.
+pub const ZIP_BYTES: u64 = 64 << 20;
+
+/// How deep folders may lie in the folder that is named.
+pub const FOLDER_DEPTH: u32 = 8;
+
 /// Rows of one command, over all its files: with some 400 bytes each they fit in 2 GiB.
 pub const ROWS: usize = 4 << 20;
 

@@ -1,8 +1,9 @@
 //! The pass over the files: every row is read and checked before anything leaves the machine.
 
+use crate::archives::{self, Container};
 use crate::check::{Checked, Checks, Device, Found, Terms};
-use crate::formats::{Document, Format, Item};
-use crate::limits::{CHECKED_BYTES, CHECKED_TOGETHER, FILES, NOTES, ROWS, WARNINGS};
+use crate::formats::{self, Document, Format, Item};
+use crate::limits::{CHECKED_BYTES, CHECKED_TOGETHER, FILES, MEMBERS, NOTES, ROWS, WARNINGS};
 use crate::{Error, RowFault};
 use muster_identity::Did;
 use std::collections::BTreeSet;
@@ -11,9 +12,13 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// What is read of a folder or archive.
+const MEMBER_CURE: &str = "in folders and archives only certificates and signing requests are read; name other files \
+     themselves";
+
 /// A row, and what is known of it so far.
 pub(crate) struct Row {
-    pub(crate) file: u16,
+    pub(crate) file: u32,
     pub(crate) line: u64,
     pub(crate) serial: Option<Box<str>>,
     pub(crate) lot: Option<Box<str>>,
@@ -44,6 +49,9 @@ pub(crate) struct Rows {
     pub(crate) files: Vec<String>,
     pub(crate) rows: Vec<Row>,
     pub(crate) warnings: Vec<String>,
+    /// Rows that are not checked yet, and bytes of their documents.
+    found: Vec<Found>,
+    size: usize,
     /// Notes that stand at many rows, once each.
     notes: BTreeSet<Arc<str>>,
 }
@@ -79,6 +87,19 @@ pub(crate) fn read(
     for path in inputs {
         let file = path.display().to_string();
         let fault = |error| Error::File { file: file.clone(), error };
+        let before = all.count();
+        let container = Container::of(path)?;
+        if let Some(container) = container {
+            container.walk(path, &mut |member, input| {
+                all.member(format!("{file}:{member}"), input, terms, read)
+            })?;
+            all.flush(terms, read)?;
+            if all.count() == before {
+                let why = "no certificate or signing request is in it".into();
+                return Err(Error::Manifest { file, why, cure: MEMBER_CURE.into() });
+            }
+            continue;
+        }
         let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(fault)?);
         let format = match format {
             Some(format) => format,
@@ -90,10 +111,9 @@ pub(crate) fn read(
                 })?
             }
         };
-        let before = all.rows.len();
-        all.files.push(file.clone());
         all.read_file(&file, format, input, terms, read)?;
-        if all.rows.len() == before {
+        all.flush(terms, read)?;
+        if all.count() == before {
             let cure = "give a file with at least one row".into();
             return Err(Error::Manifest { file, why: "the file holds no rows".into(), cure });
         }
@@ -112,32 +132,21 @@ impl Rows {
         terms: &Terms,
         read: &mut dyn FnMut(u64),
     ) -> Result<(), Error> {
-        let number = self.files.len() as u16 - 1;
-        let (mut found, mut size): (Vec<Found>, usize) = (Vec::new(), 0);
-        let mut take = |all: &mut Self, found: &mut Vec<Found>| -> Result<(), Error> {
-            let checked = terms.check_all(found)?;
-            for (found, checked) in found.drain(..).zip(checked) {
-                let row = all.row(file, number, found.line, checked)?;
-                all.rows.push(row);
-            }
-            read(all.rows.len() as u64);
-            Ok(())
-        };
+        self.files.push(file.into());
+        let number = self.files.len() as u32 - 1;
         for item in format.read_mapped(file, input, &terms.sources.mapping) {
             match item? {
-                Item::Warning(text) if self.warnings.len() < WARNINGS => {
-                    self.warnings.push(format!("{file}, {text}"));
-                }
-                Item::Warning(_) => {}
+                Item::Warning(text) => self.warn(format!("{file}, {text}")),
                 Item::Draft(draft) => {
-                    size += draft.document.as_ref().map_or(0, Document::size);
-                    found.push(Found { line: draft.line, draft: Ok(draft) });
+                    self.size += draft.document.as_ref().map_or(0, Document::size);
+                    self.found.push(Found { file: number, line: draft.line, draft: Ok(draft) });
                 }
-                Item::Refused { line, fault } => found.push(Found { line, draft: Err(fault) }),
+                Item::Refused { line, fault } => {
+                    self.found.push(Found { file: number, line, draft: Err(fault) });
+                }
             }
-            if found.len() >= CHECKED_TOGETHER || size >= CHECKED_BYTES {
-                size = 0;
-                take(self, &mut found)?;
+            if self.found.len() >= CHECKED_TOGETHER || self.size >= CHECKED_BYTES {
+                self.flush(terms, read)?;
             }
             if self.rows.len() > ROWS {
                 let why = "more than 4,194,304 rows in one command".into();
@@ -145,17 +154,74 @@ impl Rows {
                 return Err(Error::Manifest { file: file.into(), why, cure });
             }
         }
-        take(self, &mut found)
+        Ok(())
     }
 
-    fn row(&mut self, file: &str, number: u16, line: u64, checked: Checked) -> Result<Row, Error> {
+    /// A file in a folder or archive: certificates and signing requests are read, private keys
+    /// looked for in all.
+    fn member(
+        &mut self,
+        file: String,
+        mut input: &mut dyn BufRead,
+        terms: &Terms,
+        read: &mut dyn FnMut(u64),
+    ) -> Result<(), Error> {
+        let fault = |error| Error::File { file: file.clone(), error };
+        let refused = |why: &str, cure: &str| {
+            Err(Error::Manifest { file: file.clone(), why: why.into(), cure: cure.into() })
+        };
+        if self.files.len() >= MEMBERS {
+            return refused("more than 1,048,576 files", "split them over several commands");
+        }
+        let head = input.fill_buf().map_err(fault)?;
+        if archives::is_archive(head) {
+            return refused("an archive within another", "unpack it, and name it itself");
+        }
+        let before = self.count();
+        if Format::detect(head) == Some(Format::X509) {
+            self.read_file(&file, Format::X509, input, terms, read)?;
+        } else {
+            formats::search_secrets(&file, &mut input)?;
+        }
+        if self.count() == before {
+            self.warn(format!("{file} is not read: {MEMBER_CURE}"));
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, text: String) {
+        if self.warnings.len() < WARNINGS {
+            self.warnings.push(text);
+        }
+    }
+
+    /// Rows so far, checked or not.
+    fn count(&self) -> usize {
+        self.rows.len() + self.found.len()
+    }
+
+    /// Checks the rows that were found.
+    fn flush(&mut self, terms: &Terms, read: &mut dyn FnMut(u64)) -> Result<(), Error> {
+        let found = std::mem::take(&mut self.found);
+        self.size = 0;
+        let checked = terms.check_all(&found)?;
+        for (found, checked) in found.into_iter().zip(checked) {
+            let row = self.row(found.file, found.line, checked)?;
+            self.rows.push(row);
+        }
+        read(self.rows.len() as u64);
+        Ok(())
+    }
+
+    fn row(&mut self, number: u32, line: u64, checked: Checked) -> Result<Row, Error> {
         let Checked { serial, lot, note, outcome } = checked;
         let (device, state) = match outcome {
             Checks::Ready(device) => (Some(device), State::Ready),
             Checks::Waiting(why) => (None, State::Waiting(why)),
             Checks::Refused(fault) => (None, State::Refused(fault)),
             Checks::PrivateKey(field) => {
-                return Err(Error::PrivateKey { file: file.into(), line, field });
+                let file = self.files[number as usize].clone();
+                return Err(Error::PrivateKey { file, line, field });
             }
         };
         let note = note.map(|note| self.note(note));
@@ -206,7 +272,7 @@ impl Rows {
                 first = i;
                 continue;
             }
-            let place = if a.file == b.file { "" } else { &self.files[usize::from(a.file)] };
+            let place = if a.file == b.file { "" } else { &self.files[a.file as usize] };
             let what = match code(a, b) {
                 "duplicate-row" => "the same row stands",
                 "duplicate-key" => "the same key stands with another serial number",

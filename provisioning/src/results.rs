@@ -57,7 +57,7 @@ impl Finished {
         let batch = row.batch.and_then(|i| self.batches[usize::from(i)].enrolled.as_ref());
         let several = self.rows.files.len() > 1;
         RowOutcome {
-            file: several.then(|| self.rows.files[usize::from(row.file)].as_str()),
+            file: several.then(|| self.rows.files[row.file as usize].as_str()),
             line: row.line,
             outcome: outcome(row),
             code: fault.map(|fault| &*fault.code),

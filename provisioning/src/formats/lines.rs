@@ -9,7 +9,7 @@ use std::io::{BufRead, Read as _};
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Bytes kept when a part of a long line is dropped, so that a word across the cut is found.
-const OVERLAP: usize = 64;
+pub(super) const OVERLAP: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Lines<R> {

@@ -23,6 +23,8 @@ pub use mapping::Mapping;
 pub use signers::Signers;
 pub use trust::Trust;
 
+pub(crate) use secrets::search as search_secrets;
+
 use crate::{Error, RowFault};
 use std::io::BufRead;
 use std::str::FromStr;

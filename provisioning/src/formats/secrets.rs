@@ -3,7 +3,10 @@
 
 use super::json::Json;
 use super::key_text::base64;
+use super::lines::OVERLAP;
+use crate::Error;
 use crate::x509::private_key;
+use std::io::{BufRead, ErrorKind};
 
 const PEM_END: &[u8] = b"PRIVATE KEY-----";
 
@@ -96,4 +99,30 @@ pub(super) fn in_unreadable(bytes: &[u8]) -> bool {
 pub(super) fn shown(name: &str) -> String {
     let printable = name.chars().map(|c| if c.is_control() { '?' } else { c });
     printable.take(crate::limits::NAME_CHARS).collect()
+}
+
+/// Looks for private keys in a file that is not read, piece by piece: PEM anywhere, and their
+/// names in JSON.
+pub(crate) fn search(file: &str, input: &mut dyn BufRead) -> Result<(), Error> {
+    let (mut kept, mut json, mut line) = (Vec::new(), None, 1);
+    loop {
+        let piece = match input.fill_buf() {
+            Ok(piece) => piece,
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Error::File { file: file.into(), error }),
+        };
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let begins = || matches!(piece.trim_ascii_start().first(), Some(b'{' | b'['));
+        let json = *json.get_or_insert_with(begins);
+        kept.extend_from_slice(piece);
+        let used = piece.len();
+        input.consume(used);
+        if in_pem(&kept) || (json && in_unreadable(&kept)) {
+            return Err(Error::PrivateKey { file: file.into(), line, field: "row".into() });
+        }
+        line += kept.iter().filter(|b| **b == b'\n').count() as u64;
+        kept.drain(..kept.len().saturating_sub(OVERLAP));
+    }
 }

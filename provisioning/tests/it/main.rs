@@ -1,5 +1,6 @@
 //! Formats and pipeline, the latter against a node in this process that can misbehave.
 
+mod archives;
 mod formats;
 mod made;
 mod made_x509;
@@ -12,3 +13,4 @@ mod pipeline;
 mod property;
 mod traps;
 mod x509;
+mod x509_files;

@@ -1,0 +1,218 @@
+//! Folders and archives: their files one by one, streamed and never stored. Names are for
+//! messages only; links, permissions and paths of an archive have no effect.
+
+use crate::Error;
+use crate::limits::{
+    FOLDER_DEPTH, MEMBERS, UNPACKED_BYTES, UNPACKED_FREELY, UNPACKED_RATIO, ZIP_BYTES,
+};
+use flate2::bufread::MultiGzDecoder;
+use std::cell::Cell;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use tar::EntryType;
+use zip::ZipArchive;
+
+/// Characters of a member's name that a message repeats.
+const NAME_CHARS: usize = 200;
+
+/// Something that holds files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Container {
+    Folder,
+    Tar,
+    /// A tar archive in gzip.
+    TarGz,
+    Zip,
+}
+
+/// Who takes the files: name and bytes.
+type Each<'a> = &'a mut dyn FnMut(&str, &mut dyn BufRead) -> Result<(), Error>;
+
+impl Container {
+    /// What the user named, if it holds files.
+    pub(crate) fn of(path: &Path) -> Result<Option<Self>, Error> {
+        let fault = |error| Error::File { file: path.display().to_string(), error };
+        if fs::metadata(path).map_err(fault)?.is_dir() {
+            return Ok(Some(Self::Folder));
+        }
+        let mut head = Vec::new();
+        File::open(path).map_err(fault)?.take(512).read_to_end(&mut head).map_err(fault)?;
+        Ok(Self::of_head(&head))
+    }
+
+    fn of_head(head: &[u8]) -> Option<Self> {
+        match head {
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Self::Zip),
+            [0x1f, 0x8b, 8, ..] => Some(Self::TarGz),
+            // POSIX.1-1988 §10.1.1.
+            _ if head.get(257..262) == Some(b"ustar") => Some(Self::Tar),
+            _ => None,
+        }
+    }
+
+    /// Hands out every file in it.
+    pub(crate) fn walk(self, path: &Path, each: Each<'_>) -> Result<(), Error> {
+        let file = path.display().to_string();
+        let fault = |error| Error::File { file: file.clone(), error };
+        if self == Self::Folder {
+            return folder(path, each);
+        }
+        let input = File::open(path).map_err(fault)?;
+        let packed = input.metadata().map_err(fault)?.len();
+        let budget = Budget { packed, unpacked: Cell::new(0), burst: Cell::new(false) };
+        let input = BufReader::with_capacity(1 << 16, input);
+        let walk = Walk { file: &file, budget: &budget };
+        let done = match self {
+            Self::Zip => walk.zip(input, each),
+            Self::TarGz => walk.tar(MultiGzDecoder::new(input), each),
+            _ => walk.tar(input, each),
+        };
+        if budget.burst.get() {
+            let why = "an archive bomb: it unpacks to more than 8 GiB or 100 times its size";
+            return Err(walk.fault(why, "find out where it comes from; nothing was enrolled"));
+        }
+        done
+    }
+}
+
+/// Whether a file begins like an archive.
+pub(crate) fn is_archive(head: &[u8]) -> bool {
+    Container::of_head(head).is_some()
+}
+
+/// How much may still be unpacked.
+struct Budget {
+    packed: u64,
+    unpacked: Cell<u64>,
+    burst: Cell<bool>,
+}
+
+/// Counts what is unpacked.
+struct Counted<'a, R> {
+    inner: R,
+    budget: &'a Budget,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(into)?;
+        let unpacked = self.budget.unpacked.get() + read as u64;
+        self.budget.unpacked.set(unpacked);
+        let allowed = UNPACKED_FREELY.max(self.budget.packed.saturating_mul(UNPACKED_RATIO));
+        if unpacked > allowed.min(UNPACKED_BYTES) {
+            self.budget.burst.set(true);
+            return Err(io::Error::other("the archive unpacks to too much"));
+        }
+        Ok(read)
+    }
+}
+
+/// One archive.
+struct Walk<'a> {
+    file: &'a str,
+    budget: &'a Budget,
+}
+
+impl Walk<'_> {
+    fn fault(&self, why: impl Into<String>, cure: &str) -> Error {
+        Error::Manifest { file: self.file.into(), why: why.into(), cure: cure.into() }
+    }
+
+    fn damaged(&self, why: &dyn std::fmt::Display) -> Error {
+        self.fault(format!("the archive cannot be read: {why}"), "fetch it again")
+    }
+
+    fn too_many(&self) -> Error {
+        self.fault("more than 1,048,576 files in the archive", "split it")
+    }
+
+    fn tar(&self, input: impl Read, each: Each<'_>) -> Result<(), Error> {
+        let mut archive = tar::Archive::new(Counted { inner: input, budget: self.budget });
+        // Raw: long names and sparse files are not put together, so nothing is held in memory.
+        let entries = archive.entries().map_err(|e| self.damaged(&e))?.raw(true);
+        let (mut count, mut any) = (0, false);
+        for entry in entries {
+            let entry = entry.map_err(|e| self.damaged(&e))?;
+            (count, any) = (count + 1, true);
+            if count > MEMBERS {
+                return Err(self.too_many());
+            }
+            if !matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous) {
+                continue;
+            }
+            let name = shown(&entry.path_bytes());
+            each(&name, &mut BufReader::new(entry))?;
+        }
+        if any {
+            Ok(())
+        } else {
+            Err(self.fault("no tar archive is in it", "name a tar or zip archive"))
+        }
+    }
+
+    fn zip(&self, input: BufReader<File>, each: Each<'_>) -> Result<(), Error> {
+        if self.budget.packed > ZIP_BYTES {
+            let why = "a zip archive above 64 MiB";
+            return Err(self.fault(why, "pack the files as a tar archive, which is streamed"));
+        }
+        let mut archive = ZipArchive::new(input).map_err(|e| self.damaged(&e))?;
+        if archive.len() > MEMBERS {
+            return Err(self.too_many());
+        }
+        for i in 0..archive.len() {
+            let entry = archive.by_index(i).map_err(|e| self.damaged(&e))?;
+            if !entry.is_file() {
+                continue;
+            }
+            let name = shown(entry.name_raw());
+            let counted = Counted { inner: entry, budget: self.budget };
+            each(&name, &mut BufReader::new(counted))?;
+        }
+        Ok(())
+    }
+}
+
+/// The files of a folder and the folders in it, by name. Links are not followed.
+fn folder(path: &Path, each: Each<'_>) -> Result<(), Error> {
+    let mut files = Vec::new();
+    list(path, 0, &mut files)?;
+    files.sort();
+    for file in files {
+        let fault = |error| Error::File { file: file.display().to_string(), error };
+        let name = file.strip_prefix(path).unwrap_or(&file);
+        let name = shown(name.display().to_string().as_bytes());
+        each(&name, &mut BufReader::new(File::open(&file).map_err(fault)?))?;
+    }
+    Ok(())
+}
+
+fn list(path: &Path, depth: u32, files: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let fault = |error| Error::File { file: path.display().to_string(), error };
+    let refused = |why: &str| {
+        let cure = "name the folders one by one".into();
+        Err(Error::Manifest { file: path.display().to_string(), why: why.into(), cure })
+    };
+    if depth > FOLDER_DEPTH {
+        return refused("folders lie deeper than 8");
+    }
+    for entry in fs::read_dir(path).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        let kind = entry.file_type().map_err(fault)?;
+        if kind.is_dir() {
+            list(&entry.path(), depth + 1, files)?;
+        } else if kind.is_file() {
+            files.push(entry.path());
+        }
+        if files.len() > MEMBERS {
+            return refused("more than 1,048,576 files");
+        }
+    }
+    Ok(())
+}
+
+/// A foreign name, fit for a message.
+fn shown(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    name.chars().map(|c| if c.is_control() { '?' } else { c }).take(NAME_CHARS).collect()
+}

@@ -1,0 +1,187 @@
+//! Folders and archives, from the file to the enrolment.
+
+use crate::made::{CHALLENGE, Still, file, genesis, key, p256};
+use crate::made_x509::*;
+use crate::node::{Fault, Node};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use muster_identity::Signer as _;
+use muster_provisioning::{Enrolment, Error, Finished, Outcome, SourceOptions};
+use std::io::{Cursor, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+use zip::write::SimpleFileOptions;
+
+type Files<'a> = &'a [(&'a str, Vec<u8>)];
+
+struct Line {
+    dir: tempfile::TempDir,
+    node: Node,
+}
+
+impl Line {
+    async fn new() -> Self {
+        let node = Node::start(&genesis(&["sensor"], 1_000), Fault::None, 16).await;
+        Self { dir: tempfile::tempdir().expect("a folder"), node }
+    }
+
+    async fn enrol(&self, input: PathBuf) -> Result<Finished, Error> {
+        let enrolment = Enrolment {
+            client: self.node.client(),
+            genesis: (*self.node.genesis).clone(),
+            organisation: self.node.genesis.organisation_did(),
+            signer: Arc::new(key("line")),
+            directory_secret: Zeroizing::new([9; 32]),
+            grant: None,
+            model: None,
+            challenge: CHALLENGE.into(),
+            sources: SourceOptions::default(),
+            dry_run: false,
+            host: Arc::new(Still::default()),
+        };
+        enrolment.run(vec![input], None, &mut |_| {}).await
+    }
+
+    /// The same files as folder, tar, gzipped tar and zip.
+    fn all(&self, files: Files) -> Vec<PathBuf> {
+        let folder = tempfile::tempdir_in(self.dir.path()).expect("a folder").keep();
+        for (name, bytes) in files {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, bytes).expect("written");
+        }
+        let write = |name, bytes| file(self.dir.path(), name, bytes);
+        vec![
+            folder,
+            write("all.tar", tar(files)),
+            write("all.tgz", gz(&tar(files))),
+            write("all.zip", zip(files)),
+        ]
+    }
+}
+
+fn tar(files: Files) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        archive.append_data(&mut header, name, &bytes[..]).expect("written");
+    }
+    archive.into_inner().expect("written")
+}
+
+fn gz(bytes: &[u8]) -> Vec<u8> {
+    let mut out = GzEncoder::new(Vec::new(), Compression::default());
+    out.write_all(bytes).expect("written");
+    out.finish().expect("written")
+}
+
+fn zip(files: Files) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        archive.start_file(*name, SimpleFileOptions::default()).expect("written");
+        archive.write_all(bytes).expect("written");
+    }
+    archive.finish().expect("written").into_inner()
+}
+
+fn csr(name: &str) -> Vec<u8> {
+    let key = p256(name);
+    request(&[(SERIAL, name)], &spki(&key.public_key()), &key)
+}
+
+fn csr_pem(name: &str) -> Vec<u8> {
+    pem("CERTIFICATE REQUEST", &csr(name)).into()
+}
+
+#[tokio::test]
+async fn requests_in_folders_and_archives_are_enrolled() {
+    let line = Line::new().await;
+    let mut bad = csr("bad");
+    *bad.last_mut().expect("bytes") ^= 1;
+    let several = [csr_pem("C"), csr_pem("D")].concat();
+    let files = [
+        ("a.csr", csr_pem("A")),
+        ("b/b.der", csr("B")),
+        ("b/bad.der", bad),
+        ("c.pem", several),
+        ("read.me", b"Not a private key in sight.".to_vec()),
+    ];
+    for (i, path) in line.all(&files).into_iter().enumerate() {
+        let finished = line.enrol(path.clone()).await.expect("enrolled");
+        let rows: Vec<_> = finished
+            .outcomes()
+            .map(|r| {
+                let member = r.file.expect("a file").rsplit_once(':').expect("a member").1;
+                (member.to_owned(), r.line, r.outcome, r.code.map(String::from))
+            })
+            .collect();
+        let good = if i == 0 { Outcome::Enrolled } else { Outcome::Already };
+        let name = |name: &str| name.to_owned();
+        let expected = [
+            (name("a.csr"), 1, good, None),
+            (name("b/b.der"), 1, good, None),
+            (name("b/bad.der"), 1, Outcome::Refused, Some(name("csr-signature"))),
+            (name("c.pem"), 1, good, None),
+            (name("c.pem"), rows[4].1, good, None),
+        ];
+        assert_eq!(rows, expected, "{}", path.display());
+        let warnings = &finished.summary().warnings;
+        assert!(
+            matches!(&warnings[..], [one] if one.contains("read.me is not read")),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_private_key_anywhere_refuses_the_whole() {
+    let line = Line::new().await;
+    let sec1 = tlv(0x30, &[b"\x02\x01\x01", &tlv(4, &[&[0x42; 32]])]);
+    let keys = [
+        ("x/k.key", pem("EC PRIVATE KEY", &sec1).into_bytes()),
+        ("x/k.key", sec1.clone()),
+        ("x/k.txt", [b"hello\n".repeat(50_000), pem("PRIVATE KEY", &sec1).into()].concat()),
+        ("x/dac.json", b"{\n\"dac_private_key\": \"0a\"}".to_vec()),
+    ];
+    for (name, bytes) in keys {
+        for path in line.all(&[("a.csr", csr_pem("A")), (name, bytes.clone())]) {
+            let error = line.enrol(path).await.err().expect("refused");
+            let Error::PrivateKey { file, .. } = &error else { panic!("{error}") };
+            assert!(file.ends_with(name), "{file}");
+        }
+    }
+    // Nothing was enrolled by any of these.
+    let path = line.all(&[("a.csr", csr_pem("A"))]).remove(1);
+    assert_eq!(line.enrol(path).await.expect("enrolled").summary().counts.enrolled, 1);
+}
+
+#[tokio::test]
+async fn bombs_and_broken_archives_are_named() {
+    let line = Line::new().await;
+    let zeros = vec![0; 48 << 20];
+    let one = tar(&[("a.csr", csr_pem("A"))]);
+    let zipped = zip(&[("a.csr", csr_pem("A"))]);
+    let spaces = [csr_pem("A"), vec![b' '; 48 << 20]].concat();
+    let cases: [(Vec<u8>, &str); 10] = [
+        (zip(&[("zeros", zeros.clone())]), "archive bomb"),
+        (zip(&[("spaces", spaces.clone())]), "archive bomb"),
+        (gz(&tar(&[("zeros", zeros.clone())])), "archive bomb"),
+        (gz(&zeros), "no tar archive"),
+        (zip(&[("x.zip", zipped.clone())]), "archive within another"),
+        (tar(&[("x.tar", one.clone())]), "archive within another"),
+        (gz(&gz(&one)), "cannot be read"),
+        (zipped[..zipped.len() - 30].to_vec(), "cannot be read"),
+        (one[..700].to_vec(), ""),
+        (tar(&[("read.me", b"hello".to_vec())]), "no certificate or signing request"),
+    ];
+    for (i, (bytes, part)) in cases.into_iter().enumerate() {
+        let path = file(line.dir.path(), "x.bin", bytes);
+        match line.enrol(path).await {
+            Err(error) => assert!(error.to_string().contains(part), "case {i}: {error}"),
+            // A row that was cut is a row.
+            Ok(finished) => assert_eq!((i, finished.summary().counts.enrolled), (8, 0)),
+        }
+    }
+}
