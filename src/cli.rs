@@ -198,7 +198,8 @@ pub(crate) enum FormatArg {
 
 #[derive(Args)]
 pub(crate) struct Enrol {
-    /// Files of devices: JSON lines, CSV or vendor manifests (docs/formats/manifests.md).
+    /// Files of devices: JSON lines, CSV, vendor manifests, certificates or signing requests, also in
+    /// folders, tar and zip archives (docs/formats/manifests.md).
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Format of the files.

@@ -143,7 +143,8 @@ impl Bar {
 }
 
 fn results_beside(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
+    // A folder's are beside it, not in it, whether it is named with a slash or not.
+    let mut name = file.components().as_path().as_os_str().to_owned();
     name.push(".results.jsonl");
     name.into()
 }

@@ -135,6 +135,12 @@ fn forms_of_a_file_are_all_read() {
     let judged = judge(list.as_bytes(), &sources);
     assert_eq!(words(&judged), ["ok", "ok", "pem"]);
     assert_eq!(judged.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3, 4]);
+    let mut broken = cert_pem(&a).into_bytes();
+    broken[100] = 0xff;
+    let both = [&broken, cert_pem(&b).as_bytes()].concat();
+    let judged = judge(&both, &sources);
+    assert_eq!(words(&judged), ["encoding", "ok"]);
+    assert_eq!(judged[0].0, 1);
     let cut = &cert_pem(&a)[..200];
     assert_eq!(one(cut.as_bytes(), &sources), "cut-short");
     assert_eq!(one(&a[..a.len() - 1], &sources), "certificate");
