@@ -157,9 +157,7 @@ impl<R: BufRead> X509<R> {
                 }
                 Err(fault) => {
                     self.release();
-                    // A PEM block is lost with one of its lines.
-                    let line = self.block.take().map_or(number, |block| block.line);
-                    self.ready.push_back(Item::Refused { line, fault });
+                    self.ready.push_back(Item::Refused { line: number, fault });
                 }
             }
         }
