@@ -9,6 +9,9 @@ pub const FEED_WAIT_SECONDS: u64 = 25;
 /// Rows in one request of an upload.
 pub const UPLOAD_ROWS: usize = 4_096;
 
+/// Rows refused by one seal, some: 8 MiB of verdicts. Further ones are found by the next.
+pub const SEAL_REFUSALS: usize = 65_536;
+
 /// Bytes of one request of an upload: 4,096 ordinary rows are about 1 MiB.
 pub const UPLOAD_BYTES: usize = 4 << 20;
 

@@ -148,10 +148,16 @@ pub struct Verdicts {
 
 /// Answer to `POST /v1/uploads/{upload}/seal`: what the node would enrol. The client compares
 /// it with the root it computed itself, and signs its own.
+///
+/// If rows are refused here, because another device has their serial number, they have left the
+/// upload, and it is not sealed: ask again, until none is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
     /// Number of leaves.
     pub count: u64,
     /// Root of the leaf tree, lower-case hexadecimal.
     pub root: String,
+    /// Rows that left the upload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RowVerdict>,
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};
-use muster_identity::{Did, Inception, PossessionTerms, Signature};
+use muster_identity::{Did, Inception, PossessionTerms, PublicKey, Signature, sha256};
 use sha2::Sha256;
 
 /// One device in its batch: what it is, and why the enroller believes it.
@@ -134,6 +134,38 @@ impl Leaf {
         Did::of(&self.inception)
     }
 
+    /// The DID of the device in a leaf's bytes, which were checked before: nothing else is read.
+    pub fn did_in(bytes: &[u8]) -> Result<Did, Error> {
+        let parts = Parts::decode(&mut Reader::new(bytes))?;
+        Ok(Did::from_digest(sha256(&[parts.inception])))
+    }
+
+    /// Reads a leaf and checks it as [`Self::check`] does. A bare key with its possession
+    /// signature, which nearly every leaf is, is decompressed once.
+    pub fn read_checked(
+        bytes: &[u8],
+        network: &Network,
+        manufacturer: &Did,
+    ) -> Result<Self, Error> {
+        let mut reader = Reader::new(bytes);
+        let parts = Parts::decode(&mut reader)?;
+        reader.end()?;
+        if let (Some(key), Evidence::Possession { challenge, signature }) =
+            (parts.inception.strip_prefix(BARE_ED25519), &parts.evidence)
+        {
+            let owner_recovery = parts.owner_recovery;
+            let terms =
+                PossessionTerms { network: &network.0, manufacturer, challenge, owner_recovery };
+            let did = Did::from_digest(sha256(&[parts.inception]));
+            let key = PublicKey::read_verified(key, &terms.message(&did), signature)?;
+            return Ok(parts.leaf(Inception::from_key(key)));
+        }
+        let inception = Inception::from_cbor(parts.inception)?;
+        let leaf = parts.leaf(inception);
+        leaf.check(network, manufacturer)?;
+        Ok(leaf)
+    }
+
     /// Checks what a node can check of a leaf alone: the possession signature, and that a
     /// recovery by the owner was agreed to by the device.
     pub fn check(&self, network: &Network, manufacturer: &Did) -> Result<(), Error> {
@@ -168,10 +200,21 @@ impl Encode for Leaf {
     }
 }
 
-impl Decode for Leaf {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, muster_identity::Error> {
+/// The inception of a bare Ed25519 key up to the key: a map of one, 1, a byte string of 34.
+const BARE_ED25519: &[u8] = b"\xa1\x01\x58\x22";
+
+/// A leaf whose inception was not read yet.
+struct Parts<'a> {
+    inception: &'a [u8],
+    evidence: Evidence,
+    serial: SerialCommitment,
+    owner_recovery: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn decode(r: &mut Reader<'a>) -> Result<Self, muster_identity::Error> {
         let mut m = r.map()?;
-        let inception = Inception::from_cbor(m.required(1)?.bytes(limits::LEAF_BYTES)?)?;
+        let inception = m.required(1)?.bytes(limits::LEAF_BYTES)?;
         let evidence = m.required(2)?.value()?;
         let serial = SerialCommitment(m.required(3)?.array_of()?);
         let owner_recovery = match m.optional(4)? {
@@ -183,6 +226,19 @@ impl Decode for Leaf {
         };
         m.end()?;
         Ok(Self { inception, evidence, serial, owner_recovery })
+    }
+
+    fn leaf(self, inception: Inception) -> Leaf {
+        let Self { evidence, serial, owner_recovery, .. } = self;
+        Leaf { inception, evidence, serial, owner_recovery }
+    }
+}
+
+impl Decode for Leaf {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, muster_identity::Error> {
+        let parts = Parts::decode(r)?;
+        let inception = Inception::from_cbor(parts.inception)?;
+        Ok(parts.leaf(inception))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{BatchId, Changes, Error, GrantId, View, limits, merkle};
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};
-use muster_identity::{Did, PublicKey, sha256};
+use muster_identity::{Did, Inception, PublicKey, sha256};
 
 type Hash = [u8; 32];
 
@@ -35,9 +35,10 @@ pub enum StateKey {
 }
 
 impl StateKey {
-    /// The place of a key: the SHA-256 of its multicodec form.
+    /// The place of a key: the digest of the DID that a device with this key and nothing else
+    /// has, so that one comparison tells whether a key is on the ledger as either.
     pub fn of_key(key: &PublicKey) -> Self {
-        Self::Key(sha256(&[&key.to_multicodec()]))
+        Self::Key(*Did::of(&Inception::from_key(*key)).digest())
     }
 
     /// The bytes that are hashed to place the record: a tag, then the id.

@@ -1,11 +1,13 @@
 //! What is unique over the whole log: every DID and every authentication key that ever was on
-//! it. The index holds 16 bytes of a SHA-256: nobody can aim at another's 128 bits, and whoever
-//! collides two keys of his own only gets his second row refused.
+//! it. Both have one kind of name, the first 16 bytes of a DID's digest: a key goes by the DID
+//! that a device with this key and nothing else has, so such a device is one claim, not two.
+//! Nobody can aim at another's 128 bits, and whoever collides two keys of his own only gets his
+//! second row refused.
 
-use muster_identity::{Did, PublicKey, sha256};
+use muster_identity::{Did, Inception, PublicKey};
 use muster_ledger::{Changes, StateKey};
 
-/// The first 16 bytes of the SHA-256 of a DID's digest or of a key's multicodec form.
+/// The first 16 bytes of the digest of a DID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Claim(pub(crate) [u8; 16]);
 
@@ -15,12 +17,19 @@ pub(crate) const BY_OPERATION: u64 = 0;
 impl Claim {
     /// Of a DID.
     pub(crate) fn of_did(did: &Did) -> Self {
-        Self::first(&sha256(&[did.digest()]))
+        Self::first(did.digest())
     }
 
     /// Of a key.
     pub(crate) fn of_key(key: &PublicKey) -> Self {
-        Self::first(&sha256(&[&key.to_multicodec()]))
+        Self::of_did(&Did::of(&Inception::from_key(*key)))
+    }
+
+    /// Of an inception: of its DID, and of its key if that goes by another name.
+    pub(crate) fn of_inception(did: &Did, inception: &Inception) -> (Self, Option<Self>) {
+        let own = Self::of_did(did);
+        let bare = Inception::from_key(inception.key) == *inception;
+        (own, (!bare).then(|| Self::of_key(&inception.key)))
     }
 
     /// Of a state record, if it says that a key entered by an operation or by the genesis.
@@ -36,9 +45,9 @@ impl Claim {
         changes.0.keys().filter_map(Self::of_record).collect()
     }
 
-    fn first(hash: &[u8; 32]) -> Self {
+    fn first(digest: &[u8; 32]) -> Self {
         let mut half = [0; 16];
-        half.copy_from_slice(&hash[..16]);
+        half.copy_from_slice(&digest[..16]);
         Self(half)
     }
 }

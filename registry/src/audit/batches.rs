@@ -54,9 +54,9 @@ pub(super) async fn check(
     let mut after: Option<(i64, Bytes)> = None;
     loop {
         let page = snapshot.leaves(after.take()).await?;
-        let Some((batch, did, _)) = page.last() else { break };
-        after = Some((*batch, did.clone()));
-        for (batch, did, leaf) in page {
+        let Some((batch, name, _)) = page.last() else { break };
+        after = Some((*batch, name.clone()));
+        for (batch, name, leaf) in page {
             if current.as_ref().is_none_or(|(number, _)| *number != batch) {
                 if let Some((number, group)) = current.take() {
                     finish(snapshot, &numbers, number, group, findings).await?;
@@ -65,8 +65,8 @@ pub(super) async fn check(
                 current = Some((batch, Group::default()));
             }
             let Some((_, group)) = &mut current else { continue };
-            let row = format!("{batch}, {}", HEXLOWER.encode(&did));
-            if let Err(what) = read(&numbers, &network, batch, &did, &leaf, group, &mut claims) {
+            let row = format!("{batch}, {}", HEXLOWER.encode(&name));
+            if let Err(what) = read(&numbers, &network, batch, &name, &leaf, group, &mut claims) {
                 findings.add("leaves", row, what);
             }
         }
@@ -119,17 +119,17 @@ fn read(
     numbers: &Numbers,
     network: &Network,
     number: i64,
-    did: &[u8],
+    name: &[u8],
     bytes: &[u8],
     group: &mut Group,
     claims: &mut Claims,
 ) -> Result<(), String> {
     let leaf = Leaf::from_cbor(bytes).map_err(|e| e.to_string())?;
-    let named = leaf.did();
-    claims.push((Claim::of_did(&named).0, number));
-    claims.push((Claim::of_key(&leaf.inception.key).0, number));
-    if named.digest() != did {
-        return Err("`did` is not the leaf's".into());
+    let did = leaf.did();
+    let (own, key) = Claim::of_inception(&did, &leaf.inception);
+    claims.extend([own].into_iter().chain(key).map(|claim| (claim.0, number)));
+    if own.0 != name {
+        return Err("`name` is not the leaf's".into());
     }
     let Some((_, record)) = numbers.record(number) else {
         return if numbers.staged.contains(&number) {
@@ -139,8 +139,8 @@ fn read(
         };
     };
     let hash = leaf_hash(bytes);
-    group.tree.push_hash(&named, hash).map_err(|e| e.to_string())?;
-    group.tiles.extend(group.builder.push(&named, hash));
+    group.tree.push_hash(&did, hash).map_err(|e| e.to_string())?;
+    group.tiles.extend(group.builder.push(&did, hash));
     leaf.check(network, &record.owner).map_err(|e| e.to_string())
 }
 

@@ -5,8 +5,8 @@ mod rows;
 pub(crate) mod sqlite;
 
 pub(crate) use rows::{
-    BlockRow, CheckedRow, Commit, DirectoryRow, Flip, Found, LeafRow, NewUpload, Place, Plan,
-    Upload,
+    BlockRow, CheckedRow, Clash, Clashes, Commit, DirectoryRow, Flip, Found, LeafRow, NewUpload,
+    Place, Plan, Serial, Settlement, StagedLeaf, Upload,
 };
 
 use crate::Error;
@@ -14,12 +14,20 @@ use crate::claims::Claim;
 use crate::tiles::Tile;
 use muster_api::{BoxFuture, Problem, RowVerdict};
 use muster_identity::Did;
+use muster_ledger::Refusal;
+use std::sync::Arc;
 
 /// What a store answers.
 pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
 /// Decides about rows, given what the store found about them.
 pub(crate) type Judge = Box<dyn FnOnce(&Found) -> Result<Plan, Problem> + Send>;
+
+/// Decides about serial numbers that two devices have.
+pub(crate) type Settle = Box<dyn FnOnce(&Clashes) -> Result<Settlement, Refusal> + Send>;
+
+/// A name, and serial number and row of it if the directory has them.
+pub(crate) type SerialOf = (Claim, Option<(String, u64)>);
 
 /// A place for one ledger. Each write is one transaction, durable when it returns, and leaves
 /// no trace when it fails.
@@ -70,13 +78,24 @@ pub(crate) trait Store: Send + Sync {
     fn stage(
         &self,
         upload: u64,
-        rows: Vec<CheckedRow>,
+        rows: Arc<[CheckedRow]>,
         judge: Judge,
     ) -> BoxFuture<'_, Result<Vec<RowVerdict>, Problem>>;
 
-    /// Leaves of an upload or batch after a DID, in the order of DIDs.
-    fn leaves(&self, batch: u64, after: Option<Did>, count: u64)
-    -> Answer<'_, Vec<(Did, Vec<u8>)>>;
+    /// Leaves of an upload or batch after a name, in the order of names.
+    fn leaves(&self, batch: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<StagedLeaf>>;
+
+    /// The serial numbers of an upload's leaves, likewise.
+    fn serials(&self, upload: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<SerialOf>>;
+
+    /// Enters serial numbers of an upload in the directory. Whose a number is that two devices
+    /// have, is settled; rows that leave the upload are given back.
+    fn enter_serials(
+        &self,
+        upload: u64,
+        serials: Vec<Serial>,
+        settle: Settle,
+    ) -> BoxFuture<'_, Result<Vec<RowVerdict>, Problem>>;
 
     /// Writes tiles of an upload; `anew`: in place of all it has. False: the upload has gone.
     fn write_tiles(&self, upload: u64, tiles: Vec<Tile>, anew: bool) -> Answer<'_, bool>;

@@ -52,8 +52,7 @@ pub(crate) struct LeafRow {
 /// What the private directory says of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DirectoryRow {
-    pub(crate) did: Did,
-    pub(crate) organisation: Did,
+    pub(crate) name: Claim,
     pub(crate) serial: String,
     pub(crate) lot: Option<String>,
     /// Number of the upload that brought it.
@@ -104,17 +103,70 @@ pub(crate) struct Upload {
 #[derive(Debug, Clone)]
 pub(crate) struct CheckedRow {
     pub(crate) row: Row,
-    pub(crate) did: Did,
-    pub(crate) did_claim: Claim,
-    pub(crate) key_claim: Claim,
+    /// The claim of its DID, by which the store knows it.
+    pub(crate) name: Claim,
+    /// The claim of its key, if that is another.
+    pub(crate) key: Option<Claim>,
 }
 
 impl CheckedRow {
     pub(crate) fn new(row: Row, leaf: &Leaf) -> Self {
-        let did = leaf.did();
-        let key_claim = Claim::of_key(&leaf.inception.key);
-        Self { row, did, did_claim: Claim::of_did(&did), key_claim }
+        let (name, key) = Claim::of_inception(&leaf.did(), &leaf.inception);
+        Self { row, name, key }
     }
+
+    /// What it claims.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = Claim> + use<> {
+        [self.name].into_iter().chain(self.key)
+    }
+}
+
+/// A leaf of an upload or batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StagedLeaf {
+    pub(crate) name: Claim,
+    pub(crate) leaf: Vec<u8>,
+}
+
+/// A serial number on its way into the directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Serial {
+    pub(crate) serial: String,
+    /// Number of the row, so that of two rows the earlier one keeps the serial number.
+    pub(crate) row: u64,
+    pub(crate) name: Claim,
+}
+
+/// A serial number that another device has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Clash {
+    pub(crate) ours: Serial,
+    /// The device that has it.
+    pub(crate) name: Claim,
+    /// The upload or batch of that device; none if it has the serial number no longer.
+    pub(crate) upload: Option<u64>,
+}
+
+/// What the store knows about clashes of serial numbers.
+#[derive(Debug)]
+pub(crate) struct Clashes {
+    /// The upload that is sealed.
+    pub(crate) upload: Upload,
+    pub(crate) clashes: Vec<Clash>,
+    /// Where the numbers named here lead.
+    pub(crate) places: BTreeMap<u64, Place>,
+}
+
+/// What to do about clashes.
+#[derive(Debug, Default)]
+pub(crate) struct Settlement {
+    /// Leaves that leave another upload.
+    pub(crate) evict: Vec<(u64, Claim)>,
+    /// Serial numbers that go over to rows of this upload.
+    pub(crate) take: Vec<Serial>,
+    /// Rows that leave this upload.
+    pub(crate) refuse: Vec<Claim>,
+    pub(crate) verdicts: Vec<RowVerdict>,
 }
 
 /// Where a number leads.
@@ -135,22 +187,37 @@ pub(crate) struct Found {
     pub(crate) claims: BTreeMap<Claim, u64>,
     /// Where all numbers named here lead; one that is missing leads nowhere.
     pub(crate) places: BTreeMap<u64, Place>,
-    /// Directory rows of their DIDs.
-    pub(crate) by_did: BTreeMap<Did, DirectoryRow>,
-    /// Directory rows of their serials, of the same organisation.
-    pub(crate) by_serial: BTreeMap<String, DirectoryRow>,
+    /// Directory rows of their names.
+    pub(crate) by_name: BTreeMap<Claim, DirectoryRow>,
+    /// Nobody claims any of them, not even two of them the same.
+    pub(crate) fresh: bool,
+}
+
+impl Found {
+    /// About rows that nobody claims.
+    pub(crate) fn fresh(upload: Option<Upload>) -> Self {
+        let (claims, places, by_name) = Default::default();
+        Self { upload, claims, places, by_name, fresh: true }
+    }
 }
 
 /// What to do with rows.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     /// Leaves that leave another upload.
-    pub(crate) evict: Vec<(u64, Did)>,
+    pub(crate) evict: Vec<(u64, Claim)>,
     /// Directory rows without a device.
-    pub(crate) forget: Vec<Did>,
+    pub(crate) forget: Vec<Claim>,
     /// Rows to write, by their place in the request.
     pub(crate) write: Vec<usize>,
     /// How many more leaves the upload holds afterwards.
     pub(crate) added: u64,
     pub(crate) verdicts: Vec<RowVerdict>,
+}
+
+impl Plan {
+    /// Whether all of so many rows are written and nothing else happens.
+    pub(crate) fn writes_all(&self, rows: usize) -> bool {
+        self.write.len() == rows && self.evict.is_empty() && self.forget.is_empty()
+    }
 }

@@ -1,8 +1,8 @@
 use crate::store::CheckedRow;
 use muster_api::{Row, RowVerdict, Verdict, limits};
 use muster_identity::Did;
-use muster_identity::cbor::Decode as _;
 use muster_ledger::{EvidencePolicy, Leaf, Network};
+use std::sync::Arc;
 
 /// A refusal of one row.
 pub(super) fn refused(row: u64, code: &str, detail: impl Into<String>) -> RowVerdict {
@@ -12,12 +12,15 @@ pub(super) fn refused(row: u64, code: &str, detail: impl Into<String>) -> RowVer
 
 /// Checks everything about rows that needs no store: encoding, evidence, signatures. Gives the
 /// good rows, and for each row of the request its verdict if it has one already.
+///
+/// A node that must refuse a leaf for its evidence checks its signature first: evidence is the
+/// grant's business, and a request has few such rows or nothing else.
 pub(super) fn check(
     rows: Vec<Row>,
     network: &Network,
     owner: &Did,
     needs: EvidencePolicy,
-) -> (Vec<CheckedRow>, Vec<Option<RowVerdict>>) {
+) -> (Arc<[CheckedRow]>, Vec<Option<RowVerdict>>) {
     let mut good = Vec::new();
     let mut verdicts = Vec::new();
     for row in rows {
@@ -29,7 +32,7 @@ pub(super) fn check(
             Err(verdict) => verdicts.push(Some(verdict)),
         }
     }
-    (good, verdicts)
+    (good.into(), verdicts)
 }
 
 fn check_row(
@@ -45,17 +48,16 @@ fn check_row(
     if long {
         return refuse("malformed-leaf", "leaf, serial or lot is too long".into());
     }
-    let leaf = match Leaf::from_cbor(&row.leaf) {
+    let leaf = match Leaf::read_checked(&row.leaf, network, owner) {
         Ok(leaf) => leaf,
+        Err(muster_ledger::Error::Bound(why)) => return refuse("evidence", why.into()),
+        Err(e @ muster_ledger::Error::Identity(muster_identity::Error::Signature)) => {
+            return refuse("bad-possession", e.to_string());
+        }
         Err(e) => return refuse("malformed-leaf", e.to_string()),
     };
-    if !needs.admits(&leaf.evidence) {
-        let word = needs.word();
-        return refuse("evidence", format!("the grant asks for evidence of kind `{word}`"));
+    if needs.admits(&leaf.evidence) {
+        return Ok(leaf);
     }
-    match leaf.check(network, owner) {
-        Ok(()) => Ok(leaf),
-        Err(muster_ledger::Error::Bound(why)) => refuse("evidence", why.into()),
-        Err(e) => refuse("bad-possession", e.to_string()),
-    }
+    refuse("evidence", format!("the grant asks for evidence of kind `{}`", needs.word()))
 }

@@ -2,25 +2,26 @@ use super::checking::refused;
 use super::unknown;
 use crate::claims::{BY_OPERATION, Claim};
 use crate::mempool::Reservations;
-use crate::store::{CheckedRow, DirectoryRow, Found, Place, Plan, Upload};
+use crate::store::{
+    CheckedRow, Clash, Clashes, DirectoryRow, Found, Place, Plan, Settlement, Upload,
+};
 use muster_api::{Problem, RowVerdict, Verdict};
-use muster_identity::Did;
 use muster_ledger::{Chain, Refusal, Time, View as _};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Decides about the rows of one request. Pure: what the store found goes in, a plan comes out.
+/// What decisions are made by: the state, and what operations under way hold on to.
+#[derive(Clone)]
 pub(super) struct Bench {
     pub(super) chain: Chain,
     pub(super) reserved: Arc<Reservations>,
     pub(super) now: Time,
-    pub(super) rows: Vec<CheckedRow>,
 }
 
 /// What one row meets.
 enum Ruling {
     /// It is staged; it takes these along.
-    Write { evict: Vec<(u64, Did)>, forget: Vec<Did>, adds: bool },
+    Write { evict: Vec<(u64, Claim)>, forget: Vec<Claim>, adds: bool },
     /// It is enrolled already, exactly so.
     Already,
     /// It is refused.
@@ -45,41 +46,28 @@ enum Holder<'f> {
 
 /// What the request knows about rows so far: what was found, and what it decided itself.
 struct Docket<'f> {
-    found: &'f Found,
     upload: &'f Upload,
+    places: &'f BTreeMap<u64, Place>,
     claims: BTreeMap<Claim, u64>,
-    by_did: BTreeMap<Did, DirectoryRow>,
-    by_serial: BTreeMap<String, DirectoryRow>,
+    by_name: BTreeMap<Claim, DirectoryRow>,
 }
 
 impl Bench {
-    /// The plan.
-    pub(super) fn judge(&self, found: &Found) -> Result<Plan, Problem> {
+    /// Decides about the rows of one request. Pure: what the store found goes in, a plan comes
+    /// out. Their serial numbers are judged when the upload is sealed.
+    pub(super) fn judge(&self, found: &Found, rows: &[CheckedRow]) -> Result<Plan, Problem> {
         let upload = found.upload.as_ref().ok_or_else(unknown)?;
         if upload.sealed.is_some() || self.reserved.has_upload(upload.number) {
             return Err(Problem::new(409, "sealed", "the upload is sealed")
                 .cure("open another one for further rows"));
         }
-        let mut docket = Docket {
-            found,
-            upload,
-            claims: found.claims.clone(),
-            by_did: found.by_did.clone(),
-            by_serial: found.by_serial.clone(),
-        };
         let mut plan = Plan::default();
-        for (place, row) in self.rows.iter().enumerate() {
-            let ruling = self.rule(&docket, row)?;
-            plan.verdicts.push(ruling.verdict(row.row.number));
-            if let Ruling::Write { evict, forget, adds } = ruling {
-                plan.added += u64::from(adds);
-                docket.write(row);
-                // A row sent twice in one request counts once, as it was sent last.
-                plan.write.retain(|earlier| self.rows[*earlier].did != row.did);
-                plan.write.push(place);
-                plan.evict.extend(evict);
-                plan.forget.extend(forget);
-            }
+        if found.fresh && !self.reserved.any_key() {
+            plan.added = rows.len() as u64;
+            plan.write = (0..rows.len()).collect();
+            plan.verdicts = rows.iter().map(|row| staged(row.row.number)).collect();
+        } else {
+            self.judge_each(found, upload, rows, &mut plan)?;
         }
         if upload.staged + plan.added > upload.rows {
             let title = format!("the upload was opened for {} rows", upload.rows);
@@ -88,18 +76,45 @@ impl Bench {
         Ok(plan)
     }
 
+    fn judge_each(
+        &self,
+        found: &Found,
+        upload: &Upload,
+        rows: &[CheckedRow],
+        plan: &mut Plan,
+    ) -> Result<(), Refusal> {
+        let (claims, by_name) = (found.claims.clone(), found.by_name.clone());
+        let mut docket = Docket { upload, places: &found.places, claims, by_name };
+        // Where the row of a name stands in the plan.
+        let mut writes: BTreeMap<Claim, usize> = BTreeMap::new();
+        for (place, row) in rows.iter().enumerate() {
+            let ruling = self.rule(&docket, row)?;
+            plan.verdicts.push(ruling.verdict(row.row.number));
+            if let Ruling::Write { evict, forget, adds } = ruling {
+                plan.added += u64::from(adds);
+                docket.write(row);
+                // A row sent twice in one request counts once, as it was sent last.
+                writes.insert(row.name, place);
+                plan.evict.extend(evict);
+                plan.forget.extend(forget);
+            }
+        }
+        plan.write = writes.into_values().collect();
+        Ok(())
+    }
+
     /// `known`: the private directory says that the organisation brought it.
     fn holder<'f>(
         &self,
-        docket: &Docket<'f>,
+        upload: &Upload,
+        places: &'f BTreeMap<u64, Place>,
         number: u64,
         known: bool,
     ) -> Result<Holder<'f>, Refusal> {
-        let upload = docket.upload;
         if number == upload.number {
             return Ok(Holder::Here);
         }
-        Ok(match docket.found.places.get(&number) {
+        Ok(match places.get(&number) {
             None if number == BY_OPERATION => Holder::Ours,
             None => Holder::Nobody,
             Some(Place::Live(batch)) => match self.chain.state().batch(batch)? {
@@ -127,12 +142,17 @@ impl Bench {
 
     fn rule(&self, docket: &Docket<'_>, row: &CheckedRow) -> Result<Ruling, Refusal> {
         let refuse = |code, why: &str| Ok(Ruling::Refused(code, why.into()));
-        let mine = docket.by_did.get(&row.did);
+        let holder = |number, known| self.holder(docket.upload, docket.places, number, known);
+        let mine = docket.by_name.get(&row.name);
         let same_serial = mine.is_none_or(|d| d.serial == row.row.serial);
         let mut evict = Vec::new();
-        let mut adds = true;
-        match docket.claims.get(&row.did_claim) {
-            Some(number) => match self.holder(docket, *number, mine.is_some())? {
+        let (mut adds, mut unknown) = (true, false);
+        match docket.claims.get(&row.name) {
+            // A key that came by an operation goes by the name of the device it would make.
+            Some(&BY_OPERATION) => {
+                return refuse("duplicate-key", "the key entered the ledger by an operation");
+            }
+            Some(number) => match holder(*number, mine.is_some())? {
                 Holder::Ours if same_serial => return Ok(Ruling::Already),
                 Holder::Ours => {
                     return refuse("duplicate-key", "the key is enrolled under another serial");
@@ -155,77 +175,92 @@ impl Bench {
                     // The same row once more, perhaps mended.
                     _ => adds = false,
                 },
-                Holder::Yielding(other) => evict.push((other.number, row.did)),
-                Holder::Nobody => {}
+                Holder::Yielding(other) => evict.push((other.number, row.name)),
+                Holder::Nobody => unknown = true,
             },
-            None => {
-                if self.reserved.has_key(&row.key_claim) {
-                    return refuse("duplicate-key", "the key is entering the ledger just now");
-                }
-                if let Some(number) = docket.claims.get(&row.key_claim) {
-                    match self.holder(docket, *number, false)? {
-                        Holder::Ours | Holder::Here => {
-                            return refuse("duplicate-key", "another device has the key");
-                        }
-                        Holder::Theirs => {
-                            return refuse(
-                                "enrolled-elsewhere",
-                                "another organisation has the key",
-                            );
-                        }
-                        Holder::Elsewhere | Holder::Yielding(_) => {
-                            return refuse(
-                                "uploading-elsewhere",
-                                "another open upload has the key",
-                            );
-                        }
-                        Holder::Nobody => {}
+            None if self.reserved.has_key(&row.name) => {
+                return refuse("duplicate-key", "the key is entering the ledger just now");
+            }
+            None => unknown = true,
+        }
+        // Another inception with the same key is another DID, and the same key.
+        if let Some(key) = row.key.filter(|_| unknown) {
+            if self.reserved.has_key(&key) {
+                return refuse("duplicate-key", "the key is entering the ledger just now");
+            }
+            if let Some(number) = docket.claims.get(&key) {
+                match holder(*number, false)? {
+                    Holder::Ours | Holder::Here => {
+                        return refuse("duplicate-key", "another device has the key");
                     }
+                    Holder::Theirs => {
+                        return refuse("enrolled-elsewhere", "another organisation has the key");
+                    }
+                    Holder::Elsewhere | Holder::Yielding(_) => {
+                        return refuse("uploading-elsewhere", "another open upload has the key");
+                    }
+                    Holder::Nobody => {}
                 }
             }
         }
-        let mut forget: Vec<Did> =
-            mine.filter(|d| d.serial != row.row.serial).map(|d| d.did).into_iter().collect();
-        if let Some(other) = docket.by_serial.get(&row.row.serial).filter(|d| d.did != row.did) {
-            match self.holder(docket, other.upload, true)? {
-                Holder::Yielding(from) => evict.push((from.number, other.did)),
-                Holder::Nobody => forget.push(other.did),
-                _ => {
-                    return refuse("duplicate-serial", "another device has the serial number");
-                }
-            }
-        }
+        let mended = mine.filter(|d| d.serial != row.row.serial);
+        let forget = mended.map(|d| d.name).into_iter().collect();
         Ok(Ruling::Write { evict, forget, adds })
+    }
+
+    /// Decides whose a serial number is that two devices have.
+    pub(super) fn settle(&self, found: &Clashes) -> Result<Settlement, Refusal> {
+        let mut settlement = Settlement::default();
+        for clash in &found.clashes {
+            let Clash { ours, name, upload } = clash;
+            let holder = match upload {
+                None => Holder::Nobody,
+                Some(number) => self.holder(&found.upload, &found.places, *number, true)?,
+            };
+            match holder {
+                Holder::Nobody => settlement.take.push(ours.clone()),
+                Holder::Yielding(from) => {
+                    settlement.evict.push((from.number, *name));
+                    settlement.take.push(ours.clone());
+                }
+                Holder::Ours | Holder::Theirs | Holder::Here | Holder::Elsewhere => {
+                    let why = "another device has the serial number";
+                    settlement.verdicts.push(refused(ours.row, "duplicate-serial", why));
+                    settlement.refuse.push(ours.name);
+                }
+            }
+        }
+        Ok(settlement)
     }
 }
 
 impl Docket<'_> {
     /// Notes a row that will be written.
     fn write(&mut self, row: &CheckedRow) {
-        let number = self.upload.number;
-        self.claims.insert(row.did_claim, number);
-        self.claims.insert(row.key_claim, number);
+        let upload = self.upload.number;
+        for claim in row.claims() {
+            self.claims.insert(claim, upload);
+        }
         let entry = DirectoryRow {
-            did: row.did,
-            organisation: self.upload.organisation,
+            name: row.name,
             serial: row.row.serial.clone(),
             lot: row.row.lot.clone(),
-            upload: number,
+            upload,
             row: row.row.number,
         };
-        if let Some(before) = self.by_did.insert(row.did, entry.clone()) {
-            self.by_serial.remove(&before.serial);
-        }
-        self.by_serial.insert(row.row.serial.clone(), entry);
+        self.by_name.insert(row.name, entry);
     }
+}
+
+fn staged(row: u64) -> RowVerdict {
+    RowVerdict { row, verdict: Verdict::Staged, code: None, detail: None }
 }
 
 impl Ruling {
     fn verdict(&self, row: u64) -> RowVerdict {
-        let good = |verdict| RowVerdict { row, verdict, code: None, detail: None };
         match self {
-            Self::Write { .. } => good(Verdict::Staged),
-            Self::Already => good(Verdict::Already),
+            Self::Write { .. } => staged(row),
+            Self::Already => RowVerdict { verdict: Verdict::Already, ..staged(row) },
             Self::Refused(code, why) => refused(row, code, why.as_str()),
         }
     }
@@ -237,7 +272,7 @@ mod tests {
     use crate::tests::{genesis, secret};
     use muster_api::Row;
     use muster_identity::cbor::Encode as _;
-    use muster_identity::{Inception, Signer as _};
+    use muster_identity::{Did, Inception, Signer as _};
     use muster_ledger::{BatchId, Evidence, GrantId, Leaf, SerialCommitment, VouchedBy};
 
     fn upload(number: u64, organisation: u8, expires: u64) -> Upload {
@@ -258,25 +293,26 @@ mod tests {
 
     /// The verdict on a row whose DID or key is somewhere already.
     fn verdict(by_key: bool, number: u64, place: Option<Place>) -> String {
+        let next_key = by_key.then_some([7; 32]);
         let leaf = Leaf {
-            inception: Inception::from_key(secret(9).public_key()),
+            inception: Inception { next_key, ..Inception::from_key(secret(9).public_key()) },
             evidence: Evidence::Vouched { by: VouchedBy::Enroller, digest: None },
             serial: SerialCommitment([0; 32]),
             owner_recovery: false,
         };
         let row = Row { number: 1, leaf: leaf.to_cbor(), serial: "s".into(), lot: None };
         let row = CheckedRow::new(row, &leaf);
-        let claim = if by_key { row.key_claim } else { row.did_claim };
+        let claim = if by_key { row.key.expect("a key of another name") } else { row.name };
         let found = Found {
             upload: Some(upload(5, 1, 99)),
             claims: BTreeMap::from([(claim, number)]),
             places: place.into_iter().map(|place| (number, place)).collect(),
-            by_did: BTreeMap::new(),
-            by_serial: BTreeMap::new(),
+            by_name: BTreeMap::new(),
+            fresh: false,
         };
         let chain = Chain::new(&genesis());
-        let bench = Bench { chain, reserved: Arc::default(), now: Time(50), rows: vec![row] };
-        let mut plan = bench.judge(&found).unwrap();
+        let bench = Bench { chain, reserved: Arc::default(), now: Time(50) };
+        let mut plan = bench.judge(&found, &[row]).unwrap();
         plan.verdicts
             .remove(0)
             .code

@@ -8,22 +8,23 @@ use crate::Error;
 use crate::mempool::Reserved;
 use crate::metrics::Metrics;
 use crate::node::Node;
-use crate::store::{Flip, NewUpload, Opened, Upload};
+use crate::store::{Flip, NewUpload, Opened, Serial, Upload};
 use crate::tiles::TileBuilder;
 use data_encoding::HEXLOWER;
 use judge::Bench;
-use muster_api::{Problem, Rows, Sealed, UploadOpened, Verdict, Verdicts, limits};
+use muster_api::{Problem, RowVerdict, Rows, Sealed, UploadOpened, Verdict, Verdicts, limits};
 use muster_identity::sha256;
 use muster_ledger::merkle::leaf_hash;
 use muster_ledger::{
-    Capability, EvidencePolicy, LeafTree, Refusal, UploadRequest, VerifiedOperation, View as _,
+    Capability, EvidencePolicy, Leaf, LeafTree, Refusal, UploadRequest, VerifiedOperation,
+    View as _,
 };
 
 /// Leaves read at once when an upload is sealed, and tiles written at once.
 const SEAL_PAGE: u64 = 4_096;
 const TILE_PAGE: usize = 64;
 
-fn unknown() -> Problem {
+pub(crate) fn unknown() -> Problem {
     Problem::new(404, "unknown-upload", "there is no such upload")
         .cure("open a new one; rows that were enrolled are answered with `already`")
 }
@@ -134,15 +135,10 @@ impl Node {
                 .map_err(|e| Error::Us(e.to_string()))?;
         let (good, mut verdicts) = checked;
         if !good.is_empty() {
-            let bench = Bench {
-                chain: published.chain.clone(),
-                reserved: self.reserved.clone(),
-                now: self.pace.check()?,
-                rows: good.clone(),
-            };
             let turn = self.staging.acquire().await;
             let _turn = turn.map_err(|e| Error::Us(e.to_string()))?;
-            let judge = Box::new(move |found: &_| bench.judge(found));
+            let (bench, rows) = (self.bench()?, good.clone());
+            let judge = Box::new(move |found: &_| bench.judge(found, &rows));
             let staged = self.store.stage(found.number, good, judge).await?;
             let places: Vec<usize> =
                 (0..verdicts.len()).filter(|i| verdicts[*i].is_none()).collect();
@@ -161,24 +157,38 @@ impl Node {
         Ok(Verdicts { verdicts })
     }
 
-    /// Computes an upload's root and the tiles of its leaf tree.
+    fn bench(&self) -> Result<Bench, Error> {
+        let (chain, reserved) = (self.published().chain.clone(), self.reserved.clone());
+        Ok(Bench { chain, reserved, now: self.pace.check()? })
+    }
+
+    /// Enters an upload's serial numbers in the directory, and computes its root and the tiles of
+    /// its leaf tree. Rows whose serial number another device has leave the upload; it is sealed
+    /// only by an answer without such rows.
     pub(crate) async fn seal(&self, upload: &str) -> Result<Sealed, Problem> {
         let _one = self.sealing.lock().await;
         let found = self.upload(upload).await?;
         if let Some((count, root)) = found.sealed {
-            return Ok(Sealed { count, root: HEXLOWER.encode(&root) });
+            return Ok(Sealed { count, root: HEXLOWER.encode(&root), refused: Vec::new() });
         }
+        let refused = self.enter_serials(found.number).await?;
+        if !refused.is_empty() {
+            return Ok(Sealed { count: 0, root: String::new(), refused });
+        }
+        // The version as it is now: serial numbers may have come from another upload's rows.
+        let found = self.upload(upload).await?;
         let (mut tree, mut builder) = (LeafTree::default(), TileBuilder::default());
         let (mut after, mut tiles, mut anew) = (None, Vec::new(), true);
         loop {
             let leaves = self.store.leaves(found.number, after, SEAL_PAGE).await?;
-            let Some((last, _)) = leaves.last() else { break };
-            after = Some(*last);
-            for (did, leaf) in &leaves {
-                let hash = leaf_hash(leaf);
-                tree.push_hash(did, hash)
+            let Some(last) = leaves.last() else { break };
+            after = Some(last.name);
+            for leaf in &leaves {
+                let hash = leaf_hash(&leaf.leaf);
+                let did = Leaf::did_in(&leaf.leaf).map_err(Error::damaged)?;
+                tree.push_hash(&did, hash)
                     .map_err(|e| Problem::new(409, "leaves", e.to_string()))?;
-                tiles.extend(builder.push(did, hash));
+                tiles.extend(builder.push(&did, hash));
             }
             if tiles.len() >= TILE_PAGE {
                 let page = std::mem::take(&mut tiles);
@@ -197,11 +207,48 @@ impl Node {
         }
         let (count, root) = (tree.count(), tree.root());
         if self.store.seal(found.number, found.version, count, root).await? {
-            Ok(Sealed { count, root: HEXLOWER.encode(&root) })
+            Ok(Sealed { count, root: HEXLOWER.encode(&root), refused: Vec::new() })
         } else {
             Err(Problem::new(409, "changed", "rows were staged while the upload was sealed")
                 .cure("seal it again when all rows are in"))
         }
+    }
+
+    /// Enters the serial numbers of an upload in their own order; gives the rows that left it
+    /// because another device has theirs.
+    async fn enter_serials(&self, upload: u64) -> Result<Vec<RowVerdict>, Problem> {
+        let mut serials = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.store.serials(upload, after, SEAL_PAGE).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            for (name, serial) in page {
+                let (serial, row) = serial.ok_or_else(|| {
+                    Problem::new(409, "lost", "serial numbers were lost in a power failure")
+                        .cure("send the rows again, by a new upload")
+                })?;
+                serials.push(Serial { serial, row, name });
+            }
+        }
+        let sort = tokio::task::spawn_blocking(move || {
+            serials.sort_unstable();
+            serials
+        });
+        let mut serials = sort.await.map_err(|e| Error::Us(e.to_string()))?.into_iter();
+        let mut refused = Vec::new();
+        while refused.len() < limits::SEAL_REFUSALS {
+            let page: Vec<Serial> = serials.by_ref().take(SEAL_PAGE as usize).collect();
+            if page.is_empty() {
+                break;
+            }
+            let bench = self.bench()?;
+            let settle = Box::new(move |clashes: &_| bench.settle(clashes));
+            let turn = self.staging.acquire().await;
+            let _turn = turn.map_err(|e| Error::Us(e.to_string()))?;
+            refused.extend(self.store.enter_serials(upload, page, settle).await?);
+        }
+        Ok(refused)
     }
 
     /// Throws an upload away.

@@ -70,7 +70,7 @@ fn flips(column: &Column, nth: u64) -> (String, String) {
         "entries" => "idx",
         "blocks" => "height",
         "batches" => "no",
-        "leaves" => "batch, did",
+        "leaves" => "batch, name",
         "claims" => "digest",
         "tiles" => "batch, level, idx",
         "touched" => "subject, entry",
@@ -145,9 +145,12 @@ async fn missing_and_extra_rows_are_named() {
         ("INSERT INTO state VALUES (x'FF', x'00')", "state"),
         ("DELETE FROM batches WHERE no = 1", "batches"),
         ("INSERT INTO batches VALUES (99, randomblob(32))", "batches"),
-        ("DELETE FROM leaves WHERE did = (SELECT min(did) FROM leaves WHERE batch = 1)", "leaves"),
+        (
+            "DELETE FROM leaves WHERE name = (SELECT min(name) FROM leaves WHERE batch = 1)",
+            "leaves",
+        ),
         ("DELETE FROM leaves WHERE batch = 2", "batches"),
-        ("INSERT INTO leaves SELECT 77, did, leaf FROM leaves WHERE batch = 2", "leaves"),
+        ("INSERT INTO leaves SELECT 77, name, leaf FROM leaves WHERE batch = 2", "leaves"),
         ("DELETE FROM tiles WHERE batch = 1 AND level = 1", "tiles"),
         (
             "INSERT INTO tiles SELECT 88, level, idx, first, hashes FROM tiles WHERE batch = 1",

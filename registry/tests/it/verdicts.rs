@@ -8,6 +8,14 @@ async fn stage(network: &Network, upload: &str, rows: Vec<Row>) -> Vec<String> {
     codes(&verdicts).into_iter().map(String::from).collect()
 }
 
+/// The rows that a seal refuses.
+async fn refused(network: &Network, upload: &str) -> Vec<(u64, String)> {
+    let sealed = network.registry.seal(upload).await.unwrap();
+    assert!(sealed.refused.is_empty() || (sealed.count, sealed.root.as_str()) == (0, ""));
+    let code = |v: muster_api::RowVerdict| (v.row, v.code.unwrap());
+    sealed.refused.into_iter().map(code).collect()
+}
+
 fn renumbered(device: &Device, number: u64) -> Row {
     Row { number, ..device.row() }
 }
@@ -25,7 +33,8 @@ async fn what_is_enrolled_stays_unique() {
     let other_key = Row { serial: devices[1].serial.clone(), ..network.device(9).row() };
     let rows = vec![devices[0].row(), reserialled(&devices[0], "SN-x"), other_key];
     let verdicts = stage(&network, &upload, rows).await;
-    assert_eq!(verdicts, ["already", "duplicate-key", "duplicate-serial"]);
+    assert_eq!(verdicts, ["already", "duplicate-key", "staged"]);
+    assert_eq!(refused(&network, &upload).await, [(9, "duplicate-serial".into())]);
     // The key of an enrolled device in another inception: another DID, the same key.
     let mut leaf: muster_ledger::Leaf =
         muster_identity::cbor::Decode::from_cbor(&devices[0].leaf).unwrap();
@@ -68,7 +77,7 @@ async fn rows_of_one_upload() {
         Row { serial: devices[2].serial.clone(), ..network.device(102).row() },
     ];
     let verdicts = stage(&network, &upload, rows).await;
-    assert_eq!(verdicts, ["duplicate-row", "duplicate-key", "duplicate-serial"]);
+    assert_eq!(verdicts, ["duplicate-row", "duplicate-key", "staged"]);
     // The same within one request.
     let (a, b) = (network.device(50), network.device(51));
     let rows = vec![
@@ -78,11 +87,14 @@ async fn rows_of_one_upload() {
         Row { serial: "SN-y".into(), ..renumbered(&a, 61) },
     ];
     let verdicts = stage(&network, &upload, rows).await;
-    assert_eq!(verdicts, ["staged", "duplicate-row", "duplicate-serial", "duplicate-key"]);
+    assert_eq!(verdicts, ["staged", "duplicate-row", "staged", "duplicate-key"]);
     // A mended row: the number stays, the serial changes, and the old serial is free again.
     let mended = reserialled(&devices[3], "SN-mended");
     let freed = Row { serial: devices[3].serial.clone(), ..network.device(103).row() };
     assert_eq!(stage(&network, &upload, vec![mended, freed]).await, ["staged", "staged"]);
+    // Of two devices with one serial number the row that comes first keeps it.
+    let twice = [(102, "duplicate-serial".into()), (51, "duplicate-serial".into())];
+    assert_eq!(refused(&network, &upload).await, twice);
     assert_eq!(network.registry.seal(&upload).await.unwrap().count, 6);
     let problem = network.registry.stage(&upload, rows_of(&network, 200)).await.unwrap_err();
     assert_eq!(problem.code(), "sealed");
@@ -142,8 +154,11 @@ async fn uploads_beside_each_other() {
     let rows = vec![devices[0].row(), mended];
     assert_eq!(stage(&network, &new, rows).await, ["staged"; 2]);
     assert_eq!(stage(&network, &old, vec![devices[0].row()]).await, ["uploading-elsewhere"]);
-    assert_eq!(network.registry.seal(&old).await.unwrap().count, 1);
+    assert_eq!(network.registry.seal(&old).await.unwrap().count, 2);
     assert_eq!(stage(&network, &new, vec![devices[1].row()]).await, ["staged"]);
+    assert_eq!(network.registry.seal(&old).await.unwrap().count, 1);
+    // A serial number goes over when the new upload is sealed.
+    assert_eq!(network.registry.seal(&new).await.unwrap().count, 3);
     assert_eq!(network.registry.seal(&old).await.unwrap_err().code(), "leaves");
     // A rehearsal takes nothing away.
     let rehearsal = network.registry.open_upload(&network.request(10, true)).await.unwrap().upload;

@@ -108,9 +108,16 @@ impl File {
 
     fn leaf(&self) -> Verdict {
         let bytes = self.hex("leaf");
-        let leaf = Leaf::from_cbor(&bytes).map_err(fault)?;
+        let (network, manufacturer) = (self.parse("network"), self.parse("manufacturer"));
+        let at_once = Leaf::read_checked(&bytes, &network, &manufacturer);
+        let leaf = Leaf::from_cbor(&bytes).map_err(fault).and_then(|leaf| {
+            leaf.check(&network, &manufacturer).map_err(fault)?;
+            Ok(leaf)
+        });
+        assert_eq!(at_once.ok().as_ref(), leaf.as_ref().ok(), "reading and checking in one");
+        let leaf = leaf?;
         assert_eq!(leaf.to_cbor(), bytes);
-        leaf.check(&self.parse("network"), &self.parse("manufacturer")).map_err(fault)?;
+        assert_eq!(Leaf::did_in(&bytes), Ok(leaf.did()));
         assert_eq!(leaf.did(), self.parse("did"));
         assert_eq!(leaf.inception.to_cbor(), self.hex("inception"));
         assert_eq!(leaf.inception.key.to_multikey(), self.text("multikey"));

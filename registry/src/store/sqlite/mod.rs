@@ -1,10 +1,12 @@
 //! The ledger in SQLite: one connection writes, a few read, in WAL mode, so that readers never
 //! wait. A commit is durable before it returns (`synchronous = FULL`).
 
+mod bulk;
 mod commit;
 mod fault;
 mod reading;
 mod schema;
+mod sealing;
 mod snapshot;
 mod staging;
 mod uploads;
@@ -13,8 +15,8 @@ pub(crate) use schema::FORMAT;
 pub(crate) use snapshot::{BlockColumns, Snapshot, declared_by_us};
 
 use super::{
-    Answer, BlockRow, CheckedRow, Commit, DirectoryRow, Judge, LeafRow, NewUpload, Opened, Store,
-    Upload,
+    Answer, BlockRow, CheckedRow, Commit, DirectoryRow, Judge, LeafRow, NewUpload, Opened, Serial,
+    SerialOf, Settle, StagedLeaf, Store, Upload,
 };
 use crate::Error;
 use crate::claims::Claim;
@@ -24,11 +26,13 @@ use muster_api::{BoxFuture, Problem, RowVerdict};
 use muster_identity::Did;
 use muster_identity::cbor::Encode as _;
 use muster_ledger::Genesis;
+use sqlx::ConnectOptions as _;
 use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Connections that read.
@@ -44,17 +48,31 @@ pub(crate) struct Sqlite {
     readers: SqlitePool,
 }
 
-fn options(ledger: &Path) -> SqliteConnectOptions {
+/// Pages that a connection keeps of each file, in KiB: the index of serial numbers is written in
+/// its own order, everything else in that of names, so few are ever read again.
+const CACHE_KIB: i64 = 16 << 10;
+
+/// Pages of the write-ahead log before it is copied into its file (32 MiB): each copy flushes two
+/// files, and pages that change again meanwhile are copied once.
+const CHECKPOINT_PAGES: u32 = 8_192;
+
+/// The directory is the main file: SQLite commits a transaction over both files to it first, so
+/// that whatever ends the process in between leaves a serial number without its leaf, which
+/// holds nobody up, and never a leaf without its serial number.
+fn options(directory: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
-        .filename(ledger)
+        .filename(directory)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(PATIENCE)
+        .pragma("cache_size", format!("-{CACHE_KIB}"))
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
+        .disable_statement_logging()
 }
 
-/// A pool whose connections all have the private directory attached.
-fn pool(connections: u32, directory: PathBuf, prepare: &'static str) -> SqlitePoolOptions {
+/// A pool whose connections all have the ledger attached.
+fn pool(connections: u32, ledger: PathBuf, prepare: &'static str) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .idle_timeout(None)
@@ -68,12 +86,14 @@ fn pool(connections: u32, directory: PathBuf, prepare: &'static str) -> SqlitePo
             Box::pin(async move { Ok(sound) })
         })
         .after_connect(move |connection, _| {
-            let directory = directory.to_string_lossy().into_owned();
+            let ledger = ledger.to_string_lossy().into_owned();
             Box::pin(async move {
-                sqlx::query("ATTACH DATABASE ? AS directory")
-                    .bind(directory)
+                sqlx::query("ATTACH DATABASE ? AS ledger")
+                    .bind(ledger)
                     .execute(&mut *connection)
                     .await?;
+                let cache = format!("PRAGMA ledger.cache_size = -{CACHE_KIB};");
+                sqlx::raw_sql(sqlx::AssertSqlSafe(cache)).execute(&mut *connection).await?;
                 sqlx::raw_sql(prepare).execute(&mut *connection).await?;
                 Ok(())
             })
@@ -87,16 +107,15 @@ impl Sqlite {
         directory: &Path,
         genesis: &Genesis,
     ) -> Result<Self, Error> {
-        const WRITING: &str =
-            "PRAGMA directory.journal_mode = WAL; PRAGMA directory.synchronous = FULL;";
-        let writer = pool(1, directory.into(), WRITING)
-            .connect_with(options(ledger).create_if_missing(true))
+        const WRITING: &str = "PRAGMA ledger.journal_mode = WAL; PRAGMA ledger.synchronous = FULL;";
+        let writer = pool(1, ledger.into(), WRITING)
+            .connect_with(options(directory).create_if_missing(true))
             .await
             .map_err(fault)?;
         create(&writer, genesis).await?;
         check(&writer, genesis).await?;
-        let readers = pool(READERS, directory.into(), "PRAGMA query_only = ON;")
-            .connect_with(options(ledger))
+        let readers = pool(READERS, ledger.into(), "PRAGMA query_only = ON;")
+            .connect_with(options(directory))
             .await
             .map_err(fault)?;
         Ok(Self { writer, readers })
@@ -107,7 +126,7 @@ impl Sqlite {
 impl Sqlite {
     /// Plays a full disk: `ledger.db` may not grow beyond so many pages.
     pub(crate) async fn limit_pages(&self, pages: u32) {
-        let sql = format!("PRAGMA main.max_page_count = {pages}");
+        let sql = format!("PRAGMA ledger.max_page_count = {pages}");
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&self.writer).await.expect("a pragma");
     }
 }
@@ -116,7 +135,7 @@ impl Sqlite {
 async fn create(pool: &SqlitePool, genesis: &Genesis) -> Result<(), Error> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
     sqlx::raw_sql(schema::DIRECTORY).execute(&mut *tx).await.map_err(fault)?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM main.sqlite_schema")
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM ledger.sqlite_schema")
         .fetch_one(&mut *tx)
         .await
         .map_err(fault)?;
@@ -232,19 +251,27 @@ impl Store for Sqlite {
     fn stage(
         &self,
         upload: u64,
-        rows: Vec<CheckedRow>,
+        rows: Arc<[CheckedRow]>,
         judge: Judge,
     ) -> BoxFuture<'_, Result<Vec<RowVerdict>, Problem>> {
         Box::pin(staging::stage(&self.writer, upload, rows, judge))
     }
 
-    fn leaves(
-        &self,
-        batch: u64,
-        after: Option<Did>,
-        count: u64,
-    ) -> Answer<'_, Vec<(Did, Vec<u8>)>> {
+    fn leaves(&self, batch: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<StagedLeaf>> {
         Box::pin(reading::leaves(&self.readers, batch, after, count))
+    }
+
+    fn serials(&self, upload: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<SerialOf>> {
+        Box::pin(reading::serials(&self.readers, upload, after, count))
+    }
+
+    fn enter_serials(
+        &self,
+        upload: u64,
+        serials: Vec<Serial>,
+        settle: Settle,
+    ) -> BoxFuture<'_, Result<Vec<RowVerdict>, Problem>> {
+        Box::pin(sealing::enter(&self.writer, upload, serials, settle))
     }
 
     fn write_tiles(&self, upload: u64, tiles: Vec<Tile>, anew: bool) -> Answer<'_, bool> {

@@ -1,7 +1,7 @@
 use super::fault::{fault, fixed, integer, natural};
 use crate::Error;
 use crate::claims::Claim;
-use crate::store::{BlockRow, DirectoryRow, LeafRow};
+use crate::store::{BlockRow, DirectoryRow, LeafRow, SerialOf, StagedLeaf};
 use crate::tiles::Tile;
 use data_encoding::HEXLOWER;
 use muster_identity::Did;
@@ -89,9 +89,9 @@ pub(super) async fn claimed(pool: &SqlitePool, claims: Vec<Claim>) -> Result<Vec
 pub(super) async fn leaf(pool: &SqlitePool, did: Did) -> Result<Option<LeafRow>, Error> {
     const SQL: &str = "SELECT batches.id, batches.no, leaves.leaf FROM claims \
         JOIN batches ON batches.no = claims.batch \
-        JOIN leaves ON leaves.batch = batches.no AND leaves.did = ? WHERE claims.digest = ?";
+        JOIN leaves ON leaves.batch = batches.no AND leaves.name = claims.digest \
+        WHERE claims.digest = ?";
     let row: Option<(Bytes, i64, Bytes)> = sqlx::query_as(SQL)
-        .bind(&did.digest()[..])
         .bind(&Claim::of_did(&did).0[..])
         .fetch_optional(pool)
         .await
@@ -160,43 +160,71 @@ pub(super) async fn touched(
     found.into_iter().map(natural).collect()
 }
 
-pub(super) type DirectoryColumns = (Bytes, Bytes, String, Option<String>, i64, i64);
+pub(super) type DirectoryColumns = (Bytes, String, Option<String>, i64, i64);
 
 pub(super) fn directory_from(row: DirectoryColumns) -> Result<DirectoryRow, Error> {
-    let (did, organisation, serial, lot, upload, row) = row;
-    Ok(DirectoryRow {
-        did: Did::from_digest(fixed(&did)?),
-        organisation: Did::from_digest(fixed(&organisation)?),
-        serial,
-        lot,
-        upload: natural(upload)?,
-        row: natural(row)?,
-    })
+    let (name, serial, lot, upload, row) = row;
+    let name = Claim(fixed(&name)?);
+    Ok(DirectoryRow { name, serial, lot, upload: natural(upload)?, row: natural(row)? })
 }
 
 pub(super) async fn directory(pool: &SqlitePool, did: Did) -> Result<Option<DirectoryRow>, Error> {
-    const SQL: &str = "SELECT did, organisation, serial, lot, upload, row \
-        FROM directory.serials WHERE did = ?";
-    let row =
-        sqlx::query_as(SQL).bind(&did.digest()[..]).fetch_optional(pool).await.map_err(fault)?;
+    const SQL: &str = "SELECT name, serial, lot, upload, row FROM serials WHERE name = ?";
+    let row = sqlx::query_as(SQL)
+        .bind(&Claim::of_did(&did).0[..])
+        .fetch_optional(pool)
+        .await
+        .map_err(fault)?;
     row.map(directory_from).transpose()
+}
+
+/// The empty bytes come before every name.
+fn place(after: Option<Claim>) -> Bytes {
+    after.map_or(Vec::new(), |name| name.0.to_vec())
 }
 
 pub(super) async fn leaves(
     pool: &SqlitePool,
     batch: u64,
-    after: Option<Did>,
+    after: Option<Claim>,
     count: u64,
-) -> Result<Vec<(Did, Bytes)>, Error> {
+) -> Result<Vec<StagedLeaf>, Error> {
     const SQL: &str =
-        "SELECT did, leaf FROM leaves WHERE batch = ? AND did > ? ORDER BY did LIMIT ?";
+        "SELECT name, leaf FROM leaves WHERE batch = ? AND name > ? ORDER BY name LIMIT ?";
     let rows: Vec<(Bytes, Bytes)> = sqlx::query_as(SQL)
         .bind(integer(batch)?)
-        // The empty bytes come before every DID.
-        .bind(after.map_or(Vec::new(), |did| did.digest().to_vec()))
+        .bind(place(after))
         .bind(integer(count)?)
         .fetch_all(pool)
         .await
         .map_err(fault)?;
-    rows.into_iter().map(|(did, leaf)| Ok((Did::from_digest(fixed(&did)?), leaf))).collect()
+    let leaf = |(name, leaf): (Bytes, Bytes)| Ok(StagedLeaf { name: Claim(fixed(&name)?), leaf });
+    rows.into_iter().map(leaf).collect()
+}
+
+pub(super) async fn serials(
+    pool: &SqlitePool,
+    upload: u64,
+    after: Option<Claim>,
+    count: u64,
+) -> Result<Vec<SerialOf>, Error> {
+    const SQL: &str = "SELECT leaves.name, serial, row FROM leaves \
+        LEFT JOIN serials ON serials.name = leaves.name AND upload = leaves.batch \
+        WHERE leaves.batch = ? AND leaves.name > ? ORDER BY leaves.name LIMIT ?";
+    let rows: Vec<(Bytes, Option<String>, Option<i64>)> = sqlx::query_as(SQL)
+        .bind(integer(upload)?)
+        .bind(place(after))
+        .bind(integer(count)?)
+        .fetch_all(pool)
+        .await
+        .map_err(fault)?;
+    let one = |(name, serial, row): (Bytes, Option<String>, Option<i64>)| {
+        let name = Claim(fixed(&name)?);
+        let serial = match (serial, row) {
+            (Some(serial), Some(row)) => Some((serial, natural(row)?)),
+            _ => None,
+        };
+        Ok((name, serial))
+    };
+    rows.into_iter().map(one).collect()
 }

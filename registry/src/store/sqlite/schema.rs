@@ -1,42 +1,48 @@
 //! Tables. What each is for, and who reads it: `docs/formats/store.md`.
 
 /// The format of the store; a change of a table raises it.
-pub(crate) const FORMAT: &[u8] = b"2";
+pub(crate) const FORMAT: &[u8] = b"3";
 
 /// Tables of the ledger. The store is created in one transaction.
 pub(super) const LEDGER: &str = "
-CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE entries(idx INTEGER PRIMARY KEY, entry BLOB NOT NULL) STRICT;
-CREATE TABLE blocks(
+CREATE TABLE ledger.meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger.entries(idx INTEGER PRIMARY KEY, entry BLOB NOT NULL) STRICT;
+CREATE TABLE ledger.blocks(
     height INTEGER PRIMARY KEY, time INTEGER NOT NULL, size INTEGER NOT NULL,
     log_root BLOB NOT NULL, state_root BLOB NOT NULL) STRICT;
-CREATE TABLE state(key BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE batches(no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE) STRICT;
-CREATE TABLE leaves(
-    batch INTEGER NOT NULL, did BLOB NOT NULL, leaf BLOB NOT NULL,
-    PRIMARY KEY(batch, did)) STRICT, WITHOUT ROWID;
-CREATE TABLE claims(digest BLOB PRIMARY KEY, batch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE tiles(
+CREATE TABLE ledger.state(key BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger.batches(no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE) STRICT;
+CREATE TABLE ledger.leaves(
+    batch INTEGER NOT NULL, name BLOB NOT NULL, leaf BLOB NOT NULL,
+    PRIMARY KEY(batch, name)) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger.claims(digest BLOB PRIMARY KEY, batch INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger.tiles(
     batch INTEGER NOT NULL, level INTEGER NOT NULL, idx INTEGER NOT NULL,
     first BLOB NOT NULL, hashes BLOB NOT NULL,
     PRIMARY KEY(batch, level, idx)) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX tile_of ON tiles(batch, first) WHERE level = 0;
-CREATE TABLE touched(
+CREATE UNIQUE INDEX ledger.tile_of ON tiles(batch, first) WHERE level = 0;
+CREATE TABLE ledger.touched(
     subject BLOB NOT NULL, entry INTEGER NOT NULL,
     PRIMARY KEY(subject, entry)) STRICT, WITHOUT ROWID;
-CREATE TABLE uploads(
+CREATE TABLE ledger.uploads(
     no INTEGER PRIMARY KEY AUTOINCREMENT, token BLOB NOT NULL UNIQUE,
     organisation BLOB NOT NULL, grant_id BLOB NOT NULL, model TEXT NOT NULL, rows INTEGER NOT NULL,
     rehearsal INTEGER NOT NULL, opened INTEGER NOT NULL, expires INTEGER NOT NULL,
     staged INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT 0,
     count INTEGER, root BLOB) STRICT;
-CREATE TABLE used_requests(hash BLOB PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE ledger.used_requests(hash BLOB PRIMARY KEY, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
-/// The private directory, a file of its own.
+/// The private directory, a file of its own. `serial_of` is no index of `serials`: serial
+/// numbers come in another order than names, and an index written row by row would touch most of
+/// its pages in every transaction. It is written in its own order, when an upload is sealed.
 pub(super) const DIRECTORY: &str = "
-CREATE TABLE IF NOT EXISTS directory.serials(
-    did BLOB PRIMARY KEY, organisation BLOB NOT NULL, serial TEXT NOT NULL, lot TEXT,
+CREATE TABLE IF NOT EXISTS organisations(
+    no INTEGER PRIMARY KEY, did BLOB NOT NULL UNIQUE) STRICT;
+CREATE TABLE IF NOT EXISTS serials(
+    name BLOB PRIMARY KEY, organisation INTEGER NOT NULL, serial TEXT NOT NULL, lot TEXT,
     upload INTEGER NOT NULL, row INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS directory.serial_of ON serials(organisation, serial);
+CREATE TABLE IF NOT EXISTS serial_of(
+    organisation INTEGER NOT NULL, serial TEXT NOT NULL, name BLOB NOT NULL,
+    PRIMARY KEY(organisation, serial)) STRICT, WITHOUT ROWID;
 ";

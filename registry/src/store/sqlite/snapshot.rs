@@ -24,9 +24,9 @@ type TileColumns = (i64, i64, Bytes, Bytes);
 pub(crate) type Declared = (String, String, String, String, Option<String>);
 
 async fn declared(connection: &mut SqliteConnection) -> Result<Vec<Declared>, Error> {
-    const SQL: &str = "SELECT 'ledger.db', type, name, tbl_name, sql FROM main.sqlite_schema \
+    const SQL: &str = "SELECT 'ledger.db', type, name, tbl_name, sql FROM ledger.sqlite_schema \
         UNION ALL \
-        SELECT 'directory.db', type, name, tbl_name, sql FROM directory.sqlite_schema";
+        SELECT 'directory.db', type, name, tbl_name, sql FROM main.sqlite_schema";
     sqlx::query_as(SQL).fetch_all(connection).await.map_err(fault)
 }
 
@@ -34,7 +34,7 @@ async fn declared(connection: &mut SqliteConnection) -> Result<Vec<Declared>, Er
 pub(crate) async fn declared_by_us() -> Result<Vec<Declared>, Error> {
     let options = SqliteConnectOptions::new().in_memory(true);
     let mut connection = SqliteConnection::connect_with(&options).await.map_err(fault)?;
-    for sql in ["ATTACH DATABASE ':memory:' AS directory", schema::LEDGER, schema::DIRECTORY] {
+    for sql in ["ATTACH DATABASE ':memory:' AS ledger", schema::LEDGER, schema::DIRECTORY] {
         sqlx::raw_sql(sql).execute(&mut connection).await.map_err(fault)?;
     }
     let all = declared(&mut connection).await?;
@@ -49,10 +49,10 @@ impl Snapshot {
             std::fs::File::open(path).map_err(|e| Error::file(path, &e))?;
         }
         let options =
-            SqliteConnectOptions::new().filename(ledger).read_only(true).busy_timeout(PATIENCE);
+            SqliteConnectOptions::new().filename(directory).read_only(true).busy_timeout(PATIENCE);
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(fault)?;
-        sqlx::query("ATTACH DATABASE ? AS directory")
-            .bind(directory.to_string_lossy().into_owned())
+        sqlx::query("ATTACH DATABASE ? AS ledger")
+            .bind(ledger.to_string_lossy().into_owned())
             .execute(&mut connection)
             .await
             .map_err(fault)?;
@@ -119,12 +119,12 @@ impl Snapshot {
         &mut self,
         after: Option<(i64, Bytes)>,
     ) -> Result<Vec<(i64, Bytes, Bytes)>, Error> {
-        let (batch, did) = after.unwrap_or((i64::MIN, Vec::new()));
-        const SQL: &str = "SELECT batch, did, leaf FROM leaves \
-            WHERE (batch, did) > (?, ?) ORDER BY batch, did LIMIT ?";
+        let (batch, name) = after.unwrap_or((i64::MIN, Vec::new()));
+        const SQL: &str = "SELECT batch, name, leaf FROM leaves \
+            WHERE (batch, name) > (?, ?) ORDER BY batch, name LIMIT ?";
         sqlx::query_as(SQL)
             .bind(batch)
-            .bind(did)
+            .bind(name)
             .bind(PAGE)
             .fetch_all(&mut self.0)
             .await

@@ -1,32 +1,63 @@
+use super::bulk::Insert;
 use super::fault::{fault, fixed, integer, natural};
 use super::reading::{DirectoryColumns, directory_from, hex_list};
 use super::uploads;
 use crate::Error;
 use crate::claims::Claim;
 use crate::store::{CheckedRow, DirectoryRow, Found, Judge, Place, Plan};
-use data_encoding::HEXLOWER;
 use muster_api::{Problem, RowVerdict};
 use muster_identity::Did;
 use muster_identity::cbor::Decode as _;
 use muster_ledger::{BatchId, Leaf};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Looks the rows up, asks the judge, and does as it says: one small transaction.
+///
+/// Rows that nobody claims are the rule: their claims are written first, and only if one of them
+/// stands already are all of them looked up.
 pub(super) async fn stage(
     pool: &SqlitePool,
     upload: u64,
-    rows: Vec<CheckedRow>,
+    rows: Arc<[CheckedRow]>,
     judge: Judge,
 ) -> Result<Vec<RowVerdict>, Problem> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
-    let found = find(&mut tx, upload, &rows).await?;
+    sqlx::raw_sql("SAVEPOINT fresh").execute(&mut *tx).await.map_err(fault)?;
+    let all: Vec<&CheckedRow> = rows.iter().collect();
+    let fresh = claim_new(&mut tx, upload, &all).await?;
+    let found = if fresh {
+        Found::fresh(uploads::by_number(&mut tx, upload).await?)
+    } else {
+        sqlx::raw_sql("ROLLBACK TO fresh").execute(&mut *tx).await.map_err(fault)?;
+        find(&mut tx, upload, &rows).await?
+    };
     let plan = judge(&found)?;
-    if !plan.write.is_empty() || !plan.evict.is_empty() {
-        write(&mut tx, upload, &rows, &plan).await?;
+    if fresh && plan.writes_all(rows.len()) {
+        put(&mut tx, upload, &all, plan.added).await?;
+    } else {
+        sqlx::raw_sql("ROLLBACK TO fresh").execute(&mut *tx).await.map_err(fault)?;
+        if !plan.write.is_empty() || !plan.evict.is_empty() {
+            write(&mut tx, upload, &rows, &plan).await?;
+        }
     }
     tx.commit().await.map_err(fault)?;
     Ok(plan.verdicts)
+}
+
+/// Writes the claims of rows; whether none of them was there.
+async fn claim_new(
+    connection: &mut SqliteConnection,
+    upload: u64,
+    rows: &[&CheckedRow],
+) -> Result<bool, Error> {
+    static CLAIMS: Insert = Insert::new("INSERT INTO claims", "(?,*)", "ON CONFLICT DO NOTHING");
+    let claims: Vec<Claim> = rows.iter().flat_map(|row| row.claims()).collect();
+    let written = CLAIMS.run(connection, integer(upload)?, &claims, |query, claim| {
+        Ok(query.bind(claim.0.to_vec()))
+    });
+    Ok(written.await? == claims.len() as u64)
 }
 
 async fn find(
@@ -36,28 +67,17 @@ async fn find(
 ) -> Result<Found, Error> {
     let upload = uploads::by_number(connection, upload).await?;
     let claims = claims_of(connection, rows).await?;
-    let (by_did, by_serial) = match &upload {
-        None => Default::default(),
+    let named = match &upload {
+        None => Vec::new(),
         Some(upload) => {
-            let dids = hex_list(rows.iter().map(|r| &r.did.digest()[..]));
-            let by_did = directory(connection, BY_DID, &upload.organisation, &dids).await?;
-            let serials: Vec<&str> = rows.iter().map(|r| r.row.serial.as_str()).collect();
-            let serials = json(&serials)?;
-            let by_serial =
-                directory(connection, BY_SERIAL, &upload.organisation, &serials).await?;
-            (by_did, by_serial)
+            let names = hex_list(rows.iter().map(|r| &r.name.0[..]));
+            directory(connection, &upload.organisation, &names).await?
         }
     };
-    let named = by_did.iter().chain(&by_serial).map(|row| row.upload);
-    let numbers: BTreeSet<u64> = claims.values().copied().chain(named).collect();
+    let numbers = claims.values().copied().chain(named.iter().map(|row| row.upload)).collect();
     let places = places(connection, &numbers).await?;
-    Ok(Found {
-        upload,
-        claims,
-        places,
-        by_did: by_did.into_iter().map(|row| (row.did, row)).collect(),
-        by_serial: by_serial.into_iter().map(|row| (row.serial.clone(), row)).collect(),
-    })
+    let by_name = named.into_iter().map(|row| (row.name, row)).collect();
+    Ok(Found { upload, claims, places, by_name, fresh: false })
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, Error> {
@@ -70,35 +90,33 @@ async fn claims_of(
 ) -> Result<BTreeMap<Claim, u64>, Error> {
     const SQL: &str =
         "SELECT digest, batch FROM claims WHERE digest IN (SELECT unhex(value) FROM json_each(?))";
-    let claims = rows.iter().flat_map(|r| [&r.did_claim.0[..], &r.key_claim.0[..]]);
+    let claims: Vec<Claim> = rows.iter().flat_map(CheckedRow::claims).collect();
+    let list = hex_list(claims.iter().map(|claim| &claim.0[..]));
     let found: Vec<(Vec<u8>, i64)> =
-        sqlx::query_as(SQL).bind(hex_list(claims)).fetch_all(connection).await.map_err(fault)?;
+        sqlx::query_as(SQL).bind(list).fetch_all(connection).await.map_err(fault)?;
     found.iter().map(|(digest, n)| Ok((Claim(fixed(digest)?), natural(*n)?))).collect()
 }
 
-/// The `+` keeps the planner from the index of serials, in which it would walk all of an
-/// organisation's devices.
-const BY_DID: &str = "SELECT did, organisation, serial, lot, upload, row FROM directory.serials \
-    WHERE +organisation = ?1 AND did IN (SELECT unhex(value) FROM json_each(?2))";
-const BY_SERIAL: &str = "SELECT did, organisation, serial, lot, upload, row FROM directory.serials \
-    WHERE organisation = ?1 AND serial IN (SELECT value FROM json_each(?2))";
-
+/// Directory rows of an organisation by a list of names.
 async fn directory(
     connection: &mut SqliteConnection,
-    sql: &'static str,
     organisation: &Did,
-    list: &str,
+    names: &str,
 ) -> Result<Vec<DirectoryRow>, Error> {
-    let rows: Vec<DirectoryColumns> = sqlx::query_as(sql)
+    const SQL: &str = "SELECT name, serial, lot, upload, row FROM serials \
+        WHERE name IN (SELECT unhex(value) FROM json_each(?2)) AND organisation = \
+        (SELECT no FROM organisations WHERE did = ?1)";
+    let rows: Vec<DirectoryColumns> = sqlx::query_as(SQL)
         .bind(&organisation.digest()[..])
-        .bind(list)
+        .bind(names)
         .fetch_all(connection)
         .await
         .map_err(fault)?;
     rows.into_iter().map(directory_from).collect()
 }
 
-async fn places(
+/// Where numbers lead.
+pub(super) async fn places(
     connection: &mut SqliteConnection,
     numbers: &BTreeSet<u64>,
 ) -> Result<BTreeMap<u64, Place>, Error> {
@@ -122,54 +140,83 @@ async fn write(
     rows: &[CheckedRow],
     plan: &Plan,
 ) -> Result<(), Error> {
-    let mut evict: BTreeMap<u64, Vec<Did>> = BTreeMap::new();
-    for (from, did) in &plan.evict {
-        evict.entry(*from).or_default().push(*did);
-    }
-    for (from, dids) in &evict {
-        remove(connection, *from, dids).await?;
-    }
+    evict(connection, &plan.evict).await?;
     forget(connection, &plan.forget).await?;
     let rows: Vec<&CheckedRow> = plan.write.iter().filter_map(|i| rows.get(*i)).collect();
-    put(connection, upload, &rows).await?;
-    const SQL: &str = "UPDATE uploads SET staged = staged + ?, version = version + 1 WHERE no = ?";
-    sqlx::query(SQL)
-        .bind(integer(plan.added)?)
-        .bind(integer(upload)?)
-        .execute(connection)
-        .await
-        .map_err(fault)?;
+    static CLAIMS: Insert = Insert::new(
+        "INSERT INTO claims",
+        "(?,*)",
+        "ON CONFLICT DO UPDATE SET batch = excluded.batch",
+    );
+    let claims: Vec<Claim> = rows.iter().flat_map(|row| row.claims()).collect();
+    CLAIMS
+        .run(connection, integer(upload)?, &claims, |query, claim| Ok(query.bind(claim.0.to_vec())))
+        .await?;
+    put(connection, upload, &rows, plan.added).await
+}
+
+/// Takes leaves out of other uploads.
+pub(super) async fn evict(
+    connection: &mut SqliteConnection,
+    leaves: &[(u64, Claim)],
+) -> Result<(), Error> {
+    let mut evict: BTreeMap<u64, Vec<Claim>> = BTreeMap::new();
+    for (from, name) in leaves {
+        evict.entry(*from).or_default().push(*name);
+    }
+    for (from, names) in &evict {
+        remove(connection, *from, names).await?;
+    }
     Ok(())
 }
 
-/// Writes rows: leaves, claims and directory.
+/// Writes rows whose claims stand already: leaves and directory.
 async fn put(
     connection: &mut SqliteConnection,
     upload: u64,
     rows: &[&CheckedRow],
+    added: u64,
 ) -> Result<(), Error> {
-    const LEAVES: &str = "INSERT INTO leaves SELECT ?1, unhex(value->>0), unhex(value->>1) \
-        FROM json_each(?2) WHERE true ON CONFLICT DO UPDATE SET leaf = excluded.leaf";
-    const CLAIMS: &str = "INSERT INTO claims SELECT unhex(value), ?1 \
-        FROM json_each(?2) WHERE true ON CONFLICT DO UPDATE SET batch = excluded.batch";
-    const SERIALS: &str = "INSERT INTO directory.serials \
-        SELECT unhex(value->>0), (SELECT organisation FROM uploads WHERE no = ?1), \
-        value->>1, value->>2, ?1, value->>3 FROM json_each(?2) WHERE true \
-        ON CONFLICT(did) DO UPDATE SET organisation = excluded.organisation, \
-        serial = excluded.serial, lot = excluded.lot, upload = excluded.upload, row = excluded.row";
-    let did = |r: &CheckedRow| HEXLOWER.encode(r.did.digest());
-    let leaves: Vec<_> = rows.iter().map(|r| (did(r), HEXLOWER.encode(&r.row.leaf))).collect();
-    let claims = hex_list(rows.iter().flat_map(|r| [&r.did_claim.0[..], &r.key_claim.0[..]]));
-    let serials: Vec<_> =
-        rows.iter().map(|r| (did(r), &r.row.serial, &r.row.lot, r.row.number)).collect();
-    for (sql, list) in [(LEAVES, json(&leaves)?), (CLAIMS, claims), (SERIALS, json(&serials)?)] {
-        sqlx::query(sql)
-            .bind(integer(upload)?)
-            .bind(list)
-            .execute(&mut *connection)
-            .await
-            .map_err(fault)?;
-    }
+    static LEAVES: Insert = Insert::new(
+        "INSERT INTO leaves",
+        "(*,?,?)",
+        "ON CONFLICT DO UPDATE SET leaf = excluded.leaf",
+    );
+    static SERIALS: Insert = Insert::new(
+        "INSERT INTO serials(organisation, name, serial, lot, row, upload)",
+        "(*,?,?,?,?,?)",
+        "ON CONFLICT(name) DO UPDATE SET organisation = excluded.organisation, \
+         serial = excluded.serial, lot = excluded.lot, upload = excluded.upload, \
+         row = excluded.row",
+    );
+    const ORGANISATION: &str = "SELECT no FROM organisations \
+        WHERE did = (SELECT organisation FROM uploads WHERE no = ?)";
+    const COUNT: &str =
+        "UPDATE uploads SET staged = staged + ?, version = version + 1 WHERE no = ?";
+    let number = integer(upload)?;
+    let organisation: i64 = sqlx::query_scalar(ORGANISATION)
+        .bind(number)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(fault)?;
+    LEAVES
+        .run(connection, number, rows, |query, row| {
+            Ok(query.bind(row.name.0.to_vec()).bind(row.row.leaf.clone()))
+        })
+        .await?;
+    SERIALS
+        .run(connection, organisation, rows, |query, row| {
+            let (serial, lot) = (row.row.serial.clone(), row.row.lot.clone());
+            let query = query.bind(row.name.0.to_vec()).bind(serial).bind(lot);
+            Ok(query.bind(integer(row.row.number)?).bind(number))
+        })
+        .await?;
+    sqlx::query(COUNT)
+        .bind(integer(added)?)
+        .bind(number)
+        .execute(connection)
+        .await
+        .map_err(fault)?;
     Ok(())
 }
 
@@ -178,10 +225,10 @@ async fn put(
 pub(super) async fn remove(
     connection: &mut SqliteConnection,
     upload: u64,
-    dids: &[Did],
+    names: &[Claim],
 ) -> Result<(), Error> {
     const LEAVES: &str = "DELETE FROM leaves \
-        WHERE batch = ?1 AND did IN (SELECT unhex(value) FROM json_each(?2)) \
+        WHERE batch = ?1 AND name IN (SELECT unhex(value) FROM json_each(?2)) \
         AND NOT EXISTS (SELECT 1 FROM batches WHERE no = ?1) RETURNING leaf";
     const CLAIMS: &str = "DELETE FROM claims \
         WHERE batch = ?1 AND digest IN (SELECT unhex(value) FROM json_each(?2)) \
@@ -190,14 +237,15 @@ pub(super) async fn remove(
         count = NULL, root = NULL WHERE no = ?";
     let leaves: Vec<Vec<u8>> = sqlx::query_scalar(LEAVES)
         .bind(integer(upload)?)
-        .bind(hex_list(dids.iter().map(|did| &did.digest()[..])))
+        .bind(hex_list(names.iter().map(|name| &name.0[..])))
         .fetch_all(&mut *connection)
         .await
         .map_err(fault)?;
     let mut claims = Vec::new();
     for leaf in &leaves {
         let leaf = Leaf::from_cbor(leaf).map_err(Error::damaged)?;
-        claims.extend([Claim::of_did(&leaf.did()), Claim::of_key(&leaf.inception.key)]);
+        let (name, key) = Claim::of_inception(&leaf.did(), &leaf.inception);
+        claims.extend([name].into_iter().chain(key));
     }
     sqlx::query(CLAIMS)
         .bind(integer(upload)?)
@@ -211,17 +259,25 @@ pub(super) async fn remove(
         .execute(&mut *connection)
         .await
         .map_err(fault)?;
-    forget(connection, dids).await
+    forget(connection, names).await
 }
 
-async fn forget(connection: &mut SqliteConnection, dids: &[Did]) -> Result<(), Error> {
-    const SQL: &str = "DELETE FROM directory.serials \
-        WHERE did IN (SELECT unhex(value) FROM json_each(?)) \
+/// Takes rows out of the directory, unless they are a batch's.
+async fn forget(connection: &mut SqliteConnection, names: &[Claim]) -> Result<(), Error> {
+    const SERIAL_OF: &str = "DELETE FROM serial_of \
+        WHERE (organisation, serial) IN (SELECT organisation, serial FROM serials \
+            WHERE name IN (SELECT unhex(value) FROM json_each(?1)) \
+            AND NOT EXISTS (SELECT 1 FROM batches WHERE no = serials.upload)) \
+        AND name IN (SELECT unhex(value) FROM json_each(?1))";
+    const SERIALS: &str = "DELETE FROM serials \
+        WHERE name IN (SELECT unhex(value) FROM json_each(?)) \
         AND NOT EXISTS (SELECT 1 FROM batches WHERE no = serials.upload)";
-    sqlx::query(SQL)
-        .bind(hex_list(dids.iter().map(|did| &did.digest()[..])))
-        .execute(connection)
-        .await
-        .map_err(fault)?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let list = hex_list(names.iter().map(|name| &name.0[..]));
+    for sql in [SERIAL_OF, SERIALS] {
+        sqlx::query(sql).bind(&list).execute(&mut *connection).await.map_err(fault)?;
+    }
     Ok(())
 }

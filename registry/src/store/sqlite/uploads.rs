@@ -1,6 +1,7 @@
 use super::fault::{fault, fixed, integer, natural};
 use super::staging;
 use crate::Error;
+use crate::claims::Claim;
 use crate::store::{NewUpload, Opened, Upload};
 use crate::tiles::Tile;
 use muster_identity::Did;
@@ -69,7 +70,7 @@ pub(super) async fn open(pool: &SqlitePool, new: NewUpload, at_most: u64) -> Res
     // counter: each maximum is one step in an index.
     const INSERT: &str = "INSERT INTO uploads(no, token, organisation, grant_id, model, rows, \
         rehearsal, opened, expires) VALUES (1 + max( \
-        coalesce((SELECT max(seq) FROM main.sqlite_sequence WHERE name = 'uploads'), 0), \
+        coalesce((SELECT max(seq) FROM ledger.sqlite_sequence WHERE name = 'uploads'), 0), \
         coalesce((SELECT max(no) FROM batches), 0), \
         coalesce((SELECT max(no) FROM uploads), 0), \
         coalesce((SELECT max(batch) FROM leaves), 0), \
@@ -85,6 +86,11 @@ pub(super) async fn open(pool: &SqlitePool, new: NewUpload, at_most: u64) -> Res
     if natural(open)? >= at_most {
         return Ok(Opened::Full);
     }
+    sqlx::query("INSERT INTO organisations(did) VALUES (?) ON CONFLICT DO NOTHING")
+        .bind(&new.organisation.digest()[..])
+        .execute(&mut *tx)
+        .await
+        .map_err(fault)?;
     sqlx::query(INSERT)
         .bind(&new.token[..])
         .bind(&new.organisation.digest()[..])
@@ -187,14 +193,14 @@ pub(super) async fn discard(pool: &SqlitePool, upload: u64) -> Result<(), Error>
         if by_number(&mut tx, upload).await?.is_none() {
             return Ok(());
         }
-        let dids: Vec<Vec<u8>> =
-            sqlx::query_scalar("SELECT did FROM leaves WHERE batch = ? LIMIT ?")
+        let names: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT name FROM leaves WHERE batch = ? LIMIT ?")
                 .bind(integer(upload)?)
                 .bind(CHUNK)
                 .fetch_all(&mut *tx)
                 .await
                 .map_err(fault)?;
-        if dids.is_empty() {
+        if names.is_empty() {
             delete_tiles(&mut tx, upload).await?;
             sqlx::query("DELETE FROM uploads WHERE no = ?")
                 .bind(integer(upload)?)
@@ -203,11 +209,9 @@ pub(super) async fn discard(pool: &SqlitePool, upload: u64) -> Result<(), Error>
                 .map_err(fault)?;
             return tx.commit().await.map_err(fault);
         }
-        let dids = dids
-            .iter()
-            .map(|did| Ok(Did::from_digest(fixed(did)?)))
-            .collect::<Result<Vec<_>, Error>>()?;
-        staging::remove(&mut tx, upload, &dids).await?;
+        let names: Result<Vec<Claim>, Error> =
+            names.iter().map(|name| Ok(Claim(fixed(name)?))).collect();
+        staging::remove(&mut tx, upload, &names?).await?;
         tx.commit().await.map_err(fault)?;
     }
 }
