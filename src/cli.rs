@@ -235,6 +235,9 @@ pub(crate) struct Enrol {
     /// Say what would happen, enrol nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Go on with a run of the same files that was cut off, from the journal beside the first file.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) resume: bool,
     /// Where the outcome of every row goes; by default the first file's name with `.results.jsonl`.
     #[arg(long, value_name = "FILE")]
     pub(crate) results: Option<PathBuf>,

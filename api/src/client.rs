@@ -1,10 +1,10 @@
 use crate::limits;
 use crate::{
     BatchView, BoxFuture, ChangeView, DeviceView, Feed, NetworkView, Problem, Resolution, Resolve,
-    Rows, Sealed, Submit, UploadOpened, Verdicts,
+    Sealed, Submit, UploadOpened, Verdicts,
 };
 use muster_identity::Did;
-use muster_identity::cbor::{Decode, Encode};
+use muster_identity::cbor::Decode;
 use muster_ledger::{DevicePart, EntryProof, Genesis, Receipt, SignedOperation};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
@@ -121,9 +121,9 @@ impl Client {
         self.post_json("/v1/uploads", request).await
     }
 
-    /// Streams some rows.
-    pub async fn upload_rows(&self, upload: &str, rows: &Rows) -> Result<Verdicts> {
-        self.post_json(&format!("/v1/uploads/{upload}/rows"), rows.to_cbor()).await
+    /// Streams some rows: the body that [`crate::Rows::join`] makes.
+    pub async fn upload_rows(&self, upload: &str, rows: Vec<u8>) -> Result<Verdicts> {
+        self.post_json(&format!("/v1/uploads/{upload}/rows"), rows).await
     }
 
     /// Ends the rows: the node computes the root.

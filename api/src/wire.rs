@@ -74,6 +74,17 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rows(pub Vec<Row>);
 
+impl Rows {
+    /// The body of a request from rows that are encoded already.
+    pub fn join<'a>(rows: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut w = Writer::default();
+        w.array(rows.len());
+        let mut body = w.into_bytes();
+        rows.for_each(|row| body.extend_from_slice(row));
+        body
+    }
+}
+
 impl Encode for Row {
     fn encode(&self, w: &mut Writer) {
         w.map(if self.lot.is_some() { 4 } else { 3 });

@@ -1,24 +1,30 @@
-//! The batches of one command: one for each model, and one more after every 2^20 rows.
+//! The batches of one command: one for each model, and one more after every 2^20 rows of it.
 
 use crate::Error;
-use crate::limits::BATCHES;
-use crate::reading::{Row, State};
+use crate::rows::Group;
 use muster_api::{GrantView, NetworkView};
 use muster_identity::Did;
-use muster_ledger::{BatchId, Enrol, EntryProof, GrantId, LeafTree, Time, limits};
+use muster_ledger::{BatchId, Enrol, EntryProof, GrantId, SignedOperation, Time};
 use std::collections::BTreeMap;
 
 /// A batch in the making.
 pub(crate) struct Batch {
+    /// Its place among the batches of the command.
+    pub(crate) number: u16,
     pub(crate) model: String,
     pub(crate) grant: GrantId,
-    /// Its rows, by their place in the file.
-    pub(crate) rows: Vec<usize>,
+    /// How many rows may be staged.
+    pub(crate) rows: u64,
     /// The node's upload, until it was used or dropped.
     pub(crate) upload: Option<String>,
-    /// The staged rows in the order of the leaves, and the tree over them.
-    pub(crate) order: Vec<usize>,
-    pub(crate) tree: LeafTree,
+    /// Rows that the node takes in one request.
+    pub(crate) at_once: usize,
+    /// How many rows are sealed, the first of them, and what is to be signed.
+    pub(crate) staged: u64,
+    pub(crate) first: Option<Did>,
+    pub(crate) sealed: Option<Enrol>,
+    /// What an earlier run signed.
+    pub(crate) signed: Option<SignedOperation>,
     pub(crate) enrolled: Option<EnrolledBatch>,
 }
 
@@ -37,45 +43,32 @@ pub struct EnrolledBatch {
     pub time: Time,
 }
 
-/// Puts the rows that may be staged into batches.
+/// The batches of the groups that have rows.
 pub(crate) fn plan(
-    rows: &mut [Row],
+    groups: &[Group],
     network: &NetworkView,
     organisation: &Did,
     grant: Option<GrantId>,
     now: Time,
 ) -> Result<Vec<Batch>, Error> {
-    let mut models: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (i, row) in rows.iter().enumerate() {
-        if let Some(device) = row.ready() {
-            models.entry(device.model.clone()).or_default().push(i);
-        }
-    }
-    let mut batches = Vec::new();
-    for (model, members) in models {
-        let grant = choose(network, organisation, grant, &model, now)?;
-        for part in members.chunks(limits::BATCH_DEVICES as usize) {
-            for i in part {
-                rows[*i].batch = Some(batches.len() as u16);
-            }
-            batches.push(Batch {
-                model: model.clone(),
-                grant,
-                rows: part.to_vec(),
-                upload: None,
-                order: Vec::new(),
-                tree: LeafTree::default(),
-                enrolled: None,
-            });
-            if batches.len() > BATCHES {
-                return Err(Error::Argument {
-                    what: "FILE",
-                    why: "the rows make more than 64 batches; enrol fewer models at once".into(),
-                });
-            }
-        }
-    }
-    Ok(batches)
+    let batch = |(number, group): (usize, &Group)| {
+        let grant = choose(network, organisation, grant, &group.model, now)?;
+        let (model, rows) = (group.model.clone(), group.rows);
+        Ok(Batch {
+            number: number as u16,
+            model,
+            grant,
+            rows,
+            upload: None,
+            at_once: muster_api::limits::UPLOAD_ROWS,
+            staged: 0,
+            first: None,
+            sealed: None,
+            signed: None,
+            enrolled: None,
+        })
+    };
+    groups.iter().enumerate().filter(|(_, group)| group.rows > 0).map(batch).collect()
 }
 
 /// The grant to enrol a model under: the named one, or the only one that fits.
@@ -157,15 +150,10 @@ fn live(grant: &GrantView, organisation: &str, now: Time) -> bool {
 }
 
 /// Refuses the command if its new devices are more than a grant has left.
-pub(crate) fn check_grants(
-    batches: &[Batch],
-    rows: &[Row],
-    network: &NetworkView,
-) -> Result<(), Error> {
+pub(crate) fn check_grants(batches: &[Batch], network: &NetworkView) -> Result<(), Error> {
     let mut asked: BTreeMap<GrantId, u64> = BTreeMap::new();
     for batch in batches {
-        let staged = batch.rows.iter().filter(|i| matches!(rows[**i].state, State::Staged)).count();
-        *asked.entry(batch.grant).or_default() += staged as u64;
+        *asked.entry(batch.grant).or_default() += batch.staged;
     }
     for (id, asked) in asked {
         let name = id.to_string();

@@ -1,22 +1,20 @@
-//! From a draft to a leaf, on all cores: texts are read, keys decompressed, possession
-//! signatures verified, so that a bad row is refused with its place before anything is sent.
+//! From a draft to a leaf, on all cores: texts are read, keys decompressed, documents verified, so
+//! that a bad row is refused with its place before anything is sent. Possession signatures are
+//! left to the node, which verifies each of them anyway.
 
 use crate::formats::{Document, Draft, Finding, Verdict, base64};
 use crate::keys::LineKey;
-use crate::limits::CHECKED_ALONE;
 use crate::sources::Sources;
 use crate::{Error, RowFault};
 use muster_api::limits::LOT_BYTES;
 use muster_identity::cbor::Encode;
-use muster_identity::{Did, Inception, PossessionTerms, PublicKey, Signature};
+use muster_identity::{Did, Inception, PossessionTerms, PublicKey, Signature, sha256};
 use muster_ledger::limits::{MODEL_BYTES, SERIAL_BYTES};
-use muster_ledger::{Evidence, Leaf, Network, SerialCommitment, VouchedBy, merkle};
+use muster_ledger::{Evidence, Leaf, SerialCommitment, VouchedBy};
 use zeroize::Zeroizing;
 
 /// What the command says about every row.
 pub(crate) struct Terms {
-    pub(crate) network: Network,
-    pub(crate) organisation: Did,
     pub(crate) directory_secret: Zeroizing<[u8; 32]>,
     pub(crate) challenge: Vec<u8>,
     /// The model of rows that name none.
@@ -29,6 +27,8 @@ pub(crate) struct Terms {
 
 /// A row of a file: its texts, or why it cannot be read.
 pub(crate) struct Found {
+    /// Its number over all files.
+    pub(crate) number: u32,
     pub(crate) file: u32,
     pub(crate) line: u64,
     pub(crate) draft: Result<Draft, RowFault>,
@@ -37,7 +37,6 @@ pub(crate) struct Found {
 /// A row whose fields were read.
 pub(crate) struct Checked {
     pub(crate) serial: Option<Box<str>>,
-    pub(crate) lot: Option<Box<str>>,
     pub(crate) note: Option<Box<str>>,
     pub(crate) outcome: Checks,
 }
@@ -63,13 +62,17 @@ impl From<Result<Option<Device>, RowFault>> for Checks {
 }
 
 /// A device that may be staged.
-#[derive(Clone)]
 pub(crate) struct Device {
     pub(crate) did: Did,
     pub(crate) model: String,
-    pub(crate) leaf: Box<[u8]>,
-    pub(crate) hash: merkle::Hash,
+    /// The row as it is sent (CBOR).
+    pub(crate) row: Box<[u8]>,
+    /// What its serial number is compared by.
+    pub(crate) serial: Mark,
 }
+
+/// Half of a SHA-256, to compare serial numbers by.
+pub(crate) type Mark = [u8; 16];
 
 impl Terms {
     /// Refuses what would refuse every row.
@@ -89,39 +92,17 @@ impl Terms {
         }
     }
 
-    /// Checks many rows on all cores; the answers stand in the order of the rows.
-    pub(crate) fn check_all(&self, rows: &[Found]) -> Result<Vec<Checked>, Error> {
-        if rows.len() < CHECKED_ALONE {
-            return Ok(rows.iter().map(|row| self.row(row)).collect());
-        }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = rows.len().div_ceil(cores).max(1);
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = rows
-                .chunks(share)
-                .map(|part| {
-                    scope.spawn(|| part.iter().map(|row| self.row(row)).collect::<Vec<_>>())
-                })
-                .collect();
-            let mut all = Vec::with_capacity(rows.len());
-            for thread in threads {
-                let part = thread.join().map_err(|_| Error::Internal("a check panicked".into()))?;
-                all.extend(part);
-            }
-            Ok(all)
-        })
-    }
-
-    fn row(&self, found: &Found) -> Checked {
+    /// Checks a row.
+    pub(crate) fn row(&self, found: &Found) -> Checked {
         let draft = match &found.draft {
             Ok(draft) => draft,
             Err(fault) => {
                 let outcome = Checks::Refused(Box::new(fault.clone()));
-                return Checked { serial: None, lot: None, note: None, outcome };
+                return Checked { serial: None, note: None, outcome };
             }
         };
         if let Some(document) = &draft.document {
-            return self.document(draft, document);
+            return self.document(found.number, draft, document);
         }
         let serial = serial(draft);
         let known = serial.as_ref().ok().map(|s| Box::from(*s));
@@ -129,14 +110,13 @@ impl Terms {
             if draft.lot.as_ref().is_some_and(|lot| !is_label(lot, LOT_BYTES)) {
                 return Err(RowFault::new("lot", "the lot is too long or not printable"));
             }
-            self.device(draft, serial)
+            self.device(found.number, draft, serial)
         });
-        let lot = draft.lot.as_deref().filter(|_| outcome.is_ok()).map(Box::from);
-        Checked { serial: known, lot, note: None, outcome: outcome.into() }
+        Checked { serial: known, note: None, outcome: outcome.into() }
     }
 
     /// A row that is a document. What it says of lot and model stands behind what the user says.
-    fn document(&self, draft: &Draft, document: &Document) -> Checked {
+    fn document(&self, number: u32, draft: &Draft, document: &Document) -> Checked {
         let Finding { serial: found, lot, model, note, verdict } = document.judge(&self.sources);
         let model = if self.model.is_some() { None } else { model };
         let model = draft.model.clone().or(model);
@@ -151,6 +131,8 @@ impl Terms {
             key_type: draft.key_type.clone(),
             possession: draft.possession.clone(),
             challenge: draft.challenge.clone(),
+            // A document may say anything; only a label is taken over.
+            lot: lot.clone().filter(|lot| is_label(lot, LOT_BYTES)),
             ..Draft::default()
         };
         let nameless = |mut fault: RowFault| {
@@ -170,7 +152,7 @@ impl Terms {
             (Verdict::PrivateKey(field), _) => Checks::PrivateKey(field),
             (Verdict::Refused(fault), _) | (_, Err(fault)) => Checks::Refused(Box::new(fault)),
             (Verdict::Waiting(fault), Ok(_)) => Checks::Waiting(Some(Box::new(fault))),
-            (Verdict::NoKey, Ok(serial)) => match self.device(&draft, serial) {
+            (Verdict::NoKey, Ok(serial)) => match self.device(number, &draft, serial) {
                 Ok(None) => Checks::Waiting(Some(Box::new(RowFault::new(
                     "key-missing",
                     "the entry is good and names no key",
@@ -180,13 +162,12 @@ impl Terms {
             (Verdict::Key { key, by, digest }, Ok(serial)) => {
                 let evidence = Evidence::Vouched { by, digest: Some(digest) };
                 self.beside(&draft, key, evidence)
-                    .and_then(|evidence| self.vouched(&draft, serial, key, evidence))
+                    .and_then(|evidence| self.vouched(number, &draft, serial, key, evidence))
                     .map(Some)
                     .into()
             }
         };
-        let lot = lot.filter(|lot| is_label(lot, LOT_BYTES)).map(Box::from);
-        Checked { serial: known, lot, note: note.map(Box::from), outcome }
+        Checked { serial: known, note: note.map(Box::from), outcome }
     }
 
     /// What stands beside a document in its row: the key again, or the device's own signature,
@@ -209,6 +190,7 @@ impl Terms {
     /// A device whose key a document names. If the line read a key too it must be the same.
     fn vouched(
         &self,
+        number: u32,
         draft: &Draft,
         serial: &str,
         key: PublicKey,
@@ -222,10 +204,10 @@ impl Terms {
             Some(line) => self.line_evidence(line).unwrap_or(evidence),
             None => evidence,
         };
-        self.leaf(draft, serial, key, evidence)
+        self.leaf(number, draft, serial, key, evidence)
     }
 
-    fn device(&self, draft: &Draft, serial: &str) -> Result<Option<Device>, RowFault> {
+    fn device(&self, number: u32, draft: &Draft, serial: &str) -> Result<Option<Device>, RowFault> {
         let Some(text) = &draft.public_key else {
             if draft.possession.is_some() {
                 return Err(RowFault::new("possession-form", "a possession without a key"));
@@ -235,16 +217,17 @@ impl Terms {
             // Nobody but the line says that the key is the device's.
             let word = Evidence::Vouched { by: VouchedBy::Enroller, digest: None };
             let evidence = self.line_evidence(line).unwrap_or(word);
-            return self.leaf(draft, serial, line.key, evidence).map(Some);
+            return self.leaf(number, draft, serial, line.key, evidence).map(Some);
         };
         self.model_of(draft)?;
         let key = text.read(draft.key_type.as_deref())?;
         let evidence = self.evidence(draft)?;
-        self.leaf(draft, serial, key, evidence).map(Some)
+        self.leaf(number, draft, serial, key, evidence).map(Some)
     }
 
     fn leaf(
         &self,
+        number: u32,
         draft: &Draft,
         serial: &str,
         key: PublicKey,
@@ -255,14 +238,14 @@ impl Terms {
         let did = Did::of(&inception);
         let commitment = SerialCommitment::new(&self.directory_secret, &did, serial);
         let leaf = Leaf { inception, evidence, serial: commitment, owner_recovery: false };
-        leaf.check(&self.network, &self.organisation).map_err(|_| {
-            let reason =
-                "the signature is not by this key over this network, manufacturer and challenge";
-            RowFault::new("bad-possession", reason)
-        })?;
-        let leaf = leaf.to_cbor();
-        let hash = merkle::leaf_hash(&leaf);
-        Ok(Device { did, model: model.into(), leaf: leaf.into(), hash })
+        let row = muster_api::Row {
+            number: number.into(),
+            leaf: leaf.to_cbor(),
+            serial: serial.into(),
+            lot: draft.lot.clone(),
+        };
+        let (row, serial) = (row.to_cbor().into(), mark(serial));
+        Ok(Device { did, model: model.into(), row, serial })
     }
 
     /// The device's own signature, if the line collected it.
@@ -297,6 +280,12 @@ impl Terms {
             (None, None) => Err(RowFault::new("model-missing", "the row names no model")),
         }
     }
+}
+
+fn mark(serial: &str) -> Mark {
+    let mut mark = Mark::default();
+    mark.copy_from_slice(&sha256(&[serial.as_bytes()])[..16]);
+    mark
 }
 
 /// A possession signature as text.

@@ -2,21 +2,20 @@
 //! read and checked, all batches staged and sealed, all grants compared, and only then is the
 //! first batch signed and submitted.
 
-use crate::batches::{self, Batch, EnrolledBatch};
+use crate::batches::{self, Batch};
 use crate::check::Terms;
 use crate::formats::Format;
-use crate::limits::SIGNATURE_LIFETIME_MS;
-use crate::reading::{self, Row, Rows, State};
+use crate::journal::{self, Journal};
+use crate::reading;
+use crate::rows::{Rows, State};
 use crate::sources::{SourceOptions, Sources};
-use crate::{Error, Finished, Phase, Progress, RowFault, Summary};
-use muster_api::{Client, ClientError, Host, NetworkView, Verdict, limits};
+use crate::{Counts, Error, Finished, Phase, Progress, Summary};
+use muster_api::{Client, ClientError, Host, NetworkView};
 use muster_identity::{Did, Signer};
-use muster_ledger::{
-    Action, Enrol, Genesis, GrantId, LeafTree, Network, Operation, UploadRequest, merkle,
-};
-use std::path::PathBuf;
+use muster_ledger::{Genesis, GrantId, Network};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -46,9 +45,22 @@ pub struct Enrolment {
     pub sources: SourceOptions,
     /// Whether to stop before anything is enrolled.
     pub dry_run: bool,
+    /// Where it notes how far it is, so that it can go on after it was cut off; nowhere without.
+    pub journal: Option<PathBuf>,
+    /// Whether it goes on from that journal, if there is one.
+    pub resume: bool,
+    /// Where rows go that do not fit in memory, in files without a name: a folder as private as
+    /// the manifests.
+    pub spool: PathBuf,
+    /// How long a node that does not answer is waited for.
+    pub patience: Duration,
     /// Clock and randomness.
     pub host: Arc<dyn Host>,
 }
+
+/// The first and the longest pause before a node is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Enrolment {
     /// Runs it: `inputs` are the files, a `format` of `None` is recognised for each.
@@ -61,37 +73,49 @@ impl Enrolment {
         format: Option<Format>,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Finished, Error> {
-        let view = self.client.network().await?;
+        let view = self.patiently(|| self.client.network()).await?;
         let network = self.genesis.network();
         expect("the network", &network.to_string(), &view.network)?;
         let mut summary = Summary { dry_run: self.dry_run, ..Summary::default() };
 
         let started = Instant::now();
-        let mut rows = self.read(network, &view, inputs, format, progress).await?;
+        let mut rows = self.read(&view, inputs.clone(), format, progress).await?;
         summary.warnings = std::mem::take(&mut rows.warnings);
         summary.elapsed.reading = started.elapsed();
 
         let now = self.host.now();
-        let mut batches =
-            batches::plan(&mut rows.rows, &view, &self.organisation, self.grant, now)?;
-        let done = self.enrol(network, &mut rows, &mut batches, &mut summary, progress).await;
-        for upload in batches.iter_mut().filter_map(|batch| batch.upload.take()) {
-            // A courtesy to the node, which drops uploads by itself after a day.
-            let _ = self.client.drop_upload(&upload).await;
+        let mut batches = batches::plan(&rows.groups, &view, &self.organisation, self.grant, now)?;
+        let mut journal = match &self.journal {
+            Some(path) if !self.dry_run && !batches.is_empty() => {
+                Some(self.open_journal(path, network, &inputs, format, &mut summary).await?)
+            }
+            _ => None,
+        };
+        let done =
+            self.enrol(network, &mut rows, &mut batches, &mut journal, &mut summary, progress);
+        let done = done.await;
+        let goes_on = matches!(&done, Err(error) if error.may_go_on()) && journal.is_some();
+        if !goes_on {
+            for upload in batches.iter_mut().filter_map(|batch| batch.upload.take()) {
+                // A courtesy to the node, which drops uploads by itself after a day.
+                let _ = self.client.drop_upload(&upload).await;
+            }
         }
         let devices: u64 =
             batches.iter().filter_map(|b| Some(b.enrolled.as_ref()?.enrol.count)).sum();
-        match done {
-            Ok(()) => Ok(Finished::new(rows, batches, summary)),
-            Err(error) if devices > 0 => Err(Error::Partly { devices, error: Box::new(error) }),
-            Err(error) => Err(error),
+        let error = match done {
+            Ok(()) => return Ok(Finished::new(rows, batches, summary, journal)),
+            Err(error) => error,
+        };
+        if let Some(journal) = journal.filter(|_| !goes_on) {
+            journal.remove()?;
         }
+        Err(if devices > 0 { Error::Partly { devices, error: Box::new(error) } } else { error })
     }
 
-    /// The pass over the files, on a thread of its own.
+    /// The pass over the files, on threads of its own.
     async fn read(
         &self,
-        network: Network,
         view: &NetworkView,
         inputs: Vec<PathBuf>,
         format: Option<Format>,
@@ -99,8 +123,6 @@ impl Enrolment {
     ) -> Result<Rows, Error> {
         let only = || batches::only_model(view, &self.organisation, self.grant, self.host.now());
         let mut terms = Terms {
-            network,
-            organisation: self.organisation,
             directory_secret: self.directory_secret.clone(),
             challenge: self.challenge.clone(),
             only_model: self.model.is_some(),
@@ -108,19 +130,43 @@ impl Enrolment {
             sources: Sources::default(),
         };
         terms.check()?;
-        let (options, now) = (self.sources.clone(), self.host.now());
+        let (options, now, spool) = (self.sources.clone(), self.host.now(), self.spool.clone());
         let (sender, mut receiver) = mpsc::channel(1);
         let reading = tokio::task::spawn_blocking(move || {
             terms.sources = options.load(now)?;
             // A number that nobody waits for is out of date anyway.
-            reading::read(&inputs, format, &terms, &mut |rows| {
+            reading::read(&inputs, format, &terms, &spool, &mut |rows| {
                 let _ = sender.try_send(rows);
             })
         });
         while let Some(done) = receiver.recv().await {
-            progress(Progress { phase: Phase::Reading, done, total: None });
+            let counts = Counts::default();
+            progress(Progress { phase: Phase::Reading, done, total: None, counts });
         }
         reading.await.map_err(|e| Error::Internal(e.to_string()))?
+    }
+
+    async fn open_journal(
+        &self,
+        path: &Path,
+        network: Network,
+        inputs: &[PathBuf],
+        format: Option<Format>,
+        summary: &mut Summary,
+    ) -> Result<Journal, Error> {
+        let options = format!(
+            "{:?} {:?} {:?} {:?} {:?}",
+            format, self.model, self.challenge, self.grant, self.sources
+        );
+        let command = journal::command(inputs, &options)?;
+        let (journal, left, word) =
+            Journal::open(path, self.resume, &network, &self.organisation, command)?;
+        summary.warnings.extend(word);
+        for upload in left {
+            // Its rows would be in the way, one by one.
+            let _ = self.client.drop_upload(&upload).await;
+        }
+        Ok(journal)
     }
 
     async fn enrol(
@@ -128,156 +174,93 @@ impl Enrolment {
         network: Network,
         rows: &mut Rows,
         batches: &mut [Batch],
+        journal: &mut Option<Journal>,
         summary: &mut Summary,
         progress: Listener<'_>,
     ) -> Result<(), Error> {
         let started = Instant::now();
-        let total = batches.iter().map(|batch| batch.rows.len() as u64).sum();
-        let mut done = 0;
+        let total = batches.iter().map(|batch| batch.rows).sum();
+        let (mut done, mut counts) = (0, Counts::default());
         for batch in batches.iter_mut() {
-            self.stage(network, &mut rows.rows, batch, &mut |rows| {
-                done += rows;
-                progress(Progress { phase: Phase::Staging, done, total: Some(total) });
-            })
-            .await?;
+            let mut past = journal.as_mut().map(|j| j.past(batch.number)).unwrap_or_default();
+            let mut heard = |rows: &Rows, more: u64| {
+                done += more;
+                counts = rows.counts;
+                progress(Progress { phase: Phase::Staging, done, total: Some(total), counts });
+            };
+            batch.signed = past.signed.clone();
+            if !self.stage(network, rows, batch, past, journal, &mut heard).await? {
+                self.begin_anew(rows, batch).await;
+                past = Default::default();
+                self.stage(network, rows, batch, past, journal, &mut heard).await?;
+            }
         }
         summary.elapsed.staging = started.elapsed();
-        if total > 0 {
-            batches::check_grants(batches, &rows.rows, &self.client.network().await?)?;
+
+        let started = Instant::now();
+        let of = Some(batches.len() as u64);
+        for (done, batch) in batches.iter_mut().enumerate() {
+            progress(Progress { phase: Phase::Sealing, done: done as u64, total: of, counts });
+            self.seal(network, rows, batch, journal).await?;
         }
+        if total > 0 {
+            let view = self.patiently(|| self.client.network()).await?;
+            batches::check_grants(batches, &view)?;
+        }
+        summary.elapsed.sealing = started.elapsed();
         if self.dry_run {
             return Ok(());
         }
 
-        let live = |batches: &mut [Batch]| -> Vec<usize> {
-            (0..batches.len()).filter(|i| !batches[*i].order.is_empty()).collect()
-        };
-        let live = live(batches);
-        let total = Some(live.len() as u64);
         let started = Instant::now();
-        for (done, i) in live.iter().enumerate() {
-            progress(Progress { phase: Phase::Sealing, done: done as u64, total });
-            self.seal(&rows.rows, &mut batches[*i]).await?;
+        let phase = Phase::Acknowledging;
+        for (done, batch) in batches.iter_mut().enumerate() {
+            progress(Progress { phase, done: done as u64, total: of, counts });
+            if batch.staged > 0 {
+                self.submit(network, rows, batch, journal).await?;
+            }
         }
-        summary.elapsed.sealing = started.elapsed();
-
-        let started = Instant::now();
-        for (done, i) in live.iter().enumerate() {
-            progress(Progress { phase: Phase::Acknowledging, done: done as u64, total });
-            self.submit(network, &mut batches[*i]).await?;
-        }
-        progress(Progress { phase: Phase::Acknowledging, done: live.len() as u64, total });
+        progress(Progress { phase, done: batches.len() as u64, total: of, counts });
         summary.elapsed.acknowledging = started.elapsed();
         Ok(())
     }
 
-    /// Streams a batch's rows to the node and takes its verdicts.
-    async fn stage(
-        &self,
-        network: Network,
-        rows: &mut [Row],
-        batch: &mut Batch,
-        done: &mut (dyn FnMut(u64) + Send),
-    ) -> Result<(), Error> {
-        let request = UploadRequest {
-            network,
-            organisation: self.organisation,
-            valid_until: self.host.now().plus_ms(SIGNATURE_LIFETIME_MS),
-            grant: batch.grant,
-            model: batch.model.clone(),
-            rows: batch.rows.len() as u64,
-            rehearsal: self.dry_run,
-            nonce: self.host.random(),
-        };
-        let opened = match self.client.open_upload(request.sign(&*self.signer)?).await {
-            Ok(opened) => opened,
-            Err(error) => return Err(self.explain(error, batch.grant, request.rows).await),
-        };
-        batch.upload = Some(opened.upload.clone());
-        let at_once = opened.rows_per_request.clamp(1, limits::UPLOAD_ROWS);
-        for part in batch.rows.chunks(at_once) {
-            let body = part.iter().filter_map(|i| wire(*i, &rows[*i])).collect();
-            let answer = self.client.upload_rows(&opened.upload, &muster_api::Rows(body)).await?;
-            expect("verdicts", &part.len(), &answer.verdicts.len())?;
-            for (i, verdict) in part.iter().zip(answer.verdicts) {
-                expect("the row of a verdict", &(*i as u64), &verdict.row)?;
-                match verdict.verdict {
-                    Verdict::Staged => rows[*i].state = State::Staged,
-                    Verdict::Already => rows[*i].state = State::Already,
-                    Verdict::Refused => {
-                        rows[*i].refuse(RowFault::by_node(verdict.code, verdict.detail));
-                    }
-                }
-            }
-            done(part.len() as u64);
+    /// Forgets what an earlier run did for a batch.
+    pub(crate) async fn begin_anew(&self, rows: &mut Rows, batch: &mut Batch) {
+        batch.signed = None;
+        if let Some(upload) = batch.upload.take() {
+            let _ = self.client.drop_upload(&upload).await;
         }
-        let staged = batch.rows.iter().copied().filter(|i| matches!(rows[*i].state, State::Staged));
-        batch.order = staged.collect();
-        batch.order.sort_by_key(|i| rows[*i].did());
-        Ok(())
+        rows.begin_anew(batch.number);
     }
 
-    /// Computes the batch's root and compares it with the node's.
-    async fn seal(&self, rows: &[Row], batch: &mut Batch) -> Result<(), Error> {
-        let leaves: Vec<(Did, merkle::Hash)> = batch
-            .order
-            .iter()
-            .filter_map(|i| rows[*i].device.as_ref())
-            .map(|device| (device.did, device.hash))
-            .collect();
-        let tree = tokio::task::spawn_blocking(move || {
-            let mut tree = LeafTree::default();
-            leaves.iter().try_for_each(|(did, hash)| tree.push_hash(did, *hash))?;
-            Ok::<_, muster_ledger::Error>(tree)
-        });
-        let upload = batch.upload.as_deref().ok_or_else(|| Error::Internal("no upload".into()))?;
-        let sealed = self.client.seal_upload(upload).await;
-        let tree = tree.await.map_err(|e| Error::Internal(e.to_string()))?;
-        batch.tree = tree.map_err(|e| Error::Internal(e.to_string()))?;
-        let sealed = sealed?;
-        expect("the number of leaves", &batch.tree.count(), &sealed.count)?;
-        let root = data_encoding::HEXLOWER.encode(&batch.tree.root());
-        expect("the root of the leaves", &root, &sealed.root)
+    /// Asks a node that does not answer again, for some time: it may be starting.
+    pub(crate) async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let started = Instant::now();
+        let mut pause = PAUSE;
+        loop {
+            let error = match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let starting = match &error {
+                ClientError::Transport { .. } => true,
+                ClientError::Refused(problem) => problem.status == 503,
+                _ => false,
+            };
+            if !starting || started.elapsed() + pause > self.patience {
+                return Err(error.into());
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
-    /// Signs a sealed batch and waits until a quorum's checkpoint covers it.
-    async fn submit(&self, network: Network, batch: &mut Batch) -> Result<(), Error> {
-        let enrol = Enrol {
-            grant: batch.grant,
-            model: batch.model.clone(),
-            count: batch.tree.count(),
-            root: batch.tree.root(),
-        };
-        let operation = Operation {
-            network,
-            author: self.organisation,
-            valid_until: self.host.now().plus_ms(SIGNATURE_LIFETIME_MS),
-            action: Action::Enrol(enrol.clone()),
-        };
-        let signed = operation.sign(&*self.signer)?;
-        let upload = batch.upload.as_deref().ok_or_else(|| Error::Internal("no upload".into()))?;
-        let proof = match self.client.submit_upload(upload, &signed).await {
-            Ok(proof) => proof,
-            Err(error) => return Err(self.explain(error, batch.grant, enrol.count).await),
-        };
-        let proved = proof.verify(&network, &self.genesis.validators).map_err(|e| Error::Peer {
-            what: "the acknowledgement",
-            ours: "one that this network's quorum signed".into(),
-            theirs: e.to_string(),
-        })?;
-        expect("the acknowledged operation", &signed.hash(), &proved.operation.hash())?;
-        batch.upload = None;
-        let (height, time) = (proved.entry.height, proved.entry.time);
-        let batch_id = enrol.batch(&network);
-        batch.enrolled = Some(EnrolledBatch { batch: batch_id, enrol, proof, height, time });
-        Ok(())
-    }
-}
-
-impl Enrolment {
     /// A node that refuses by the grant has its numbers.
-    async fn explain(&self, error: ClientError, grant: GrantId, asked: u64) -> Error {
-        let error = Error::from(error);
+    pub(crate) async fn explain(&self, error: Error, grant: GrantId, asked: u64) -> Error {
         if error.code() != "grant-exceeded" {
             return error;
         }
@@ -292,17 +275,31 @@ impl Enrolment {
     }
 }
 
-fn wire(number: usize, row: &Row) -> Option<muster_api::Row> {
-    Some(muster_api::Row {
-        number: number as u64,
-        leaf: row.ready()?.leaf.to_vec(),
-        serial: row.serial.as_deref()?.into(),
-        lot: row.lot.as_deref().map(String::from),
-    })
+impl Rows {
+    /// Rows of a batch as they were before anything was sent; doubles stay refused.
+    fn begin_anew(&mut self, batch: u16) {
+        let numbers: Vec<u32> = match self.leaves.read() {
+            Ok(leaves) => leaves
+                .filter_map(|leaf| leaf.ok().map(|(place, _)| place))
+                .filter(|place| place.batch == batch)
+                .map(|place| place.row)
+                .collect(),
+            Err(_) => return,
+        };
+        for number in numbers {
+            if !matches!(self.rows[number as usize].state, State::Double(..)) {
+                self.set(number as usize, State::Ready(batch));
+            }
+        }
+    }
 }
 
 /// Holds the node to what must be.
-fn expect<T: PartialEq + ToString>(what: &'static str, ours: &T, theirs: &T) -> Result<(), Error> {
+pub(crate) fn expect<T: PartialEq + ToString>(
+    what: &'static str,
+    ours: &T,
+    theirs: &T,
+) -> Result<(), Error> {
     if ours == theirs {
         return Ok(());
     }

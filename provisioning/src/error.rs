@@ -69,7 +69,7 @@ pub enum Error {
         theirs: String,
     },
     /// Operator: the node cannot be reached, or answers in another language.
-    #[error("{0}; run the command again, nothing is enrolled twice")]
+    #[error("{0}; run the command again with --resume, nothing is enrolled twice")]
     Node(ClientError),
     /// Operator: a file cannot be read or written.
     #[error("{file}: {error}")]
@@ -124,6 +124,16 @@ impl Error {
             }
             Self::Partly { error, .. } => error.fault(),
             Self::Internal(_) => Fault::Us,
+        }
+    }
+
+    /// Whether the command may go on where it was, by `--resume`: nothing is wrong with it.
+    pub fn may_go_on(&self) -> bool {
+        match self {
+            Self::Node(_) => true,
+            Self::Refused(problem) => problem.status >= 500,
+            Self::Partly { error, .. } => error.may_go_on(),
+            _ => false,
         }
     }
 

@@ -17,18 +17,13 @@ pub const WARNINGS: usize = 32;
 /// Characters of a foreign name that a message repeats.
 pub const NAME_CHARS: usize = 40;
 
-/// Rows checked together: enough to keep every core busy, small enough to show progress.
-pub const CHECKED_TOGETHER: usize = 8_192;
-
-/// Rows that are checked without threads, which cost more than a few signatures.
-pub const CHECKED_ALONE: usize = 8;
+/// Rows checked together: enough that handing them over costs nothing, few enough to keep every
+/// core busy to the end.
+pub const CHECKED_TOGETHER: usize = 1_024;
 
 /// Bytes of documents checked together: entries of a manifest have some 1 to 4 KiB, but may have
 /// as many as a row.
-pub const CHECKED_BYTES: usize = 32 << 20;
-
-/// Different notes that are kept once for all rows that have them.
-pub const NOTES: usize = 4_096;
+pub const CHECKED_BYTES: usize = 4 << 20;
 
 /// How deep a manifest entry may be nested. Real ones go to 2.
 pub const ENTRY_DEPTH: u32 = 64;
@@ -71,3 +66,7 @@ pub const BATCHES: usize = 64;
 /// Life of the signatures the importer makes, in milliseconds (1 h): a clock that is wrong by
 /// minutes does no harm, a signature that leaks is soon worthless.
 pub const SIGNATURE_LIFETIME_MS: u64 = 60 * 60 * 1_000;
+
+/// Requests with rows that are under way at once: while the node writes the rows of one, it
+/// verifies those of the next on its other cores.
+pub const REQUESTS_IN_FLIGHT: usize = 3;

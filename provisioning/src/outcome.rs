@@ -1,6 +1,7 @@
 use muster_identity::Did;
 use muster_ledger::BatchId;
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// What became of a row.
@@ -33,14 +34,19 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn add(&mut self, outcome: Outcome) {
-        self.rows += 1;
-        match outcome {
-            Outcome::Enrolled => self.enrolled += 1,
-            Outcome::Already => self.already += 1,
-            Outcome::Waiting => self.waiting += 1,
-            Outcome::Refused => self.refused += 1,
+    /// Counts a row in, or out again.
+    pub(crate) fn add(&mut self, outcome: Option<Outcome>, by: i64) {
+        let of = match outcome {
+            None => None,
+            Some(Outcome::Enrolled) => Some(&mut self.enrolled),
+            Some(Outcome::Already) => Some(&mut self.already),
+            Some(Outcome::Waiting) => Some(&mut self.waiting),
+            Some(Outcome::Refused) => Some(&mut self.refused),
+        };
+        if let Some(of) = of {
+            *of = of.saturating_add_signed(by);
         }
+        self.rows = self.rows.saturating_add_signed(by);
     }
 }
 
@@ -71,7 +77,7 @@ pub struct Summary {
 }
 
 /// One row of the results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RowOutcome<'a> {
     /// The file, if the command had several.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,22 +88,22 @@ pub struct RowOutcome<'a> {
     pub outcome: Outcome,
     /// Why it was refused or waits: a stable word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<&'a str>,
+    pub code: Option<Cow<'static, str>>,
     /// Which field.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub field: Option<&'a str>,
+    pub field: Option<&'static str>,
     /// Why, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'a str>,
+    pub reason: Option<String>,
     /// What to do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cure: Option<&'a str>,
+    pub cure: Option<&'static str>,
     /// What the user should know though it changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<&'a str>,
+    pub note: Option<Box<str>>,
     /// Serial number, if it could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub serial: Option<&'a str>,
+    pub serial: Option<Box<str>>,
     /// The device, if it has a key.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
     pub did: Option<Did>,
@@ -132,4 +138,6 @@ pub struct Progress {
     pub done: u64,
     /// Of how many, where that is known.
     pub total: Option<u64>,
+    /// Outcomes so far, once rows are staged.
+    pub counts: Counts,
 }

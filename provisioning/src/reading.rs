@@ -1,154 +1,196 @@
-//! The pass over the files: every row is read and checked before anything leaves the machine.
+//! The pass over the files: every row is read and checked before anything leaves the machine. One
+//! thread reads, one on each core checks, and the caller collects the rows in their order.
 
 use crate::archives::{self, Container};
-use crate::check::{Checked, Checks, Device, Found, Terms};
+use crate::check::{Checked, Found, Terms};
 use crate::formats::{self, Document, Format, Item};
-use crate::limits::{CHECKED_BYTES, CHECKED_TOGETHER, FILES, MEMBERS, NOTES, ROWS, WARNINGS};
+use crate::limits::{CHECKED_BYTES, CHECKED_TOGETHER, FILES, MEMBERS, ROWS, WARNINGS};
+use crate::rows::{Collector, Rows};
 use crate::{Error, RowFault};
-use muster_identity::Did;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 
 /// What is read of a folder or archive.
 const MEMBER_CURE: &str = "in folders and archives only certificates and signing requests are read; name other files \
      themselves";
 
-/// A row, and what is known of it so far.
-pub(crate) struct Row {
-    pub(crate) file: u32,
-    pub(crate) line: u64,
-    pub(crate) serial: Option<Box<str>>,
-    pub(crate) lot: Option<Box<str>>,
-    pub(crate) device: Option<Box<Device>>,
-    /// What the user should know though it changes nothing.
-    pub(crate) note: Option<Arc<str>>,
-    /// Its batch, as a place in the list of batches.
-    pub(crate) batch: Option<u16>,
-    pub(crate) state: State,
-}
+/// Rows that are checked together, by their place among all such.
+type Share = (u64, Vec<Found>);
 
-pub(crate) enum State {
-    /// May be staged.
-    Ready,
-    /// Has no key yet, or cannot be judged yet: then why.
-    Waiting(Option<Box<RowFault>>),
-    /// Was enrolled before.
-    Already,
-    /// The node staged it.
-    Staged,
-    /// Will not be enrolled.
-    Refused(Box<RowFault>),
-}
+/// The same, checked: file and line beside each.
+type Done = (u64, Vec<(u32, u64, Checked)>);
 
-/// Everything the files hold.
-#[derive(Default)]
-pub(crate) struct Rows {
-    pub(crate) files: Vec<String>,
-    pub(crate) rows: Vec<Row>,
-    pub(crate) warnings: Vec<String>,
-    /// Rows that are not checked yet, and bytes of their documents.
-    found: Vec<Found>,
-    size: usize,
-    /// Notes that stand at many rows, once each.
-    notes: BTreeSet<Arc<str>>,
-}
-
-impl Row {
-    pub(crate) fn refuse(&mut self, fault: RowFault) {
-        self.state = State::Refused(Box::new(fault));
-    }
-
-    /// The device, if the row may be staged.
-    pub(crate) fn ready(&self) -> Option<&Device> {
-        self.device.as_deref().filter(|_| matches!(self.state, State::Ready))
-    }
-
-    pub(crate) fn did(&self) -> Option<Did> {
-        self.device.as_ref().map(|device| device.did)
-    }
-}
-
-/// Reads and checks all files; `read` hears how many rows there are so far.
+/// Reads and checks all files; `read` hears how many rows there are so far. What does not fit in
+/// memory goes to files in the folder `spool`.
 pub(crate) fn read(
     inputs: &[PathBuf],
     format: Option<Format>,
     terms: &Terms,
+    spool: &Path,
     read: &mut dyn FnMut(u64),
 ) -> Result<Rows, Error> {
-    let argument = |why: &str| Error::Argument { what: "FILE", why: why.into() };
-    if inputs.is_empty() || inputs.len() > FILES {
-        return Err(argument("give 1 to 1,024 files"));
-    }
-    let warnings = terms.sources.warnings.iter().take(WARNINGS).cloned().collect();
-    let mut all = Rows { warnings, ..Rows::default() };
-    for path in inputs {
-        let file = path.display().to_string();
-        let fault = |error| Error::File { file: file.clone(), error };
-        let before = all.count();
-        let container = Container::of(path)?;
-        if let Some(container) = container {
-            container.walk(path, &mut |member, input| {
-                all.member(format!("{file}:{member}"), input, terms, read)
-            })?;
-            all.flush(terms, read)?;
-            if all.count() == before {
-                let why = "no certificate or signing request is in it".into();
-                return Err(Error::Manifest { file, why, cure: MEMBER_CURE.into() });
-            }
-            continue;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // A core's worth of shares waits at most, so that memory is bounded.
+    let (shares, waiting) = sync_channel::<Share>(cores);
+    let (checked, done) = sync_channel::<Done>(cores);
+    let waiting = Mutex::new(Some(waiting));
+    let mut collector = Collector::new(spool);
+    let mut parser = Parser::new(terms, shares);
+    let (parsed, collected) = std::thread::scope(|scope| {
+        let parsing = scope.spawn(move || {
+            let parsed = parser.all(inputs, format);
+            (parsed, parser.files, parser.warnings)
+        });
+        for _ in 0..cores {
+            let (waiting, checked) = (&waiting, checked.clone());
+            scope.spawn(move || check(terms, waiting, checked));
         }
-        let mut input = BufReader::with_capacity(1 << 16, File::open(path).map_err(fault)?);
+        drop(checked);
+        let collected = collect(done, &mut collector, read);
+        // Whoever still reads for nobody ends.
+        *waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        (parsing.join(), collected)
+    });
+    let (parsed, files, mut warnings) =
+        parsed.map_err(|_| Error::Internal("the reading panicked".into()))?;
+    if let Some((file, line, field)) = collected? {
+        let file = files.get(file as usize).cloned().unwrap_or_default();
+        return Err(Error::PrivateKey { file, line, field });
+    }
+    parsed?;
+    warnings.extend(terms.sources.keys.left_over());
+    collector.finish(files, warnings)
+}
+
+/// Checks shares until no more come.
+fn check(terms: &Terms, waiting: &Mutex<Option<Receiver<Share>>>, checked: SyncSender<Done>) {
+    loop {
+        let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = waiting.as_ref().and_then(|shares| shares.recv().ok());
+        drop(waiting);
+        let Some((place, share)) = next else { return };
+        let rows = share.iter().map(|found| (found.file, found.line, terms.row(found))).collect();
+        if checked.send((place, rows)).is_err() {
+            return;
+        }
+    }
+}
+
+/// File, line and field of a private key.
+type Secret = (u32, u64, String);
+
+/// Collects shares in their order; a private key ends it.
+fn collect(
+    done: Receiver<Done>,
+    collector: &mut Collector,
+    read: &mut dyn FnMut(u64),
+) -> Result<Option<Secret>, Error> {
+    let mut early = BTreeMap::new();
+    let mut next = 0;
+    for (place, rows) in done {
+        early.insert(place, rows);
+        while let Some(rows) = early.remove(&next) {
+            next += 1;
+            for (file, line, checked) in rows {
+                if let Err(field) = collector.take(file, line, checked)? {
+                    return Ok(Some((file, line, field)));
+                }
+            }
+            read(collector.count());
+        }
+    }
+    Ok(None)
+}
+
+/// Reads the files.
+struct Parser<'t> {
+    terms: &'t Terms,
+    files: Vec<String>,
+    warnings: Vec<String>,
+    /// Rows that were read, all in all.
+    count: u32,
+    /// Those of the present share, and bytes of their documents.
+    found: Vec<Found>,
+    size: usize,
+    shares: SyncSender<Share>,
+    sent: u64,
+}
+
+impl<'t> Parser<'t> {
+    fn new(terms: &'t Terms, shares: SyncSender<Share>) -> Self {
+        let warnings = terms.sources.warnings.iter().take(WARNINGS).cloned().collect();
+        let (files, found) = Default::default();
+        Self { terms, files, warnings, count: 0, found, size: 0, shares, sent: 0 }
+    }
+
+    fn all(&mut self, inputs: &[PathBuf], format: Option<Format>) -> Result<(), Error> {
+        if inputs.is_empty() || inputs.len() > FILES {
+            let why = "give 1 to 1,024 files".into();
+            return Err(Error::Argument { what: "FILE", why });
+        }
+        for path in inputs {
+            let file = path.display().to_string();
+            let before = self.count;
+            let empty = |why: &str, cure: &str| Error::Manifest {
+                file: file.clone(),
+                why: why.into(),
+                cure: cure.into(),
+            };
+            match Container::of(path)? {
+                Some(container) => {
+                    container.walk(path, &mut |member, input| {
+                        self.member(format!("{file}:{member}"), input)
+                    })?;
+                    if self.count == before {
+                        let why = "no certificate or signing request is in it";
+                        return Err(empty(why, MEMBER_CURE));
+                    }
+                }
+                None => {
+                    self.plain(path, &file, format)?;
+                    if self.count == before {
+                        let cure = "give a file with at least one row";
+                        return Err(empty("the file holds no rows", cure));
+                    }
+                }
+            }
+        }
+        self.hand_over()
+    }
+
+    fn plain(&mut self, path: &Path, file: &str, format: Option<Format>) -> Result<(), Error> {
+        let fault = |error| Error::File { file: file.into(), error };
+        let mut input = BufReader::with_capacity(1 << 18, File::open(path).map_err(fault)?);
         let format = match format {
             Some(format) => format,
             None => {
                 Format::detect(input.fill_buf().map_err(fault)?).ok_or_else(|| Error::Manifest {
-                    file: file.clone(),
+                    file: file.into(),
                     why: "not a format that is known".into(),
                     cure: "see docs/formats/manifests.md for what can be read".into(),
                 })?
             }
         };
-        all.read_file(&file, format, input, terms, read)?;
-        all.flush(terms, read)?;
-        if all.count() == before {
-            let cure = "give a file with at least one row".into();
-            return Err(Error::Manifest { file, why: "the file holds no rows".into(), cure });
-        }
+        self.read(file, format, input)
     }
-    all.warnings.extend(terms.sources.keys.left_over());
-    all.refuse_doubles();
-    Ok(all)
-}
 
-impl Rows {
-    fn read_file(
-        &mut self,
-        file: &str,
-        format: Format,
-        input: impl BufRead,
-        terms: &Terms,
-        read: &mut dyn FnMut(u64),
-    ) -> Result<(), Error> {
+    fn read(&mut self, file: &str, format: Format, input: impl BufRead) -> Result<(), Error> {
         self.files.push(file.into());
         let number = self.files.len() as u32 - 1;
-        for item in format.read_mapped(file, input, &terms.sources.mapping) {
+        for item in format.read_mapped(file, input, &self.terms.sources.mapping) {
             match item? {
                 Item::Warning(text) => self.warn(format!("{file}, {text}")),
                 Item::Draft(draft) => {
                     self.size += draft.document.as_ref().map_or(0, Document::size);
-                    self.found.push(Found { file: number, line: draft.line, draft: Ok(draft) });
+                    self.find(number, draft.line, Ok(draft))?;
                 }
-                Item::Refused { line, fault } => {
-                    self.found.push(Found { file: number, line, draft: Err(fault) });
-                }
+                Item::Refused { line, fault } => self.find(number, line, Err(fault))?,
             }
-            if self.found.len() >= CHECKED_TOGETHER || self.size >= CHECKED_BYTES {
-                self.flush(terms, read)?;
-            }
-            if self.rows.len() > ROWS {
+            if self.count as usize > ROWS {
                 let why = "more than 4,194,304 rows in one command".into();
                 let cure = "split the files over several commands".into();
                 return Err(Error::Manifest { file: file.into(), why, cure });
@@ -157,15 +199,36 @@ impl Rows {
         Ok(())
     }
 
+    fn find(
+        &mut self,
+        file: u32,
+        line: u64,
+        draft: Result<formats::Draft, RowFault>,
+    ) -> Result<(), Error> {
+        self.found.push(Found { number: self.count, file, line, draft });
+        self.count += 1;
+        if self.found.len() >= CHECKED_TOGETHER || self.size >= CHECKED_BYTES {
+            self.hand_over()?;
+        }
+        Ok(())
+    }
+
+    /// Hands the present share to whoever checks.
+    fn hand_over(&mut self) -> Result<(), Error> {
+        let share = std::mem::take(&mut self.found);
+        self.size = 0;
+        if share.is_empty() {
+            return Ok(());
+        }
+        self.sent += 1;
+        let sent = self.shares.send((self.sent - 1, share));
+        // Nobody is left after a fault, which is what the caller hears of.
+        sent.map_err(|_| Error::Internal("nobody collects the rows".into()))
+    }
+
     /// A file in a folder or archive: certificates and signing requests are read, private keys
     /// looked for in all.
-    fn member(
-        &mut self,
-        file: String,
-        mut input: &mut dyn BufRead,
-        terms: &Terms,
-        read: &mut dyn FnMut(u64),
-    ) -> Result<(), Error> {
+    fn member(&mut self, file: String, mut input: &mut dyn BufRead) -> Result<(), Error> {
         let fault = |error| Error::File { file: file.clone(), error };
         let refused = |why: &str, cure: &str| {
             Err(Error::Manifest { file: file.clone(), why: why.into(), cure: cure.into() })
@@ -177,13 +240,13 @@ impl Rows {
         if archives::is_archive(head) {
             return refused("an archive within another", "unpack it, and name it itself");
         }
-        let before = self.count();
+        let before = self.count;
         if Format::detect(head) == Some(Format::X509) {
-            self.read_file(&file, Format::X509, input, terms, read)?;
+            self.read(&file, Format::X509, input)?;
         } else {
             formats::search_secrets(&file, &mut input)?;
         }
-        if self.count() == before {
+        if self.count == before {
             self.warn(format!("{file} is not read: {MEMBER_CURE}"));
         }
         Ok(())
@@ -192,99 +255,6 @@ impl Rows {
     fn warn(&mut self, text: String) {
         if self.warnings.len() < WARNINGS {
             self.warnings.push(text);
-        }
-    }
-
-    /// Rows so far, checked or not.
-    fn count(&self) -> usize {
-        self.rows.len() + self.found.len()
-    }
-
-    /// Checks the rows that were found.
-    fn flush(&mut self, terms: &Terms, read: &mut dyn FnMut(u64)) -> Result<(), Error> {
-        let found = std::mem::take(&mut self.found);
-        self.size = 0;
-        let checked = terms.check_all(&found)?;
-        for (found, checked) in found.into_iter().zip(checked) {
-            let row = self.row(found.file, found.line, checked)?;
-            self.rows.push(row);
-        }
-        read(self.rows.len() as u64);
-        Ok(())
-    }
-
-    fn row(&mut self, number: u32, line: u64, checked: Checked) -> Result<Row, Error> {
-        let Checked { serial, lot, note, outcome } = checked;
-        let (device, state) = match outcome {
-            Checks::Ready(device) => (Some(device), State::Ready),
-            Checks::Waiting(why) => (None, State::Waiting(why)),
-            Checks::Refused(fault) => (None, State::Refused(fault)),
-            Checks::PrivateKey(field) => {
-                let file = self.files[number as usize].clone();
-                return Err(Error::PrivateKey { file, line, field });
-            }
-        };
-        let note = note.map(|note| self.note(note));
-        Ok(Row { file: number, line, serial, lot, device, note, batch: None, state })
-    }
-
-    /// Most notes stand at every row of a reel: kept once, they cost nothing.
-    fn note(&mut self, note: Box<str>) -> Arc<str> {
-        if let Some(known) = self.notes.get(&*note) {
-            return known.clone();
-        }
-        let note: Arc<str> = note.into();
-        if self.notes.len() < NOTES {
-            self.notes.insert(note.clone());
-        }
-        note
-    }
-
-    /// Refuses the later of two rows with one key or one serial number.
-    fn refuse_doubles(&mut self) {
-        let ready = |rows: &[Row]| -> Vec<usize> {
-            (0..rows.len()).filter(|i| rows[*i].ready().is_some()).collect()
-        };
-        let mut order = ready(&self.rows);
-        order.sort_by_key(|i| (self.rows[*i].did(), *i));
-        self.refuse_equal(
-            &order,
-            |a, b| a.did() == b.did(),
-            |first, second| {
-                if first.serial == second.serial { "duplicate-row" } else { "duplicate-key" }
-            },
-        );
-        let mut order = ready(&self.rows);
-        order.sort_by(|a, b| (&self.rows[*a].serial, a).cmp(&(&self.rows[*b].serial, b)));
-        self.refuse_equal(&order, |a, b| a.serial == b.serial, |_, _| "duplicate-serial");
-    }
-
-    fn refuse_equal(
-        &mut self,
-        order: &[usize],
-        equal: impl Fn(&Row, &Row) -> bool,
-        code: impl Fn(&Row, &Row) -> &'static str,
-    ) {
-        let mut first = 0;
-        for i in 1..order.len() {
-            let (a, b) = (&self.rows[order[first]], &self.rows[order[i]]);
-            if !equal(a, b) {
-                first = i;
-                continue;
-            }
-            let place = if a.file == b.file { "" } else { &self.files[a.file as usize] };
-            let what = match code(a, b) {
-                "duplicate-row" => "the same row stands",
-                "duplicate-key" => "the same key stands with another serial number",
-                _ => "the same serial number stands with another key",
-            };
-            let reason = format!(
-                "{what} in {place}{}line {}",
-                if place.is_empty() { "" } else { ", " },
-                a.line
-            );
-            let fault = RowFault::new(code(a, b), reason);
-            self.rows[order[i]].refuse(fault);
         }
     }
 }

@@ -1,3 +1,4 @@
+use crate::formats::Field;
 use std::borrow::Cow;
 
 /// Why one row is refused: where, what, and what to do about it.
@@ -105,6 +106,17 @@ impl RowFault {
         let (field, cure) = look_up(&code);
         let reason = detail.unwrap_or_else(|| format!("the node refused the row: {code}"));
         Self { code: code.into(), field, reason, cure }
+    }
+}
+
+impl RowFault {
+    /// A fault that was written down and read again.
+    pub(crate) fn recalled(code: &str, field: &str, reason: String) -> Self {
+        let (own, cure) = look_up(code);
+        let known = CURES.iter().find(|(name, ..)| *name == code);
+        let code = known.map_or_else(|| code.to_owned().into(), |(name, ..)| (*name).into());
+        let field = Field::ALL.iter().map(|field| field.name()).find(|name| *name == field);
+        Self { code, field: field.unwrap_or(own), reason, cure }
     }
 }
 

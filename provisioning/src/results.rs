@@ -2,10 +2,14 @@
 //! their proofs, and the receipts of its devices.
 
 use crate::batches::{Batch, EnrolledBatch};
-use crate::reading::{Row, Rows, State};
-use crate::{Outcome, RowOutcome, Summary};
+use crate::journal::Journal;
+use crate::rows::{Row, Rows, State, outcome};
+use crate::words::Words;
+use crate::{Error, Outcome, RowOutcome, Summary};
 use data_encoding::BASE64URL_NOPAD;
-use muster_identity::cbor::Encode;
+use muster_identity::cbor::{Decode as _, Encode as _};
+use muster_ledger::LeafTree;
+use muster_ledger::merkle::leaf_hash;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -14,6 +18,7 @@ pub struct Finished {
     rows: Rows,
     batches: Vec<Batch>,
     summary: Summary,
+    journal: Option<Journal>,
 }
 
 /// One line of the receipts file.
@@ -25,12 +30,20 @@ struct ReceiptLine<'a> {
 }
 
 impl Finished {
-    pub(crate) fn new(rows: Rows, batches: Vec<Batch>, summary: Summary) -> Self {
-        let mut finished = Self { rows, batches, summary };
-        for row in &finished.rows.rows {
-            finished.summary.counts.add(outcome(row));
-        }
-        finished
+    pub(crate) fn new(
+        rows: Rows,
+        batches: Vec<Batch>,
+        summary: Summary,
+        journal: Option<Journal>,
+    ) -> Self {
+        let summary = Summary { counts: rows.counts, ..summary };
+        Self { rows, batches, summary, journal }
+    }
+
+    /// Ends the command once its results are written: from here on there is nothing to go on
+    /// with.
+    pub fn close(self) -> Result<(), Error> {
+        self.journal.map_or(Ok(()), Journal::remove)
     }
 
     /// The numbers.
@@ -44,36 +57,56 @@ impl Finished {
     }
 
     /// What became of each row, in the order of the files.
-    pub fn outcomes(&self) -> impl Iterator<Item = RowOutcome<'_>> {
-        self.rows.rows.iter().map(|row| self.outcome(row))
+    pub fn outcomes(&self) -> impl Iterator<Item = io::Result<RowOutcome<'_>>> {
+        let words = self.rows.words();
+        self.rows.rows.iter().zip(words).map(|(row, words)| Ok(self.outcome(row, words?)))
     }
 
-    fn outcome<'a>(&'a self, row: &'a Row) -> RowOutcome<'a> {
-        let fault = match &row.state {
-            State::Refused(fault) => Some(&**fault),
-            State::Waiting(why) => why.as_deref(),
+    fn outcome(&self, row: &Row, words: Words) -> RowOutcome<'_> {
+        let fault = words.fault.or_else(|| self.rows.later_fault(row));
+        let batch = match row.state {
+            State::Staged(number) => self.batches.iter().find(|batch| batch.number == number),
             _ => None,
         };
-        let batch = row.batch.and_then(|i| self.batches[usize::from(i)].enrolled.as_ref());
         let several = self.rows.files.len() > 1;
+        let (mut code, mut field, mut reason, mut cure) = (None, None, None, None);
+        if let Some(fault) = fault {
+            (code, field) = (Some(fault.code), Some(fault.field));
+            (reason, cure) = (Some(fault.reason), Some(fault.cure));
+        }
         RowOutcome {
             file: several.then(|| self.rows.files[row.file as usize].as_str()),
             line: row.line,
-            outcome: outcome(row),
-            code: fault.map(|fault| &*fault.code),
-            field: fault.map(|fault| fault.field),
-            reason: fault.map(|fault| &*fault.reason),
-            cure: fault.map(|fault| fault.cure),
-            note: row.note.as_deref(),
-            serial: row.serial.as_deref(),
-            did: row.did(),
-            batch: batch.filter(|_| matches!(row.state, State::Staged)).map(|batch| batch.batch),
+            // No row stays ready when a command has finished.
+            outcome: outcome(row.state).unwrap_or(Outcome::Refused),
+            code,
+            field,
+            reason,
+            cure,
+            note: words.note,
+            serial: words.serial,
+            did: words.did,
+            batch: batch.and_then(|batch| Some(batch.enrolled.as_ref()?.batch)),
         }
     }
 
-    /// Writes the results: JSON lines, one for each row (`docs/formats/results.md`).
-    pub fn write_results(&self, to: &mut dyn Write) -> io::Result<()> {
-        self.outcomes().try_for_each(|outcome| line(to, &outcome))
+    /// Writes the results: JSON lines, one for each row (`docs/formats/results.md`). Gives the
+    /// first rows that wait or were refused.
+    pub fn write_results(
+        &self,
+        to: &mut dyn Write,
+        troubled: usize,
+    ) -> io::Result<Vec<RowOutcome<'_>>> {
+        let mut first = Vec::new();
+        for outcome in self.outcomes() {
+            let outcome = outcome?;
+            line(to, &outcome)?;
+            let trouble = matches!(outcome.outcome, Outcome::Waiting | Outcome::Refused);
+            if trouble && first.len() < troubled {
+                first.push(outcome);
+            }
+        }
+        Ok(first)
     }
 
     /// Writes the device part of the receipt of every device enrolled now: JSON lines, in the
@@ -81,26 +114,37 @@ impl Finished {
     pub fn write_receipts(&self, to: &mut dyn Write) -> io::Result<()> {
         for batch in &self.batches {
             let Some(enrolled) = &batch.enrolled else { continue };
-            for (index, row) in batch.order.iter().map(|i| &self.rows.rows[*i]).enumerate() {
-                let (Some(device), Some(serial)) = (&row.device, &row.serial) else { continue };
-                let leaf = device.leaf.to_vec();
-                let part = batch.tree.device_part(enrolled.batch, index as u64, leaf);
-                let Some(part) = part else { continue };
+            let mut tree = LeafTree::default();
+            self.leaves(batch, |did, row| {
+                tree.push_hash(&did, leaf_hash(&row.leaf)).map_err(io::Error::other)
+            })?;
+            let mut index = 0;
+            self.leaves(batch, |did, row| {
+                let part = tree.device_part(enrolled.batch, index, row.leaf);
+                index += 1;
+                let part = part.ok_or_else(|| io::Error::other("a leaf beyond the tree"))?;
                 let receipt = BASE64URL_NOPAD.encode(&part.to_cbor());
-                line(to, &ReceiptLine { did: device.did.to_string(), serial, receipt })?;
-            }
+                line(to, &ReceiptLine { did: did.to_string(), serial: &row.serial, receipt })
+            })?;
         }
         Ok(())
     }
-}
 
-fn outcome(row: &Row) -> Outcome {
-    match row.state {
-        // No row stays ready: it was staged, or the command failed.
-        State::Staged | State::Ready => Outcome::Enrolled,
-        State::Already => Outcome::Already,
-        State::Waiting(_) => Outcome::Waiting,
-        State::Refused(_) => Outcome::Refused,
+    /// The enrolled rows of a batch in the order of the leaves.
+    fn leaves(
+        &self,
+        batch: &Batch,
+        mut each: impl FnMut(muster_identity::Did, muster_api::Row) -> io::Result<()>,
+    ) -> io::Result<()> {
+        for leaf in self.rows.leaves.read()? {
+            let (place, row) = leaf?;
+            let state = self.rows.rows[place.row as usize].state;
+            if place.batch == batch.number && state == State::Staged(batch.number) {
+                let row = muster_api::Row::from_cbor(&row).map_err(io::Error::other)?;
+                each(place.did, row)?;
+            }
+        }
+        Ok(())
     }
 }
 

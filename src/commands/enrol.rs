@@ -7,7 +7,9 @@ use crate::signing::Desk;
 use anyhow::{Context as _, Result};
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use muster_provisioning::formats::{Format, Mapping};
-use muster_provisioning::{Enrolment, Finished, Outcome, Phase, Progress, SourceOptions};
+use muster_provisioning::{
+    Enrolment, Finished, Outcome, Phase, Progress, RowOutcome, SourceOptions,
+};
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -15,6 +17,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a node that does not answer is waited for: as long as one takes to start again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Rows that are shown on the terminal; all are in the results file.
 const SHOWN: usize = 20;
@@ -28,7 +34,7 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
         FormatArg::Microchip => Some(Format::Microchip),
         FormatArg::X509 | FormatArg::Pkcs10 => Some(Format::X509),
     };
-    let results = arg.results.clone().unwrap_or_else(|| results_beside(&arg.files[0]));
+    let results = arg.results.clone().unwrap_or_else(|| beside(&arg.files[0], "results.jsonl"));
     let mut enrolment = enrolment(&session.home, desk)?;
     enrolment.grant = arg.grant.as_deref().map(str::parse).transpose().context("--grant")?;
     enrolment.model = arg.model.clone();
@@ -41,15 +47,24 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
         mapping: Mapping::parse(&arg.map)?,
     };
     enrolment.dry_run = arg.dry_run;
+    enrolment.resume = arg.resume;
+    enrolment.journal = Some(beside(&arg.files[0], "journal"));
+    enrolment.spool = folder_of(&results);
     let finished = watch(session.output, enrolment, arg.files, format).await?;
-    write(&results, |out| finished.write_results(out))?;
+    let mut troubled = Vec::new();
+    write(&results, |out| {
+        troubled = finished.write_results(out, SHOWN)?;
+        Ok(())
+    })?;
     if let Some(file) = &arg.out {
         write(file, |out| finished.write_receipts(out))?;
     }
-    session.output.result(&object(&finished, &results), describe(&finished, &results));
+    session.output.result(&object(&finished, &results), describe(&finished, &troubled, &results));
     // Waiting and refused rows are what the user must see to: scripts learn it by the status.
     let counts = finished.summary().counts;
     let complete = counts.refused == 0 && counts.waiting == 0;
+    drop(troubled);
+    finished.close()?;
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -66,6 +81,10 @@ pub(crate) fn enrolment(home: &Home, desk: Desk) -> Result<Enrolment> {
         challenge: Vec::new(),
         sources: SourceOptions::default(),
         dry_run: false,
+        journal: None,
+        resume: false,
+        spool: home.dir().to_owned(),
+        patience: PATIENCE,
         host: Arc::new(Machine),
     })
 }
@@ -142,11 +161,21 @@ impl Bar {
     }
 }
 
-fn results_beside(file: &Path) -> PathBuf {
-    // A folder's are beside it, not in it, whether it is named with a slash or not.
+/// A file of the command beside its first file; a folder's are beside it, not in it, whether it
+/// is named with a slash or not.
+fn beside(file: &Path, what: &str) -> PathBuf {
     let mut name = file.components().as_path().as_os_str().to_owned();
-    name.push(".results.jsonl");
+    name.push(".");
+    name.push(what);
     name.into()
+}
+
+/// The folder that a file stands in.
+fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
 }
 
 fn object(finished: &Finished, results: &Path) -> serde_json::Value {
@@ -165,16 +194,14 @@ fn object(finished: &Finished, results: &Path) -> serde_json::Value {
     })
 }
 
-fn describe(finished: &Finished, results: &Path) -> String {
+fn describe(finished: &Finished, troubled: &[RowOutcome<'_>], results: &Path) -> String {
     let summary = finished.summary();
     let counts = &summary.counts;
     let mut words = String::new();
     for warning in &summary.warnings {
         words.push_str(&format!("warning: {warning}\n"));
     }
-    let troubled =
-        || finished.outcomes().filter(|o| matches!(o.outcome, Outcome::Waiting | Outcome::Refused));
-    for row in troubled().take(SHOWN) {
+    for row in troubled {
         let file = row.file.map_or(String::new(), |file| format!("{file}, "));
         let line = row.line;
         words.push_str(&match row.outcome {
@@ -183,20 +210,20 @@ fn describe(finished: &Finished, results: &Path) -> String {
             }
             Outcome::Waiting => format!(
                 "{file}line {line}: waiting: {} [{}]; {}\n",
-                row.reason.unwrap_or_default(),
-                row.code.unwrap_or_default(),
+                row.reason.as_deref().unwrap_or_default(),
+                row.code.as_deref().unwrap_or_default(),
                 row.cure.unwrap_or_default(),
             ),
             _ => format!(
                 "{file}line {line}, {}: {} [{}]; {}\n",
                 row.field.unwrap_or("row"),
-                row.reason.unwrap_or("refused"),
-                row.code.unwrap_or("refused"),
+                row.reason.as_deref().unwrap_or("refused"),
+                row.code.as_deref().unwrap_or("refused"),
                 row.cure.unwrap_or("see the reason"),
             ),
         });
     }
-    let hidden = troubled().count().saturating_sub(SHOWN);
+    let hidden = (counts.waiting + counts.refused).saturating_sub(troubled.len() as u64);
     if hidden > 0 {
         words.push_str(&format!("... and {hidden} more in the results file\n"));
     }

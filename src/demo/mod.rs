@@ -118,7 +118,7 @@ async fn enrol(session: &Session, parts: &Parts, lot: &Lot) -> Result<Finished> 
     let enrolment = enrolment(&session.home, desk(session, parts)?)?;
     let finished = watch(session.output, enrolment, vec![lot.manifest.clone()], None).await?;
     let beside = |name| lot.manifest.with_extension(name);
-    write(&beside("results.jsonl"), |out| finished.write_results(out))?;
+    write(&beside("results.jsonl"), |out| finished.write_results(out, 0).map(drop))?;
     write(&beside("receipts.jsonl"), |out| finished.write_receipts(out))?;
     Ok(finished)
 }

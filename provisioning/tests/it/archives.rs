@@ -1,16 +1,14 @@
 //! Folders and archives, from the file to the enrolment.
 
-use crate::made::{CHALLENGE, Still, file, genesis, key, p256};
+use crate::made::{enrolment, file, genesis, outcomes, p256};
 use crate::made_x509::*;
 use crate::node::{Fault, Node};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use muster_identity::Signer as _;
-use muster_provisioning::{Enrolment, Error, Finished, Outcome, SourceOptions};
+use muster_provisioning::{Error, Finished, Outcome};
 use std::io::{Cursor, Write as _};
 use std::path::PathBuf;
-use std::sync::Arc;
-use zeroize::Zeroizing;
 use zip::write::SimpleFileOptions;
 
 type Files<'a> = &'a [(&'a str, Vec<u8>)];
@@ -27,20 +25,7 @@ impl Line {
     }
 
     async fn enrol(&self, input: PathBuf) -> Result<Finished, Error> {
-        let enrolment = Enrolment {
-            client: self.node.client(),
-            genesis: (*self.node.genesis).clone(),
-            organisation: self.node.genesis.organisation_did(),
-            signer: Arc::new(key("line")),
-            directory_secret: Zeroizing::new([9; 32]),
-            grant: None,
-            model: None,
-            challenge: CHALLENGE.into(),
-            sources: SourceOptions::default(),
-            dry_run: false,
-            host: Arc::new(Still::default()),
-        };
-        enrolment.run(vec![input], None, &mut |_| {}).await
+        enrolment(&self.node).run(vec![input], None, &mut |_| {}).await
     }
 
     /// The same files as folder, tar, gzipped tar and zip.
@@ -110,11 +95,11 @@ async fn requests_in_folders_and_archives_are_enrolled() {
     ];
     for (i, path) in line.all(&files).into_iter().enumerate() {
         let finished = line.enrol(path.clone()).await.expect("enrolled");
-        let rows: Vec<_> = finished
-            .outcomes()
+        let rows: Vec<_> = outcomes(&finished)
+            .into_iter()
             .map(|r| {
                 let member = r.file.expect("a file").rsplit_once(':').expect("a member").1;
-                (member.to_owned(), r.line, r.outcome, r.code.map(String::from))
+                (member.to_owned(), r.line, r.outcome, r.code.as_deref().map(String::from))
             })
             .collect();
         let good = if i == 0 { Outcome::Enrolled } else { Outcome::Already };

@@ -8,8 +8,11 @@ use muster_ledger::{
     Rules, Time, ValidatorSet,
 };
 use muster_provisioning::sample::{Order, row};
+use muster_provisioning::{Enrolment, Finished, RowOutcome, SourceOptions};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub(crate) const NOW: Time = Time(1_790_000_000_000);
@@ -83,4 +86,30 @@ pub(crate) fn file(dir: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
     let path = dir.join(name);
     std::fs::write(&path, text).expect("a file in the test's folder");
     path
+}
+
+/// An enrolment through a node, with the defaults of these tests.
+pub(crate) fn enrolment(node: &crate::node::Node) -> Enrolment {
+    Enrolment {
+        client: node.client(),
+        genesis: (*node.genesis).clone(),
+        organisation: node.genesis.organisation_did(),
+        signer: Arc::new(key("line")),
+        directory_secret: Zeroizing::new([9; 32]),
+        grant: None,
+        model: None,
+        challenge: CHALLENGE.into(),
+        sources: SourceOptions::default(),
+        dry_run: false,
+        journal: None,
+        resume: false,
+        spool: std::env::temp_dir(),
+        patience: Duration::ZERO,
+        host: Arc::new(Still::default()),
+    }
+}
+
+/// What became of each row.
+pub(crate) fn outcomes(finished: &Finished) -> Vec<RowOutcome<'_>> {
+    finished.outcomes().map(|row| row.expect("readable")).collect()
 }

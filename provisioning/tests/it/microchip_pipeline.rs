@@ -1,6 +1,6 @@
 //! Microchip manifests from the file to the leaf.
 
-use crate::made::{CHALLENGE, Still, file, genesis, key};
+use crate::made::{CHALLENGE, enrolment, file, genesis, outcomes};
 use crate::microchip::{SHAPE, made};
 use crate::node::{Fault, Node};
 use data_encoding::BASE64URL_NOPAD;
@@ -9,11 +9,9 @@ use muster_identity::{Did, Inception, Signer as _};
 use muster_ledger::{DevicePart, Evidence, Leaf, VouchedBy};
 use muster_provisioning::sample::microchip::{Damage, Vendor};
 use muster_provisioning::sample::{Order, row};
-use muster_provisioning::{Enrolment, Error, Finished, Outcome, SourceOptions};
+use muster_provisioning::{Enrolment, Error, Finished, Outcome, RowOutcome, SourceOptions};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use zeroize::Zeroizing;
 
 struct Line {
     dir: tempfile::TempDir,
@@ -37,25 +35,13 @@ impl Line {
     }
 
     async fn enrol(&self, input: PathBuf, keys: Option<PathBuf>) -> Result<Finished, Error> {
-        let enrolment = Enrolment {
-            client: self.node.client(),
-            genesis: (*self.node.genesis).clone(),
-            organisation: self.node.genesis.organisation_did(),
-            signer: Arc::new(key("line")),
-            directory_secret: Zeroizing::new([9; 32]),
-            grant: None,
-            model: None,
-            challenge: CHALLENGE.into(),
-            sources: SourceOptions {
-                signers: vec![self.dir.path().join("signers")],
-                keys,
-                slot: None,
-                ..SourceOptions::default()
-            },
-            dry_run: false,
-            host: Arc::new(Still::default()),
+        let sources = SourceOptions {
+            signers: vec![self.dir.path().join("signers")],
+            keys,
+            slot: None,
+            ..SourceOptions::default()
         };
-        enrolment.run(vec![input], None, &mut |_| {}).await
+        Enrolment { sources, ..enrolment(&self.node) }.run(vec![input], None, &mut |_| {}).await
     }
 }
 
@@ -86,7 +72,8 @@ async fn a_reel_is_enrolled_and_its_troubles_are_told_apart() {
         _ => None,
     };
     let finished = line.enrol(line.manifest(9, damage), None).await.expect("enrolled");
-    let rows: Vec<_> = finished.outcomes().map(|r| (r.line, r.outcome, r.code)).collect();
+    let all = outcomes(&finished);
+    let rows: Vec<_> = all.iter().map(|r| (r.line, r.outcome, r.code.as_deref())).collect();
     use Outcome::{Enrolled, Refused, Waiting};
     let expected = [
         (1, Enrolled, None),
@@ -99,13 +86,13 @@ async fn a_reel_is_enrolled_and_its_troubles_are_told_apart() {
         (8, Refused, Some("cut-short")),
     ];
     assert_eq!(rows, expected);
-    let first = finished.outcomes().next().expect("a row");
-    assert_eq!(first.serial, Some(&*line.vendor.unique_id(0)));
+    let first = &all[0];
+    assert_eq!(first.serial.as_deref(), Some(&*line.vendor.unique_id(0)));
     let device = line.vendor.device_key(0, 0).public_key();
     assert_eq!(first.did, Some(Did::of(&Inception::from_key(device))));
-    assert_eq!(first.note, Some("slot 0 is enrolled, not 1, 2"));
-    let waits = finished.outcomes().nth(2).expect("a row");
-    assert!(waits.reason.is_some_and(|r| r.contains("kid")) && waits.cure.is_some());
+    assert_eq!(first.note.as_deref(), Some("slot 0 is enrolled, not 1, 2"));
+    let waits = &all[2];
+    assert!(waits.reason.as_ref().is_some_and(|r| r.contains("kid")) && waits.cure.is_some());
     let evidence = evidence(&finished);
     assert_eq!(evidence.len(), 3);
     let vouched = |e: &Evidence| {
@@ -146,7 +133,7 @@ async fn the_lines_keys_complete_entries_without() {
     }
     let keys = file(line.dir.path(), "keys.jsonl", text);
     let finished = line.enrol(line.manifest(7, no_keys), Some(keys)).await.expect("enrolled");
-    let codes: Vec<_> = finished.outcomes().map(|r| r.code.unwrap_or(r.outcome_word())).collect();
+    let codes: Vec<_> = outcomes(&finished).into_iter().map(word).collect();
     let expected = ["ok", "ok", "ok", "key-missing", "ok", "other-key", "unknown-signer"];
     assert_eq!(codes, expected);
     let warnings = &finished.summary().warnings;
@@ -159,14 +146,9 @@ async fn the_lines_keys_complete_entries_without() {
 }
 
 /// `ok` for a row that is enrolled.
-trait Word {
-    fn outcome_word(&self) -> &'static str;
-}
-
-impl Word for muster_provisioning::RowOutcome<'_> {
-    fn outcome_word(&self) -> &'static str {
-        if self.outcome == Outcome::Enrolled { "ok" } else { "?" }
-    }
+fn word(row: RowOutcome<'_>) -> String {
+    let word = if row.outcome == Outcome::Enrolled { "ok" } else { "?" };
+    row.code.as_deref().unwrap_or(word).into()
 }
 
 #[tokio::test]
@@ -186,9 +168,9 @@ async fn a_csv_of_keys_and_a_key_named_twice() {
     let keys = file(line.dir.path(), "keys.csv", text);
     let input = line.manifest(2, |_| Some(Damage::NoKeys));
     let finished = line.enrol(input, Some(keys)).await.expect("enrolled");
-    let codes: Vec<_> = finished.outcomes().map(|r| r.code.unwrap_or(r.outcome_word())).collect();
+    let codes: Vec<_> = outcomes(&finished).into_iter().map(word).collect();
     assert_eq!(codes, ["ok", "duplicate-serial"]);
-    let fault = finished.outcomes().nth(1).and_then(|r| r.reason).expect("a reason");
+    let fault = outcomes(&finished).swap_remove(1).reason.expect("a reason");
     assert!(fault.contains("line 4"), "{fault}");
 }
 

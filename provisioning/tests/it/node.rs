@@ -180,10 +180,13 @@ async fn rows(Shared(node): Shared<Node>, Path(upload): Path<String>, body: Byte
         let Some(open) = uploads.get_mut(&upload) else { return refuse(404, "unknown-upload") };
         let mut verdicts = Vec::new();
         for Row { number, leaf: bytes, serial, .. } in rows {
-            let leaf = Leaf::from_cbor(&bytes).expect("a leaf");
-            leaf.check(&network, &manufacturer).expect("the importer checked it");
-            let did = leaf.did();
             let refused = |code: &str| (Verdict::Refused, Some(code.to_owned()));
+            let Ok(leaf) = Leaf::read_checked(&bytes, &network, &manufacturer) else {
+                let (verdict, code) = refused("bad-possession");
+                verdicts.push(RowVerdict { row: number, verdict, code, detail: None });
+                continue;
+            };
+            let did = leaf.did();
             let (verdict, code) = if *fault == Fault::Rows && number % 2 == 1 {
                 refused("evidence")
             } else if enrolled.get(&did).is_some_and(|known| *known == serial) {
@@ -216,7 +219,7 @@ async fn seal(Shared(node): Shared<Node>, Path(upload): Path<String>) -> Respons
         root[0] ^= u8::from(inner.fault == Fault::Root);
         let root = root.iter().map(|b| format!("{b:02x}")).collect();
         let count = tree.count() + u64::from(inner.fault == Fault::Count);
-        Json(Sealed { count, root }).into_response()
+        Json(Sealed { count, root, refused: Vec::new() }).into_response()
     })
 }
 

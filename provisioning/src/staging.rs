@@ -1,0 +1,235 @@
+//! Streams the rows of one batch to the node and takes its verdicts.
+
+use crate::batches::Batch;
+use crate::enrolment::{Enrolment, expect};
+use crate::journal::{Journal, Past, Record, Told};
+use crate::limits::{REQUESTS_IN_FLIGHT, SIGNATURE_LIFETIME_MS};
+use crate::rows::{Rows, State, spooling};
+use crate::sorted::{Merge, Sorted};
+use crate::{Error, RowFault};
+use data_encoding::HEXLOWER;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
+use muster_api::{Verdict, limits};
+use muster_ledger::{Network, UploadRequest};
+use std::iter::Peekable;
+use std::sync::Arc;
+
+/// The rows of one request.
+struct Part {
+    /// Their numbers, and the DID of the last.
+    numbers: Vec<u32>,
+    last: String,
+    body: Vec<u8>,
+}
+
+/// Cuts the rows of a batch into requests.
+struct Parts<'s> {
+    merge: Peekable<Merge<'s>>,
+    batch: u16,
+    rows: usize,
+}
+
+/// Bytes of one request, with room for what stands around its rows.
+const BODY: usize = limits::UPLOAD_BYTES - (64 << 10);
+
+impl Parts<'_> {
+    fn next(&mut self, rows: &Rows) -> Result<Option<Part>, Error> {
+        let (mut numbers, mut bytes, mut size) = (Vec::new(), Vec::new(), 0);
+        let mut last = None;
+        while numbers.len() < self.rows && size < BODY {
+            let Some((place, row)) = self.merge.next().transpose().map_err(spooling)? else {
+                break;
+            };
+            if place.batch != self.batch
+                || rows.rows[place.row as usize].state != State::Ready(self.batch)
+            {
+                continue;
+            }
+            size += row.len();
+            numbers.push(place.row);
+            bytes.push(row);
+            last = Some(place.did);
+        }
+        let Some(last) = last else { return Ok(None) };
+        let body = muster_api::Rows::join(bytes.iter().map(Vec::as_slice));
+        Ok(Some(Part { numbers, last: HEXLOWER.encode(last.digest()), body }))
+    }
+}
+
+impl Enrolment {
+    /// Stages a batch: goes on with the upload of an earlier run, or opens one. False: that upload
+    /// does not fit any more, and nothing was staged.
+    pub(crate) async fn stage(
+        &self,
+        network: Network,
+        rows: &mut Rows,
+        batch: &mut Batch,
+        past: Past,
+        journal: &mut Option<Journal>,
+        done: &mut (dyn FnMut(&Rows, u64) + Send),
+    ) -> Result<bool, Error> {
+        let leaves = rows.leaves.clone();
+        let mut skipped = 0;
+        if let Some(upload) = &past.upload {
+            batch.upload = Some(upload.clone());
+            if !replay(&leaves, rows, batch, &past)? {
+                return Ok(false);
+            }
+            skipped = past.rows;
+            done(rows, skipped);
+        }
+        if past.signed.is_some() || (skipped > 0 && skipped == batch.rows) {
+            return Ok(true);
+        }
+        let upload = match &batch.upload {
+            Some(upload) => upload.clone(),
+            None => self.open(network, batch, journal).await?,
+        };
+        let merge = leaves.read().map_err(spooling)?.peekable();
+        let at_once = batch.at_once.clamp(1, limits::UPLOAD_ROWS);
+        let mut parts = Parts { merge, batch: batch.number, rows: at_once };
+        let mut flying = FuturesOrdered::new();
+        let mut answered = skipped;
+        loop {
+            while flying.len() < REQUESTS_IN_FLIGHT
+                && let Some(part) = parts.next(rows)?
+            {
+                let upload = &upload;
+                flying.push_back(async move {
+                    let Part { numbers, last, body } = part;
+                    let send = || self.client.upload_rows(upload, body.clone());
+                    (numbers, last, self.patiently(send).await)
+                });
+            }
+            let Some((numbers, last, answer)) = flying.next().await else { break };
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(error) if past.upload.is_some() && is_gone(&error) => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            expect("verdicts", &numbers.len(), &answer.verdicts.len())?;
+            let (mut already, mut refused) = (Vec::new(), Vec::new());
+            for (number, verdict) in numbers.iter().zip(answer.verdicts) {
+                expect("the row of a verdict", &u64::from(*number), &verdict.row)?;
+                match verdict.verdict {
+                    Verdict::Staged => {
+                        rows.set(*number as usize, State::Staged(batch.number));
+                    }
+                    Verdict::Already => {
+                        rows.set(*number as usize, State::Already);
+                        already.push(*number);
+                    }
+                    Verdict::Refused => {
+                        let (code, detail) = (verdict.code, verdict.detail);
+                        refused.push(Told { row: *number, code, detail });
+                    }
+                }
+            }
+            tell(rows, &refused);
+            answered += numbers.len() as u64;
+            if let Some(journal) = journal {
+                let (batch, rows) = (batch.number, answered);
+                journal.note(&Record::Staged { batch, rows, last, already, refused })?;
+            }
+            done(rows, numbers.len() as u64);
+        }
+        Ok(true)
+    }
+
+    async fn open(
+        &self,
+        network: Network,
+        batch: &mut Batch,
+        journal: &mut Option<Journal>,
+    ) -> Result<String, Error> {
+        let request = || UploadRequest {
+            network,
+            organisation: self.organisation,
+            valid_until: self.host.now().plus_ms(SIGNATURE_LIFETIME_MS),
+            grant: batch.grant,
+            model: batch.model.clone(),
+            rows: batch.rows,
+            rehearsal: self.dry_run,
+            nonce: self.host.random(),
+        };
+        // Signed anew for each attempt: a request opens one upload, whatever became of it.
+        let open = || async {
+            match request().sign(&*self.signer) {
+                Ok(signed) => self.client.open_upload(signed).await.map(Ok),
+                Err(error) => Ok(Err(error)),
+            }
+        };
+        let opened = match self.patiently(open).await {
+            Ok(signed) => signed.map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Err(self.explain(error, batch.grant, batch.rows).await),
+        };
+        batch.upload = Some(opened.upload.clone());
+        batch.at_once = opened.rows_per_request;
+        if let Some(journal) = journal {
+            let (batch, upload) = (batch.number, opened.upload.clone());
+            journal.note(&Record::Opened { batch, upload })?;
+        }
+        Ok(opened.upload)
+    }
+}
+
+/// Whether the node does not have the upload any more.
+pub(crate) fn is_gone(error: &Error) -> bool {
+    matches!(error.code(), "unknown-upload" | "expired-upload")
+}
+
+/// Notes what the node refused.
+pub(crate) fn tell(rows: &mut Rows, refused: &[Told]) {
+    for Told { row, code, detail } in refused {
+        rows.told(*row as usize, RowFault::by_node(code.clone(), detail.clone()));
+    }
+}
+
+/// Gives the rows of a batch the verdicts of an earlier run. False: they were other rows.
+fn replay(
+    leaves: &Arc<Sorted>,
+    rows: &mut Rows,
+    batch: &Batch,
+    past: &Past,
+) -> Result<bool, Error> {
+    let mut left = if past.signed.is_some() { batch.rows } else { past.rows };
+    let (mut place_of_last, mut answered) = (None, Vec::new());
+    let mut seen = 0;
+    for leaf in leaves.read().map_err(spooling)? {
+        let (place, _) = leaf.map_err(spooling)?;
+        let row = place.row as usize;
+        if left == 0 {
+            break;
+        }
+        if place.batch != batch.number || rows.rows[row].state != State::Ready(batch.number) {
+            continue;
+        }
+        left -= 1;
+        seen += 1;
+        if seen == past.rows {
+            place_of_last = Some(HEXLOWER.encode(place.did.digest()));
+        }
+        answered.push(place.row);
+    }
+    let fits = left == 0
+        && (past.rows == 0 || place_of_last.as_deref() == Some(past.last.as_str()))
+        && past.already.iter().chain(past.refused.iter().map(|told| &told.row)).all(|row| {
+            rows.rows.get(*row as usize).is_some_and(|r| r.state == State::Ready(batch.number))
+        });
+    if !fits {
+        return Ok(false);
+    }
+    for row in answered {
+        rows.set(row as usize, State::Staged(batch.number));
+    }
+    for row in &past.already {
+        rows.set(*row as usize, State::Already);
+    }
+    tell(rows, &past.refused);
+    Ok(true)
+}
