@@ -24,3 +24,10 @@ pub(super) fn map<I: Sync, T: Send>(
         Ok(all)
     })
 }
+
+/// Does long work on a thread of its own, so that a signal to stop is heard meanwhile.
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await?
+}

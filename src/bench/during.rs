@@ -1,10 +1,9 @@
 //! What goes on at the node while a client enrols: rows are counted, devices revoked.
 
-use super::process::Node;
+use super::process::Http;
 use crate::signing::Desk;
 use anyhow::{Context as _, Result};
 use muster_ledger::{Action, DeviceRef, Revoke, Target};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch::Receiver;
 use tokio::time::{MissedTickBehavior, interval};
@@ -47,7 +46,7 @@ pub(super) struct Staged(Vec<(f64, f64)>);
 
 impl Staged {
     /// Counts until told to stop.
-    pub(super) async fn count(node: Arc<Node>, stop: Receiver<bool>) -> Result<Self> {
+    pub(super) async fn count(node: Http, stop: Receiver<bool>) -> Result<Self> {
         let (start, before) = (Instant::now(), staged(&node).await?);
         let mut ticks = interval(COUNT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -84,7 +83,7 @@ impl Staged {
     }
 }
 
-async fn staged(node: &Node) -> Result<f64> {
+async fn staged(node: &Http) -> Result<f64> {
     let text = String::from_utf8(node.get("/metrics").await?)?;
     let count = text.lines().find_map(|line| line.strip_prefix(STAGED));
     Ok(count.context("the node does not count staged rows")?.parse()?)

@@ -1,6 +1,7 @@
 //! `muster bench enrol`: a manifest is enrolled by a node and a client that are processes of
 //! their own, while devices are revoked; then the limit of the same manifest is measured.
 
+use super::cores;
 use super::disk::{self, Disk};
 use super::during::{self, Staged};
 use super::figure::{Figure, quantile};
@@ -53,19 +54,20 @@ pub(super) async fn run(session: &Session, arg: &BenchEnrol) -> Result<Vec<Figur
     let revoked = (arg.devices / REVOKED_OF).clamp(REVOKED_LEAST, REVOKED_MOST);
     let on_disk = arg.devices + revoked;
     let genesis = network(&home, on_disk)?;
-    let seed = Seed::new();
+    let seed = Arc::new(Seed::new());
     let say = |words: &str| session.output.say(words);
 
     say("making the manifest");
     let make = |prefix, format, devices| {
-        Manifest::write(&folder.path(""), prefix, format, devices, &genesis, &seed)
+        let (dir, genesis, seed) = (folder.path(""), genesis.clone(), seed.clone());
+        cores::aside(move || Manifest::write(&dir, prefix, format, devices, &genesis, &seed))
     };
-    let before = make("RV", BenchFormat::Jsonl, revoked)?;
-    let manifest = make("SN", arg.format, arg.devices)?;
+    let before = make("RV", BenchFormat::Jsonl, revoked).await?;
+    let manifest = make("SN", arg.format, arg.devices).await?;
 
-    let node = Arc::new(Node::start(&home).await?);
+    let node = Node::start(&home).await?;
     let desk = Desk {
-        client: Client::new(&node.url)?,
+        client: Client::new(&node.http.url)?,
         genesis: genesis.clone(),
         key: home.key("keys/admin.pem")?,
     };
@@ -75,19 +77,20 @@ pub(super) async fn run(session: &Session, arg: &BenchEnrol) -> Result<Vec<Figur
     say("enrolling it, and revoking other devices meanwhile");
     let (stop, stopped) = watch::channel(false);
     let revoking = tokio::spawn(during::revoke(desk, targets, stopped.clone()));
-    let counting = tokio::spawn(Staged::count(node.clone(), stopped));
+    let counting = tokio::spawn(Staged::count(node.http.clone(), stopped));
     let client = enrol(&home, &node, &manifest).await?;
     stop.send(true)?;
     let (acknowledged, staged) = (revoking.await??, counting.await??);
     let node_peak = node.peak();
-    Arc::into_inner(node).context("somebody still asks the node")?.stop().await?;
-    let disk = disk::weigh(&home.path("node"))?;
+    node.stop().await?;
+    let files = home.path("node");
+    let disk = cores::aside(move || disk::weigh(&files)).await?;
 
     say("measuring the limit of this machine");
     let bare = folder.path("limit");
     folder::make(&bare)?;
     let owner = Owner { genesis, directory_secret: home.directory_secret()? };
-    let limit = read_back::measure(&manifest, &owner, &bare)?;
+    let limit = cores::aside(move || read_back::measure(&manifest, &owner, &bare)).await?;
     let devices = arg.devices;
     let run = Run { devices, client, node_peak, acknowledged, staged, disk, on_disk, limit };
     Ok(run.figures())

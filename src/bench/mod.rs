@@ -16,22 +16,34 @@ mod revoke;
 mod roll;
 
 use crate::cli::Bench;
-use crate::commands::Session;
-use anyhow::Result;
+use crate::commands::{Session, stop_signal};
+use anyhow::{Result, anyhow};
 use figure::Figure;
 use serde_json::Value;
 use std::process::ExitCode;
 
 pub(crate) async fn run(session: &Session, bench: Bench) -> Result<ExitCode> {
     session.output.say(build());
-    let figures = match bench {
-        Bench::Enrol(arg) => enrol::run(session, &arg).await?,
-        Bench::Resolve(arg) => resolve::run(session, &arg).await?,
-        Bench::Revoke(arg) => revoke::run(session, &arg).await?,
+    let figures = tokio::select! {
+        figures = measure(session, &bench) => Some(figures?),
+        () = stop_signal() => None,
+    };
+    // Processes have ended and folders are gone by now, but a thread may still be at work.
+    let Some(figures) = figures else {
+        session.output.failed(&anyhow!("stopped"));
+        std::process::exit(1);
     };
     let lines: Vec<String> = figures.iter().map(Figure::line).collect();
     let objects = figures.iter().map(Figure::object).collect();
     Ok(session.output.result(&Value::Array(objects), lines.join("\n")))
+}
+
+async fn measure(session: &Session, bench: &Bench) -> Result<Vec<Figure>> {
+    match bench {
+        Bench::Enrol(arg) => enrol::run(session, arg).await,
+        Bench::Resolve(arg) => resolve::run(session, arg).await,
+        Bench::Revoke(arg) => revoke::run(session, arg).await,
+    }
 }
 
 /// Which build gave the figures: a build for the machine's own processor verifies faster.

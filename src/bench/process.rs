@@ -1,6 +1,7 @@
 //! Node and client as processes of their own, as they are in earnest, so that the memory of each
 //! is its own.
 
+use super::cores::aside;
 use crate::home::Home;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
@@ -69,10 +70,27 @@ impl Drop for Process {
 /// A `muster serve`.
 pub(super) struct Node {
     process: Process,
-    pub(super) url: String,
+    pub(super) http: Http,
     /// From its start until it said that it is ready.
     pub(super) start_up: Duration,
-    http: reqwest::Client,
+}
+
+/// Asks a node, over one connection where one is enough.
+#[derive(Clone)]
+pub(super) struct Http {
+    pub(super) url: String,
+    client: reqwest::Client,
+}
+
+impl Http {
+    /// What the node answers to a question that must be answered with 200.
+    pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>> {
+        let answer = self.client.get(format!("{}{path}", self.url)).send().await?;
+        let status = answer.status();
+        let bytes = answer.bytes().await?;
+        ensure!(status == 200, "{path} was answered with {status}");
+        Ok(bytes.to_vec())
+    }
 }
 
 impl Node {
@@ -81,31 +99,23 @@ impl Node {
         let start = Instant::now();
         let args = ["serve", "--listen", "127.0.0.1:0"];
         let mut process = Process::start(home, &args, Stdio::piped(), home.path("node.log"))?;
-        let mut line = String::new();
         let output = process.child.stdout.take().context("its output is not a pipe")?;
-        BufReader::new(output).read_line(&mut line)?;
-        let said: Value = serde_json::from_str(&line).unwrap_or_default();
+        let line = aside(move || {
+            let mut line = String::new();
+            BufReader::new(output).read_line(&mut line)?;
+            Ok(line)
+        });
+        let said: Value = serde_json::from_str(&line.await?).unwrap_or_default();
         let Some(url) = said["listening"].as_str() else {
             bail!("the node did not start: {}", process.last_words());
         };
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        let (url, start_up) = (url.to_owned(), Duration::ZERO);
-        let mut node = Self { process, url, start_up, http };
-        while node.get("/readyz").await.is_err() {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let http = Http { url: url.to_owned(), client };
+        while http.get("/readyz").await.is_err() {
             ensure!(start.elapsed() < STOPPING, "the node is never ready");
             sleep(LOOK).await;
         }
-        node.start_up = start.elapsed();
-        Ok(node)
-    }
-
-    /// What it answers to a question that must be answered with 200.
-    pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>> {
-        let answer = self.http.get(format!("{}{path}", self.url)).send().await?;
-        let status = answer.status();
-        let bytes = answer.bytes().await?;
-        ensure!(status == 200, "{path} was answered with {status}");
-        Ok(bytes.to_vec())
+        Ok(Self { process, http, start_up: start.elapsed() })
     }
 
     /// MiB that it had in memory at most.
@@ -149,7 +159,7 @@ pub(super) async fn enrol(
     devices: u64,
 ) -> Result<Enrolled> {
     let name = file.to_str().context("the folder's name is not text")?;
-    let args = [&["enrol", name, "--node", &node.url], more].concat();
+    let args = [&["enrol", name, "--node", &node.http.url], more].concat();
     let said = file.with_extension("said.json");
     let output = File::create(&said)?;
     let start = Instant::now();

@@ -32,7 +32,7 @@ impl Asked {
         let paths = [format!("/1.0/identifiers/{did}"), format!("/v1/devices/{did}/receipt")];
         for (path, answers) in paths.iter().zip(&mut self.answers) {
             let start = Instant::now();
-            self.roll.node.get(path).await?;
+            self.roll.node.http.get(path).await?;
             if counts {
                 answers.push(start.elapsed().as_secs_f64() * 1_000.0);
             }

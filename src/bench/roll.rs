@@ -1,5 +1,6 @@
 //! Nodes with many devices, for the benchmark of reading. A node of an earlier run is used again.
 
+use super::cores;
 use super::enrol::network;
 use super::folder;
 use super::manifest::{self, Seed, serial};
@@ -14,6 +15,7 @@ use muster_identity::{Did, Signer as _};
 use muster_ledger::limits::BATCH_DEVICES;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Written when all devices are enrolled: the seed of their keys.
@@ -58,19 +60,23 @@ impl Roll {
 }
 
 /// Enrols the devices, batch by batch, vouched for: nobody reads their evidence here.
-async fn fill(output: Output, home: &Home, devices: u64) -> Result<Seed> {
+async fn fill(output: Output, home: &Home, devices: u64) -> Result<Arc<Seed>> {
     network(home, devices)?;
-    let seed = Seed::new();
+    let seed = Arc::new(Seed::new());
     let node = Node::start(home).await?;
     for first in (0..devices).step_by(BATCH_DEVICES as usize) {
         let rows = BATCH_DEVICES.min(devices - first);
         output.say(format!("enrolling {rows} devices after {first} of {devices}"));
         let file = home.path("batch.jsonl");
-        manifest::write(&file, rows, "", "\n", "\n", |row| {
-            let serial = serial("SN", first + row);
-            let key = seed.key(&serial)?.public_key().to_multikey();
-            Ok(format!(r#"{{"serial":"{serial}","publicKey":"{key}"}}"#))
-        })?;
+        let (to, keys) = (file.clone(), seed.clone());
+        cores::aside(move || {
+            manifest::write(&to, rows, "", "\n", "\n", |row| {
+                let serial = serial("SN", first + row);
+                let key = keys.key(&serial)?.public_key().to_multikey();
+                Ok(format!(r#"{{"serial":"{serial}","publicKey":"{key}"}}"#))
+            })
+        })
+        .await?;
         process::enrol(home, &node, &file, &["--model", "bench-9"], rows).await?;
         fs::remove_file(&file)?;
         fs::remove_file(home.path("batch.jsonl.results.jsonl"))?;
