@@ -1,8 +1,10 @@
 //! The command line. Scripts rely on it: names and exit statuses are stable.
 
+mod bench;
 mod device;
 mod org;
 
+pub(crate) use bench::{Bench, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke};
 pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceRun};
 pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
 
@@ -403,17 +405,4 @@ pub(crate) struct LedgerExport {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) node: NodeArg,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Bench {
-    /// From the acknowledgement of a revocation to the first refusal at a gateway.
-    Revoke(BenchArg),
-}
-
-#[derive(Args)]
-pub(crate) struct BenchArg {
-    /// Devices to revoke, one by one.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(10..=1_000_000))]
-    pub(crate) devices: u64,
 }

@@ -1,5 +1,6 @@
 //! End-to-end tests, all in one binary: one link, one list of results.
 
 mod architecture;
+mod bench;
 mod muster;
 mod story;

@@ -1,0 +1,62 @@
+//! `muster bench`.
+
+use clap::{Args, Subcommand, ValueEnum, value_parser};
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// A manifest enrolled by a node and a client of their own, while devices are revoked.
+    Enrol(BenchEnrol),
+    /// Start-up, resolution and receipts of a node with many devices.
+    Resolve(BenchResolve),
+    /// From the acknowledgement of a revocation to the first refusal at a gateway.
+    Revoke(BenchRevoke),
+}
+
+#[derive(Args)]
+pub(crate) struct BenchRevoke {
+    /// Devices to revoke, one by one.
+    #[arg(long, default_value_t = 1_000, value_parser = value_parser!(u64).range(10..=1_000_000))]
+    pub(crate) devices: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchFormat {
+    /// JSON lines, each device with its own signature.
+    Jsonl,
+    /// CSV, each device with its own signature.
+    Csv,
+    /// Microchip manifest, each entry signed by the vendor.
+    Microchip,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchEnrol {
+    /// Devices of the manifest. A command reads at most 4,194,304 rows.
+    #[arg(long, default_value_t = 100_000, value_parser = value_parser!(u64).range(100..=4_194_304))]
+    pub(crate) devices: u64,
+    /// Format of the manifest.
+    #[arg(long, value_enum, default_value = "jsonl")]
+    pub(crate) format: BenchFormat,
+    /// Folder to work in, new or empty; it is kept. By default one below the system's folder for
+    /// temporary files, which is removed.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchResolve {
+    /// Devices on the node's ledger.
+    #[arg(long, default_value_t = 100_000, value_parser = value_parser!(u64).range(100..=100_000_000))]
+    pub(crate) devices: u64,
+    /// A second node with so many devices, asked in turn with the first, to compare.
+    #[arg(long, value_parser = value_parser!(u64).range(100..=100_000_000))]
+    pub(crate) against: Option<u64>,
+    /// Questions of each kind.
+    #[arg(long, default_value_t = 10_000, value_parser = value_parser!(u64).range(100..=10_000_000))]
+    pub(crate) questions: u64,
+    /// Folder for the nodes; it is kept, and a node of an earlier run is used again. By default
+    /// one below the system's folder for temporary files, which is removed.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+}

@@ -1,0 +1,107 @@
+//! The benchmarks run, and say what scripts read. No figure is judged here.
+
+use crate::muster::Muster;
+use serde_json::Value;
+
+/// Runs one and checks the shape of what it says.
+fn figures(args: &[&str]) -> Vec<Value> {
+    let said = Muster::new().json(&[&["bench"], args].concat());
+    let figures = said.as_array().expect("an array").clone();
+    for figure in &figures {
+        let mut members: Vec<_> = figure.as_object().expect("objects").keys().collect();
+        members.sort();
+        assert_eq!(members, ["limit", "name", "ours", "ratio", "unit"], "{figure}");
+        assert!(figure["ours"].as_f64().is_some_and(|n| n >= 0.0), "{figure}");
+        assert!(figure["unit"].is_string(), "{figure}");
+        let limit = figure["limit"].as_f64();
+        assert!(figure["limit"].is_null() || limit.is_some_and(|n| n > 0.0), "{figure}");
+    }
+    figures
+}
+
+#[track_caller]
+fn ours(figures: &[Value], name: &str) -> f64 {
+    let named = |figure: &&Value| figure["name"] == name;
+    let figure = figures.iter().find(named).unwrap_or_else(|| panic!("no figure {name:?}"));
+    figure["ours"].as_f64().expect("a number")
+}
+
+fn enrol(format: &str) {
+    let figures = figures(&["enrol", "--devices", "400", "--format", format]);
+    let seconds = ours(&figures, "enrol: total");
+    assert!((ours(&figures, "enrol: rate") * seconds - 400.0).abs() < 0.1);
+    for name in [
+        "enrol: total",
+        "enrol: rate",
+        "enrol: total, against signatures alone",
+        "enrol: total, against inserts alone",
+        "enrol: last tenth against first tenth",
+        "enrol: node, disk for a device",
+        "enrol: revocation meanwhile, p99",
+    ] {
+        let figure = figures.iter().find(|figure| figure["name"] == name);
+        let figure = figure.unwrap_or_else(|| panic!("no figure {name:?}"));
+        assert!(figure["ratio"].as_f64().is_some_and(|n| n > 0.0), "{figure}");
+    }
+    let [p50, p99, max] = ["p50", "p99", "max"]
+        .map(|what| ours(&figures, &format!("enrol: revocation meanwhile, {what}")));
+    assert!(0.0 < p50 && p50 <= p99 && p99 <= max);
+    assert!(ours(&figures, "enrol: revocation meanwhile, number") >= 1.0);
+    if cfg!(target_os = "linux") {
+        for who in ["client", "node"] {
+            assert!(ours(&figures, &format!("enrol: {who}, peak memory")) > 1.0);
+        }
+    }
+    // The parts of the disk make the whole.
+    let parts: Vec<f64> = figures
+        .iter()
+        .filter(|figure| figure["name"].as_str().is_some_and(|n| n.starts_with("enrol: of it ")))
+        .filter_map(|figure| figure["ours"].as_f64())
+        .collect();
+    assert!(parts.len() > 3, "{figures:?}");
+    let whole = ours(&figures, "enrol: node, disk for a device");
+    assert!((parts.iter().sum::<f64>() - whole).abs() < 0.1, "{parts:?} of {whole}");
+}
+
+#[test]
+fn enrolment_of_json_lines_is_measured() {
+    enrol("jsonl");
+}
+
+#[test]
+fn enrolment_of_csv_is_measured() {
+    enrol("csv");
+}
+
+#[test]
+fn enrolment_of_a_vendor_manifest_is_measured() {
+    enrol("microchip");
+}
+
+#[test]
+fn resolution_is_measured_against_another_size() {
+    let args = ["resolve", "--devices", "300", "--against", "100", "--questions", "100"];
+    let figures = figures(&args);
+    for devices in [100, 300] {
+        ours(&figures, &format!("resolve: {devices} devices, start-up"));
+        for kind in ["resolution", "receipt"] {
+            let [p50, p99] = ["p50", "p99"]
+                .map(|what| ours(&figures, &format!("resolve: {devices} devices, {kind}, {what}")));
+            assert!(0.0 < p50 && p50 <= p99);
+        }
+    }
+    for kind in ["resolution", "receipt"] {
+        assert!(ours(&figures, &format!("resolve: {kind}, p99, 300 against 100")) > 0.0);
+    }
+}
+
+#[test]
+fn a_folder_that_is_in_use_is_left_alone() {
+    let muster = Muster::new();
+    let file = muster.path("kept/file");
+    std::fs::create_dir(muster.path("kept")).expect("a folder");
+    std::fs::write(&file, "mine").expect("a file");
+    let words = muster.refused(&["bench", "enrol", "--devices", "100", "--dir", "kept"], 1);
+    assert!(words.contains("is not empty"), "{words}");
+    assert_eq!(std::fs::read_to_string(file).expect("still there"), "mine");
+}
