@@ -178,6 +178,10 @@ fn folder_of(file: &Path) -> PathBuf {
     }
 }
 
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn object(finished: &Finished, results: &Path) -> serde_json::Value {
     let summary = finished.summary();
     let counts = &summary.counts;
@@ -188,6 +192,12 @@ fn object(finished: &Finished, results: &Path) -> serde_json::Value {
         "refused": counts.refused,
         "rows": counts.rows,
         "dry_run": summary.dry_run,
+        "elapsed_ms": {
+            "reading": ms(summary.elapsed.reading),
+            "staging": ms(summary.elapsed.staging),
+            "sealing": ms(summary.elapsed.sealing),
+            "acknowledging": ms(summary.elapsed.acknowledging),
+        },
         "batches": finished.batches().map(|b| b.batch.to_string()).collect::<Vec<_>>(),
         "warnings": summary.warnings,
         "results": results.display().to_string(),

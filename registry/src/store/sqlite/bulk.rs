@@ -12,12 +12,11 @@ const TOGETHER: usize = 256;
 /// A statement that is being given its values.
 pub(super) type Binding = Query<'static, Sqlite, SqliteArguments>;
 
-/// `INSERT` of many rows by few statements. One parameter, `?1`, is the same in all rows; each
-/// row has parameters of its own.
+/// `INSERT` of many rows by few statements.
 pub(super) struct Insert {
     /// Up to `VALUES`.
     head: &'static str,
-    /// One row, with `*` where `?1` stands and `?` for its own parameters.
+    /// One row. Its parameters have no numbers: SQLite would look each up among all as a name.
     row: &'static str,
     /// What follows the rows.
     tail: &'static str,
@@ -31,33 +30,13 @@ impl Insert {
     }
 
     fn sql(&self, rows: usize) -> String {
-        let mut sql = format!("{} VALUES ", self.head);
-        let mut parameter = 1;
-        for row in 0..rows {
-            if row > 0 {
-                sql.push(',');
-            }
-            for c in self.row.chars() {
-                match c {
-                    '*' => sql.push_str("?1"),
-                    '?' => {
-                        parameter += 1;
-                        sql.push_str(&format!("?{parameter}"));
-                    }
-                    other => sql.push(other),
-                }
-            }
-        }
-        sql.push(' ');
-        sql.push_str(self.tail);
-        sql
+        format!("{} VALUES {} {}", self.head, vec![self.row; rows].join(","), self.tail)
     }
 
     /// Inserts the items; gives the number of rows that were written.
     pub(super) async fn run<T>(
         &'static self,
         connection: &mut SqliteConnection,
-        common: i64,
         items: &[T],
         bind: impl Fn(Binding, &T) -> Result<Binding, Error>,
     ) -> Result<u64, Error> {
@@ -69,7 +48,7 @@ impl Insert {
                 TOGETHER => self.many.get_or_init(|| self.sql(TOGETHER)),
                 _ => self.one.get_or_init(|| self.sql(1)),
             };
-            let mut query = sqlx::query(sql.as_str()).bind(common);
+            let mut query = sqlx::query(sql.as_str());
             for item in part {
                 query = bind(query, item)?;
             }

@@ -17,21 +17,22 @@ pub(super) async fn enter(
     settle: Settle,
 ) -> Result<Vec<RowVerdict>, Problem> {
     static ENTER: Insert =
-        Insert::new("INSERT INTO serial_of", "(*,?,?)", "ON CONFLICT DO NOTHING");
+        Insert::new("INSERT INTO serial_of", "(?,?,?)", "ON CONFLICT DO NOTHING");
     static TAKE: Insert = Insert::new(
         "INSERT INTO serial_of",
-        "(*,?,?)",
+        "(?,?,?)",
         "ON CONFLICT DO UPDATE SET name = excluded.name",
     );
-    let bind = |query: super::bulk::Binding, serial: &Serial| {
-        Ok(query.bind(serial.serial.clone()).bind(serial.name.0.to_vec()))
-    };
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
     let Some(found) = uploads::by_number(&mut tx, upload).await? else {
         return Err(crate::upload::unknown());
     };
     let organisation = organisation(&mut tx, &found).await?;
-    let written = ENTER.run(&mut tx, organisation, &serials, bind).await?;
+    let bind = move |query: super::bulk::Binding, serial: &Serial| {
+        let query = query.bind(organisation).bind(serial.serial.clone());
+        Ok(query.bind(serial.name.0.to_vec()))
+    };
+    let written = ENTER.run(&mut tx, &serials, bind).await?;
     let mut verdicts = Vec::new();
     if written < serials.len() as u64 {
         let clashes = clashes(&mut tx, organisation, serials).await?;
@@ -39,7 +40,7 @@ pub(super) async fn enter(
         let places = staging::places(&mut tx, &numbers).await?;
         let settled = settle(&Clashes { upload: found, clashes, places })?;
         staging::evict(&mut tx, &settled.evict).await?;
-        TAKE.run(&mut tx, organisation, &settled.take, bind).await?;
+        TAKE.run(&mut tx, &settled.take, bind).await?;
         if !settled.refuse.is_empty() {
             staging::remove(&mut tx, upload, &settled.refuse).await?;
         }

@@ -52,11 +52,12 @@ async fn claim_new(
     upload: u64,
     rows: &[&CheckedRow],
 ) -> Result<bool, Error> {
-    static CLAIMS: Insert = Insert::new("INSERT INTO claims", "(?,*)", "ON CONFLICT DO NOTHING");
+    static CLAIMS: Insert =
+        Insert::new("INSERT INTO claims(batch, digest)", "(?,?)", "ON CONFLICT DO NOTHING");
     let claims: Vec<Claim> = rows.iter().flat_map(|row| row.claims()).collect();
-    let written = CLAIMS.run(connection, integer(upload)?, &claims, |query, claim| {
-        Ok(query.bind(claim.0.to_vec()))
-    });
+    let number = integer(upload)?;
+    let written = CLAIMS
+        .run(connection, &claims, |query, claim| Ok(query.bind(number).bind(claim.0.to_vec())));
     Ok(written.await? == claims.len() as u64)
 }
 
@@ -144,13 +145,14 @@ async fn write(
     forget(connection, &plan.forget).await?;
     let rows: Vec<&CheckedRow> = plan.write.iter().filter_map(|i| rows.get(*i)).collect();
     static CLAIMS: Insert = Insert::new(
-        "INSERT INTO claims",
-        "(?,*)",
+        "INSERT INTO claims(batch, digest)",
+        "(?,?)",
         "ON CONFLICT DO UPDATE SET batch = excluded.batch",
     );
     let claims: Vec<Claim> = rows.iter().flat_map(|row| row.claims()).collect();
+    let number = integer(upload)?;
     CLAIMS
-        .run(connection, integer(upload)?, &claims, |query, claim| Ok(query.bind(claim.0.to_vec())))
+        .run(connection, &claims, |query, claim| Ok(query.bind(number).bind(claim.0.to_vec())))
         .await?;
     put(connection, upload, &rows, plan.added).await
 }
@@ -179,12 +181,12 @@ async fn put(
 ) -> Result<(), Error> {
     static LEAVES: Insert = Insert::new(
         "INSERT INTO leaves",
-        "(*,?,?)",
+        "(?,?,?)",
         "ON CONFLICT DO UPDATE SET leaf = excluded.leaf",
     );
     static SERIALS: Insert = Insert::new(
         "INSERT INTO serials(organisation, name, serial, lot, row, upload)",
-        "(*,?,?,?,?,?)",
+        "(?,?,?,?,?,?)",
         "ON CONFLICT(name) DO UPDATE SET organisation = excluded.organisation, \
          serial = excluded.serial, lot = excluded.lot, upload = excluded.upload, \
          row = excluded.row",
@@ -200,14 +202,14 @@ async fn put(
         .await
         .map_err(fault)?;
     LEAVES
-        .run(connection, number, rows, |query, row| {
-            Ok(query.bind(row.name.0.to_vec()).bind(row.row.leaf.clone()))
+        .run(connection, rows, |query, row| {
+            Ok(query.bind(number).bind(row.name.0.to_vec()).bind(row.row.leaf.clone()))
         })
         .await?;
     SERIALS
-        .run(connection, organisation, rows, |query, row| {
+        .run(connection, rows, |query, row| {
             let (serial, lot) = (row.row.serial.clone(), row.row.lot.clone());
-            let query = query.bind(row.name.0.to_vec()).bind(serial).bind(lot);
+            let query = query.bind(organisation).bind(row.name.0.to_vec()).bind(serial).bind(lot);
             Ok(query.bind(integer(row.row.number)?).bind(number))
         })
         .await?;
