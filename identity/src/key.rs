@@ -100,6 +100,14 @@ impl PublicKey {
         }
     }
 
+    /// The bytes that an Ed25519 Multikey states, whether or not they are a key: for whoever only
+    /// hands them on to somebody who verifies a signature by them ([`Self::read_verified`]).
+    pub fn stated_ed25519(multikey: &str) -> Option<[u8; 32]> {
+        let bytes = base58btc(multikey).ok()?;
+        let (prefix, raw) = bytes.split_first_chunk::<2>()?;
+        raw.try_into().ok().filter(|_| *prefix == ED25519_PREFIX)
+    }
+
     /// From a Multikey (`z6Mk...`, `zDn...`; Controlled Identifiers 1.0 §2.2.2).
     pub fn from_multikey(text: &str) -> Result<Self, KeyFault> {
         Self::from_multicodec(&base58btc(text)?)

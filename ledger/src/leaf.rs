@@ -1,4 +1,4 @@
-use crate::merkle::{Hash, Tree, leaf_hash};
+use crate::merkle::{Frontier, Hash, Tree, leaf_hash};
 use crate::{BatchId, DevicePart, Error, Network, limits};
 use alloc::vec::Vec;
 use hkdf::Hkdf;
@@ -134,6 +134,20 @@ impl Leaf {
         Did::of(&self.inception)
     }
 
+    /// DID and bytes of the leaf of a bare Ed25519 key that nobody has looked at: whoever stages it
+    /// verifies the possession signature ([`Self::read_checked`]), and with it the key.
+    pub fn of_stated_key(
+        key: &[u8; 32],
+        evidence: &Evidence,
+        serial: impl FnOnce(&Did) -> SerialCommitment,
+    ) -> (Did, Vec<u8>) {
+        let inception = [BARE_ED25519, &[0xed, 0x01], key].concat();
+        let did = Did::from_digest(sha256(&[&inception]));
+        let mut w = Writer::default();
+        write(&mut w, &inception, evidence, &serial(&did), false);
+        (did, w.into_bytes())
+    }
+
     /// The DID of the device in a leaf's bytes, which were checked before: nothing else is read.
     pub fn did_in(bytes: &[u8]) -> Result<Did, Error> {
         let parts = Parts::decode(&mut Reader::new(bytes))?;
@@ -190,13 +204,23 @@ impl Leaf {
 
 impl Encode for Leaf {
     fn encode(&self, w: &mut Writer) {
-        w.map(if self.owner_recovery { 4 } else { 3 });
-        w.uint(1).bytes(&self.inception.to_cbor());
-        w.uint(2).value(&self.evidence);
-        w.uint(3).bytes(&self.serial.0);
-        if self.owner_recovery {
-            w.uint(4).bool(true);
-        }
+        write(w, &self.inception.to_cbor(), &self.evidence, &self.serial, self.owner_recovery);
+    }
+}
+
+fn write(
+    w: &mut Writer,
+    inception: &[u8],
+    evidence: &Evidence,
+    serial: &SerialCommitment,
+    owner_recovery: bool,
+) {
+    w.map(if owner_recovery { 4 } else { 3 });
+    w.uint(1).bytes(inception);
+    w.uint(2).value(evidence);
+    w.uint(3).bytes(&serial.0);
+    if owner_recovery {
+        w.uint(4).bool(true);
     }
 }
 
@@ -287,6 +311,45 @@ impl Decode for Evidence {
     }
 }
 
+/// What every leaf of a batch must do: come after the one before, and have room.
+fn admit(last: &mut Option<Did>, did: &Did, count: u64) -> Result<(), Error> {
+    if last.as_ref().is_some_and(|last| last >= did) {
+        return Err(Error::Bound("leaves must strictly increase by DID digest"));
+    }
+    if count == limits::BATCH_DEVICES {
+        return Err(Error::Bound("a batch holds at most 1,048,576 devices"));
+    }
+    *last = Some(*did);
+    Ok(())
+}
+
+/// Enough of a leaf tree to know its root: for whoever proves nothing from it.
+#[derive(Debug, Default)]
+pub struct LeafFrontier {
+    frontier: Frontier,
+    last: Option<Did>,
+}
+
+impl LeafFrontier {
+    /// Appends the next leaf's hash.
+    pub fn push_hash(&mut self, did: &Did, hash: Hash) -> Result<(), Error> {
+        let size = self.size();
+        admit(&mut self.last, did, size)?;
+        self.frontier.push(hash);
+        Ok(())
+    }
+
+    /// Number of leaves.
+    pub fn size(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// The batch's root.
+    pub fn root(&self) -> Hash {
+        self.frontier.root()
+    }
+}
+
 /// The leaf tree of one batch: leaves strictly increase by DID digest.
 #[derive(Debug, Default)]
 pub struct LeafTree {
@@ -302,13 +365,8 @@ impl LeafTree {
 
     /// As [`Self::push`], with the leaf already hashed.
     pub fn push_hash(&mut self, did: &Did, hash: Hash) -> Result<(), Error> {
-        if self.last.as_ref().is_some_and(|last| last >= did) {
-            return Err(Error::Bound("leaves must strictly increase by DID digest"));
-        }
-        if self.count() == limits::BATCH_DEVICES {
-            return Err(Error::Bound("a batch holds at most 1,048,576 devices"));
-        }
-        self.last = Some(*did);
+        let count = self.count();
+        admit(&mut self.last, did, count)?;
         self.tree.push(hash);
         Ok(())
     }

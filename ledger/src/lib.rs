@@ -37,7 +37,9 @@ pub use checkpoint::{Checkpoint, Head, NoteFault, QuorumCheckpoint, cosign};
 pub use error::{Error, Refusal};
 pub use genesis::{FirstOrganisation, Genesis, GenesisGrant, Rules};
 pub use ids::{BatchId, GrantId, HoldId, Network, OperationHash};
-pub use leaf::{Evidence, EvidencePolicy, Leaf, LeafTree, SerialCommitment, VouchedBy};
+pub use leaf::{
+    Evidence, EvidencePolicy, Leaf, LeafFrontier, LeafTree, SerialCommitment, VouchedBy,
+};
 pub use operation::{Operation, SignedOperation, VerifiedOperation};
 pub use organisation::{Capabilities, Capability, OrgKey};
 pub use receipt::{

@@ -219,7 +219,14 @@ impl Terms {
             let evidence = self.line_evidence(line).unwrap_or(word);
             return self.leaf(number, draft, serial, line.key, evidence).map(Some);
         };
-        self.model_of(draft)?;
+        let model = self.model_of(draft)?;
+        if let Some(key) = text.stated_ed25519(draft.key_type.as_deref())
+            && draft.possession.is_some()
+        {
+            let commit = |did: &_| SerialCommitment::new(&self.directory_secret, did, serial);
+            let (did, leaf) = Leaf::of_stated_key(&key, &self.evidence(draft)?, commit);
+            return Ok(Some(ready(number, draft, serial, model, did, leaf)));
+        }
         let key = text.read(draft.key_type.as_deref())?;
         let evidence = self.evidence(draft)?;
         self.leaf(number, draft, serial, key, evidence).map(Some)
@@ -238,14 +245,7 @@ impl Terms {
         let did = Did::of(&inception);
         let commitment = SerialCommitment::new(&self.directory_secret, &did, serial);
         let leaf = Leaf { inception, evidence, serial: commitment, owner_recovery: false };
-        let row = muster_api::Row {
-            number: number.into(),
-            leaf: leaf.to_cbor(),
-            serial: serial.into(),
-            lot: draft.lot.clone(),
-        };
-        let (row, serial) = (row.to_cbor().into(), mark(serial));
-        Ok(Device { did, model: model.into(), row, serial })
+        Ok(ready(number, draft, serial, model, did, leaf.to_cbor()))
     }
 
     /// The device's own signature, if the line collected it.
@@ -280,6 +280,13 @@ impl Terms {
             (None, None) => Err(RowFault::new("model-missing", "the row names no model")),
         }
     }
+}
+
+fn ready(number: u32, draft: &Draft, serial: &str, model: &str, did: Did, leaf: Vec<u8>) -> Device {
+    let lot = draft.lot.clone();
+    let row = muster_api::Row { number: number.into(), leaf, serial: serial.into(), lot };
+    let (row, serial) = (row.to_cbor().into(), mark(serial));
+    Device { did, model: model.into(), row, serial }
 }
 
 fn mark(serial: &str) -> Mark {

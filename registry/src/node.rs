@@ -9,6 +9,7 @@ use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::store::{BlockRow, Commit, Flip, Store};
 use crate::subjects::subjects;
+use crate::upload::Warm;
 use crate::{Error, recovery};
 use muster_api::{BoxFuture, Host, Problem};
 use muster_identity::cbor::Encode as _;
@@ -43,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) published: watch::Sender<Option<Arc<Published>>>,
     /// One request at a time stages rows, so that a commit waits for one at most.
     pub(crate) staging: Semaphore,
+    /// What is kept of uploads under way.
+    pub(crate) warm: Warm,
     /// One upload at a time is sealed.
     pub(crate) sealing: AsyncMutex<()>,
     /// What was decided; it may be ahead of what is signed.
@@ -89,6 +92,7 @@ impl Node {
             metrics: Metrics::default(),
             published: watch::Sender::new(None),
             staging: Semaphore::new(1),
+            warm: Warm::default(),
             sealing: AsyncMutex::new(()),
             decided: Mutex::new(recovered.chain),
             log: RwLock::new(recovered.log),

@@ -80,13 +80,16 @@ pub(crate) trait Store: Send + Sync {
         upload: u64,
         rows: Arc<[CheckedRow]>,
         judge: Judge,
-    ) -> BoxFuture<'_, Result<Vec<RowVerdict>, Problem>>;
+    ) -> BoxFuture<'_, Result<Staged, Problem>>;
 
     /// Leaves of an upload or batch after a name, in the order of names.
     fn leaves(&self, batch: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<StagedLeaf>>;
 
     /// The serial numbers of an upload's leaves, likewise.
     fn serials(&self, upload: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<SerialOf>>;
+
+    /// Enters serial numbers of an upload that nobody has; false: somebody has some of them.
+    fn enter_new(&self, upload: u64, serials: Vec<Serial>) -> BoxFuture<'_, Result<bool, Problem>>;
 
     /// Enters serial numbers of an upload in the directory. Whose a number is that two devices
     /// have, is settled; rows that leave the upload are given back.
@@ -109,6 +112,14 @@ pub(crate) trait Store: Send + Sync {
 
     /// Finishes writes and lets go of all files.
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// What came of staging rows.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) verdicts: Vec<RowVerdict>,
+    /// All of them are new to the upload and the ledger.
+    pub(crate) anew: bool,
 }
 
 /// What came of opening an upload.

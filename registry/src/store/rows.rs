@@ -1,6 +1,7 @@
 use crate::claims::Claim;
 use muster_api::{Row, RowVerdict};
 use muster_identity::Did;
+use muster_ledger::merkle::{Hash, leaf_hash};
 use muster_ledger::{BatchId, GrantId, Leaf, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -103,6 +104,9 @@ pub(crate) struct Upload {
 #[derive(Debug, Clone)]
 pub(crate) struct CheckedRow {
     pub(crate) row: Row,
+    pub(crate) did: Did,
+    /// Of its leaf.
+    pub(crate) hash: Hash,
     /// The claim of its DID, by which the store knows it.
     pub(crate) name: Claim,
     /// The claim of its key, if that is another.
@@ -111,8 +115,9 @@ pub(crate) struct CheckedRow {
 
 impl CheckedRow {
     pub(crate) fn new(row: Row, leaf: &Leaf) -> Self {
-        let (name, key) = Claim::of_inception(&leaf.did(), &leaf.inception);
-        Self { row, name, key }
+        let (did, hash) = (leaf.did(), leaf_hash(&row.leaf));
+        let (name, key) = Claim::of_inception(&did, &leaf.inception);
+        Self { row, did, hash, name, key }
     }
 
     /// What it claims.

@@ -54,6 +54,9 @@ fn check_row(
         Err(e @ muster_ledger::Error::Identity(muster_identity::Error::Signature)) => {
             return refuse("bad-possession", e.to_string());
         }
+        Err(muster_ledger::Error::Identity(muster_identity::Error::Key(why))) => {
+            return refuse("public-key", why.to_string());
+        }
         Err(e) => return refuse("malformed-leaf", e.to_string()),
     };
     if needs.admits(&leaf.evidence) {

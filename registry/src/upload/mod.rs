@@ -3,22 +3,26 @@
 
 mod checking;
 mod judge;
+mod warm;
 
 use crate::Error;
 use crate::mempool::Reserved;
 use crate::metrics::Metrics;
 use crate::node::Node;
-use crate::store::{Flip, NewUpload, Opened, Serial, Upload};
-use crate::tiles::TileBuilder;
+use crate::store::{CheckedRow, Flip, NewUpload, Opened, Serial, Upload};
+use crate::tiles::{Tile, TileBuilder};
 use data_encoding::HEXLOWER;
 use judge::Bench;
 use muster_api::{Problem, RowVerdict, Rows, Sealed, UploadOpened, Verdict, Verdicts, limits};
-use muster_identity::sha256;
-use muster_ledger::merkle::leaf_hash;
+use muster_identity::{Did, sha256};
+use muster_ledger::merkle::{Hash, leaf_hash};
 use muster_ledger::{
-    Capability, EvidencePolicy, Leaf, LeafTree, Refusal, UploadRequest, VerifiedOperation,
+    Capability, EvidencePolicy, Leaf, LeafFrontier, Refusal, UploadRequest, VerifiedOperation,
     View as _,
 };
+use std::sync::Arc;
+use warm::Kept;
+pub(crate) use warm::Warm;
 
 /// Leaves read at once when an upload is sealed, and tiles written at once.
 const SEAL_PAGE: u64 = 4_096;
@@ -37,6 +41,35 @@ fn under_way() -> Problem {
 fn token(upload: &str) -> Result<[u8; 32], Problem> {
     let bytes = HEXLOWER.decode(upload.as_bytes()).map_err(|_| unknown())?;
     if bytes.len() == 16 { Ok(sha256(&[&bytes])) } else { Err(unknown()) }
+}
+
+/// The leaf tree of an upload in the making.
+#[derive(Default)]
+struct Tiling {
+    tree: LeafFrontier,
+    builder: TileBuilder,
+    /// Not written yet.
+    tiles: Vec<Tile>,
+    /// Whether any was.
+    written: bool,
+}
+
+impl Tiling {
+    fn push(&mut self, did: &Did, hash: Hash) -> Result<(), Problem> {
+        let pushed = self.tree.push_hash(did, hash);
+        pushed.map_err(|e| Problem::new(409, "leaves", e.to_string()))?;
+        self.tiles.extend(self.builder.push(did, hash));
+        Ok(())
+    }
+}
+
+/// Serial numbers in their own order.
+async fn sorted(mut serials: Vec<Serial>) -> Result<Vec<Serial>, Problem> {
+    let sorted = tokio::task::spawn_blocking(move || {
+        serials.sort_unstable();
+        serials
+    });
+    Ok(sorted.await.map_err(|e| Error::Us(e.to_string()))?)
 }
 
 impl Node {
@@ -135,11 +168,7 @@ impl Node {
                 .map_err(|e| Error::Us(e.to_string()))?;
         let (good, mut verdicts) = checked;
         if !good.is_empty() {
-            let turn = self.staging.acquire().await;
-            let _turn = turn.map_err(|e| Error::Us(e.to_string()))?;
-            let (bench, rows) = (self.bench()?, good.clone());
-            let judge = Box::new(move |found: &_| bench.judge(found, &rows));
-            let staged = self.store.stage(found.number, good, judge).await?;
+            let staged = self.stage_checked(&found, good).await?;
             let places: Vec<usize> =
                 (0..verdicts.len()).filter(|i| verdicts[*i].is_none()).collect();
             for (place, verdict) in places.into_iter().zip(staged) {
@@ -157,6 +186,46 @@ impl Node {
         Ok(Verdicts { verdicts })
     }
 
+    /// Stages rows whose evidence was checked.
+    async fn stage_checked(
+        &self,
+        upload: &Upload,
+        rows: Arc<[CheckedRow]>,
+    ) -> Result<Vec<RowVerdict>, Problem> {
+        let turn = self.staging.acquire().await;
+        let turn = turn.map_err(|e| Error::Us(e.to_string()))?;
+        let (bench, judged) = (self.bench()?, rows.clone());
+        let judge = Box::new(move |found: &_| bench.judge(found, &judged));
+        let staged = self.store.stage(upload.number, rows.clone(), judge).await?;
+        if !staged.anew {
+            self.warm.forget(upload.number);
+            return Ok(staged.verdicts);
+        }
+        let share = self.warm.note(upload.number, upload.version, &rows);
+        drop(turn);
+        if let Some(share) = share {
+            let entered = self.enter_new(upload.number, share).await;
+            self.warm.entered(upload.number, matches!(entered, Ok(true)));
+            entered?;
+        }
+        Ok(staged.verdicts)
+    }
+
+    /// Enters serial numbers that nobody has; false: somebody has some, which the seal settles.
+    async fn enter_new(&self, upload: u64, serials: Vec<Serial>) -> Result<bool, Problem> {
+        let mut clear = true;
+        let mut serials = sorted(serials).await?.into_iter();
+        loop {
+            let page: Vec<Serial> = serials.by_ref().take(SEAL_PAGE as usize).collect();
+            if page.is_empty() {
+                return Ok(clear);
+            }
+            let turn = self.staging.acquire().await;
+            let _turn = turn.map_err(|e| Error::Us(e.to_string()))?;
+            clear &= self.store.enter_new(upload, page).await?;
+        }
+    }
+
     fn bench(&self) -> Result<Bench, Error> {
         let (chain, reserved) = (self.published().chain.clone(), self.reserved.clone());
         Ok(Bench { chain, reserved, now: self.pace.check()? })
@@ -171,41 +240,76 @@ impl Node {
         if let Some((count, root)) = found.sealed {
             return Ok(Sealed { count, root: HEXLOWER.encode(&root), refused: Vec::new() });
         }
+        if let Some(kept) = self.warm.take(found.number, found.version)
+            && let Some(sealed) = self.seal_warm(&found, kept).await?
+        {
+            return Ok(sealed);
+        }
         let refused = self.enter_serials(found.number).await?;
         if !refused.is_empty() {
             return Ok(Sealed { count: 0, root: String::new(), refused });
         }
         // The version as it is now: serial numbers may have come from another upload's rows.
         let found = self.upload(upload).await?;
-        let (mut tree, mut builder) = (LeafTree::default(), TileBuilder::default());
-        let (mut after, mut tiles, mut anew) = (None, Vec::new(), true);
+        let mut tiling = Tiling::default();
+        let mut after = None;
         loop {
             let leaves = self.store.leaves(found.number, after, SEAL_PAGE).await?;
             let Some(last) = leaves.last() else { break };
             after = Some(last.name);
             for leaf in &leaves {
-                let hash = leaf_hash(&leaf.leaf);
                 let did = Leaf::did_in(&leaf.leaf).map_err(Error::damaged)?;
-                tree.push_hash(&did, hash)
-                    .map_err(|e| Problem::new(409, "leaves", e.to_string()))?;
-                tiles.extend(builder.push(&did, hash));
+                tiling.push(&did, leaf_hash(&leaf.leaf))?;
             }
-            if tiles.len() >= TILE_PAGE {
-                let page = std::mem::take(&mut tiles);
-                if !self.store.write_tiles(found.number, page, anew).await? {
-                    return Err(unknown());
-                }
-                anew = false;
+            self.write_tiles(found.number, &mut tiling, TILE_PAGE).await?;
+        }
+        self.finish_seal(&found, tiling).await
+    }
+
+    /// Seals from what was kept while the rows came; none: something stands in the way.
+    async fn seal_warm(&self, found: &Upload, mut kept: Kept) -> Result<Option<Sealed>, Problem> {
+        let Some(leaves) = kept.leaves() else { return Ok(None) };
+        let serials = std::mem::take(&mut kept.serials);
+        if !self.enter_new(found.number, serials).await? {
+            return Ok(None);
+        }
+        let tiled = tokio::task::spawn_blocking(move || {
+            let mut tiling = Tiling::default();
+            for (did, hash) in leaves {
+                tiling.push(&did, hash)?;
+            }
+            Ok::<_, Problem>(tiling)
+        });
+        let mut tiling = tiled.await.map_err(|e| Error::Us(e.to_string()))??;
+        self.write_tiles(found.number, &mut tiling, TILE_PAGE).await?;
+        self.finish_seal(found, tiling).await.map(Some)
+    }
+
+    /// Writes tiles, a page at a time, as long as there are as many as a page.
+    async fn write_tiles(
+        &self,
+        upload: u64,
+        tiling: &mut Tiling,
+        at_least: usize,
+    ) -> Result<(), Problem> {
+        while tiling.tiles.len() >= at_least.max(1) {
+            let rest = tiling.tiles.split_off(tiling.tiles.len().min(TILE_PAGE));
+            let page = std::mem::replace(&mut tiling.tiles, rest);
+            let anew = !std::mem::replace(&mut tiling.written, true);
+            if !self.store.write_tiles(upload, page, anew).await? {
+                return Err(unknown());
             }
         }
-        if tree.count() == 0 {
+        Ok(())
+    }
+
+    async fn finish_seal(&self, found: &Upload, mut tiling: Tiling) -> Result<Sealed, Problem> {
+        let (count, root) = (tiling.tree.size(), tiling.tree.root());
+        if count == 0 {
             return Err(Problem::new(409, "leaves", "nothing is staged, so there is no batch"));
         }
-        tiles.extend(builder.finish());
-        if !self.store.write_tiles(found.number, tiles, anew).await? {
-            return Err(unknown());
-        }
-        let (count, root) = (tree.count(), tree.root());
+        tiling.tiles.extend(std::mem::take(&mut tiling.builder).finish());
+        self.write_tiles(found.number, &mut tiling, 1).await?;
         if self.store.seal(found.number, found.version, count, root).await? {
             Ok(Sealed { count, root: HEXLOWER.encode(&root), refused: Vec::new() })
         } else {
@@ -231,21 +335,17 @@ impl Node {
                 serials.push(Serial { serial, row, name });
             }
         }
-        let sort = tokio::task::spawn_blocking(move || {
-            serials.sort_unstable();
-            serials
-        });
-        let mut serials = sort.await.map_err(|e| Error::Us(e.to_string()))?.into_iter();
+        let mut serials = sorted(serials).await?.into_iter();
         let mut refused = Vec::new();
         while refused.len() < limits::SEAL_REFUSALS {
             let page: Vec<Serial> = serials.by_ref().take(SEAL_PAGE as usize).collect();
             if page.is_empty() {
                 break;
             }
-            let bench = self.bench()?;
-            let settle = Box::new(move |clashes: &_| bench.settle(clashes));
             let turn = self.staging.acquire().await;
             let _turn = turn.map_err(|e| Error::Us(e.to_string()))?;
+            let bench = self.bench()?;
+            let settle = Box::new(move |clashes: &_| bench.settle(clashes));
             refused.extend(self.store.enter_serials(upload, page, settle).await?);
         }
         Ok(refused)
@@ -259,6 +359,7 @@ impl Node {
         let _held = self.reserved.upload(found.number).ok_or_else(under_way)?;
         // Read again: an operation may have made it a batch just before it was reserved.
         let found = self.store.upload(token).await?.ok_or_else(unknown)?;
+        self.warm.forget(found.number);
         Ok(self.store.drop_upload(found.number).await?)
     }
 
@@ -270,6 +371,7 @@ impl Node {
             if upload.expires <= now
                 && let Some(_held) = self.reserved.upload(upload.number)
             {
+                self.warm.forget(upload.number);
                 self.store.drop_upload(upload.number).await?;
             }
         }

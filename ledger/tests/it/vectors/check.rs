@@ -3,7 +3,7 @@
 use super::on_disk;
 use data_encoding::HEXLOWER;
 use muster_identity::cbor::{Decode, Encode};
-use muster_identity::{Did, PublicKey};
+use muster_identity::{Did, Inception, PublicKey};
 use muster_ledger::merkle::{Frontier, Hash, leaf_hash, root_from_path, verify_consistency};
 use muster_ledger::{
     Action, BatchRecord, Block, Chain, Changes, Checkpoint, DevicePart, DeviceRecord, Enrol, Entry,
@@ -118,6 +118,13 @@ impl File {
         let leaf = leaf?;
         assert_eq!(leaf.to_cbor(), bytes);
         assert_eq!(Leaf::did_in(&bytes), Ok(leaf.did()));
+        if let Some(key) = PublicKey::stated_ed25519(self.text("multikey"))
+            && !leaf.owner_recovery
+            && leaf.inception == Inception::from_key(leaf.inception.key)
+        {
+            let stated = Leaf::of_stated_key(&key, &leaf.evidence, |_| leaf.serial);
+            assert_eq!(stated, (leaf.did(), bytes.clone()), "a leaf of a key not looked at");
+        }
         assert_eq!(leaf.did(), self.parse("did"));
         assert_eq!(leaf.inception.to_cbor(), self.hex("inception"));
         assert_eq!(leaf.inception.key.to_multikey(), self.text("multikey"));

@@ -16,7 +16,7 @@ pub(crate) use snapshot::{BlockColumns, Snapshot, declared_by_us};
 
 use super::{
     Answer, BlockRow, CheckedRow, Commit, DirectoryRow, Judge, LeafRow, NewUpload, Opened, Serial,
-    SerialOf, Settle, StagedLeaf, Store, Upload,
+    SerialOf, Settle, Staged, StagedLeaf, Store, Upload,
 };
 use crate::Error;
 use crate::claims::Claim;
@@ -253,7 +253,7 @@ impl Store for Sqlite {
         upload: u64,
         rows: Arc<[CheckedRow]>,
         judge: Judge,
-    ) -> BoxFuture<'_, Result<Vec<RowVerdict>, Problem>> {
+    ) -> BoxFuture<'_, Result<Staged, Problem>> {
         Box::pin(staging::stage(&self.writer, upload, rows, judge))
     }
 
@@ -263,6 +263,10 @@ impl Store for Sqlite {
 
     fn serials(&self, upload: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<SerialOf>> {
         Box::pin(reading::serials(&self.readers, upload, after, count))
+    }
+
+    fn enter_new(&self, upload: u64, serials: Vec<Serial>) -> BoxFuture<'_, Result<bool, Problem>> {
+        Box::pin(sealing::enter_new(&self.writer, upload, serials))
     }
 
     fn enter_serials(

@@ -8,31 +8,50 @@ use muster_api::{Problem, RowVerdict};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use std::collections::BTreeMap;
 
-/// Enters serial numbers, in their own order: one small transaction. Nearly always nobody has
-/// them; those that somebody has are looked up and settled.
+static ENTER: Insert = Insert::new("INSERT INTO serial_of", "(?,?,?)", "ON CONFLICT DO NOTHING");
+static TAKE: Insert = Insert::new(
+    "INSERT INTO serial_of",
+    "(?,?,?)",
+    "ON CONFLICT DO UPDATE SET name = excluded.name",
+);
+
+async fn insert(
+    how: &'static Insert,
+    connection: &mut SqliteConnection,
+    organisation: i64,
+    serials: &[Serial],
+) -> Result<u64, Error> {
+    how.run(connection, serials, |query, serial| {
+        let query = query.bind(organisation).bind(serial.serial.clone());
+        Ok(query.bind(serial.name.0.to_vec()))
+    })
+    .await
+}
+
+/// Enters serial numbers that nobody has, in their own order: one small transaction. False:
+/// somebody has some of them, which are left to [`enter`].
+pub(super) async fn enter_new(
+    pool: &SqlitePool,
+    upload: u64,
+    serials: Vec<Serial>,
+) -> Result<bool, Problem> {
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+    let (_, organisation) = begin(&mut tx, upload).await?;
+    let written = insert(&ENTER, &mut tx, organisation, &serials).await?;
+    tx.commit().await.map_err(fault)?;
+    Ok(written == serials.len() as u64)
+}
+
+/// Enters serial numbers, likewise; those that somebody has are looked up and settled.
 pub(super) async fn enter(
     pool: &SqlitePool,
     upload: u64,
     serials: Vec<Serial>,
     settle: Settle,
 ) -> Result<Vec<RowVerdict>, Problem> {
-    static ENTER: Insert =
-        Insert::new("INSERT INTO serial_of", "(?,?,?)", "ON CONFLICT DO NOTHING");
-    static TAKE: Insert = Insert::new(
-        "INSERT INTO serial_of",
-        "(?,?,?)",
-        "ON CONFLICT DO UPDATE SET name = excluded.name",
-    );
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
-    let Some(found) = uploads::by_number(&mut tx, upload).await? else {
-        return Err(crate::upload::unknown());
-    };
-    let organisation = organisation(&mut tx, &found).await?;
-    let bind = move |query: super::bulk::Binding, serial: &Serial| {
-        let query = query.bind(organisation).bind(serial.serial.clone());
-        Ok(query.bind(serial.name.0.to_vec()))
-    };
-    let written = ENTER.run(&mut tx, &serials, bind).await?;
+    let (found, organisation) = begin(&mut tx, upload).await?;
+    let written = insert(&ENTER, &mut tx, organisation, &serials).await?;
     let mut verdicts = Vec::new();
     if written < serials.len() as u64 {
         let clashes = clashes(&mut tx, organisation, serials).await?;
@@ -40,7 +59,7 @@ pub(super) async fn enter(
         let places = staging::places(&mut tx, &numbers).await?;
         let settled = settle(&Clashes { upload: found, clashes, places })?;
         staging::evict(&mut tx, &settled.evict).await?;
-        TAKE.run(&mut tx, &settled.take, bind).await?;
+        insert(&TAKE, &mut tx, organisation, &settled.take).await?;
         if !settled.refuse.is_empty() {
             staging::remove(&mut tx, upload, &settled.refuse).await?;
         }
@@ -48,6 +67,15 @@ pub(super) async fn enter(
     }
     tx.commit().await.map_err(fault)?;
     Ok(verdicts)
+}
+
+/// The upload, if it is still there, and the number of its organisation.
+async fn begin(connection: &mut SqliteConnection, upload: u64) -> Result<(Upload, i64), Problem> {
+    let Some(found) = uploads::by_number(connection, upload).await? else {
+        return Err(crate::upload::unknown());
+    };
+    let organisation = organisation(connection, &found).await?;
+    Ok((found, organisation))
 }
 
 async fn organisation(connection: &mut SqliteConnection, upload: &Upload) -> Result<i64, Error> {

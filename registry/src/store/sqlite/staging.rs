@@ -4,8 +4,8 @@ use super::reading::{DirectoryColumns, directory_from, hex_list};
 use super::uploads;
 use crate::Error;
 use crate::claims::Claim;
-use crate::store::{CheckedRow, DirectoryRow, Found, Judge, Place, Plan};
-use muster_api::{Problem, RowVerdict};
+use crate::store::{CheckedRow, DirectoryRow, Found, Judge, Place, Plan, Staged};
+use muster_api::Problem;
 use muster_identity::Did;
 use muster_identity::cbor::Decode as _;
 use muster_ledger::{BatchId, Leaf};
@@ -22,7 +22,7 @@ pub(super) async fn stage(
     upload: u64,
     rows: Arc<[CheckedRow]>,
     judge: Judge,
-) -> Result<Vec<RowVerdict>, Problem> {
+) -> Result<Staged, Problem> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
     sqlx::raw_sql("SAVEPOINT fresh").execute(&mut *tx).await.map_err(fault)?;
     let all: Vec<&CheckedRow> = rows.iter().collect();
@@ -34,7 +34,8 @@ pub(super) async fn stage(
         find(&mut tx, upload, &rows).await?
     };
     let plan = judge(&found)?;
-    if fresh && plan.writes_all(rows.len()) {
+    let anew = fresh && plan.writes_all(rows.len());
+    if anew {
         put(&mut tx, upload, &all, plan.added).await?;
     } else {
         sqlx::raw_sql("ROLLBACK TO fresh").execute(&mut *tx).await.map_err(fault)?;
@@ -43,7 +44,7 @@ pub(super) async fn stage(
         }
     }
     tx.commit().await.map_err(fault)?;
-    Ok(plan.verdicts)
+    Ok(Staged { verdicts: plan.verdicts, anew })
 }
 
 /// Writes the claims of rows; whether none of them was there.
