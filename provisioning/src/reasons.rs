@@ -68,7 +68,7 @@ const CURES: &[(&str, &str, &str)] = &[
     (
         "issuer-algorithm",
         "certificate",
-        "let the device sign for its key (possession), or ask for an issuer with P-256",
+        "let the device sign for its key (possession), or ask for an issuer with P-256, P-384 or RSA",
     ),
     ("revoked-by-issuer", "certificate", "ask the issuer why; do not enrol the device"),
     ("matter-id", "certificate", "ask the issuer; do not enrol the device"),
