@@ -53,6 +53,22 @@ const CURES: &[(&str, &str, &str)] = &[
     ("pem", "certificate", "give certificates or signing requests, whole and unchanged"),
     ("csr", "csr", "let the device make the request again (PKCS#10)"),
     ("csr-signature", "csr", "let the device make the request again; it was changed"),
+    (
+        "fdo-voucher",
+        "row",
+        "give the device's certificate or signing request; in the voucher it is OVDevCertChain",
+    ),
+    (
+        "bare-key",
+        "publicKey",
+        "write it beside the device's serial number, in a table with the column publicKey",
+    ),
+    ("revocation-list", "row", "put it into the folder of --trust"),
+    (
+        "pkcs7",
+        "certificate",
+        "take the certificates out (openssl pkcs7 -print_certs) and give those",
+    ),
     ("rsa-key", "publicKey", "let the device make a key of Ed25519 or P-256 beside its RSA key"),
     (
         "endorsement-key",

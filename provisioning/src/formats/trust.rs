@@ -136,7 +136,7 @@ impl Trust {
                 Err(fault) => last = Some(fault),
             }
         }
-        let name = shown(&child.parsed().tbs_certificate().issuer().to_string());
+        let name = shown(&child.issuer_text());
         Err(match last {
             None => Doubt::Waiting(RowFault::new(
                 "unknown-issuer",

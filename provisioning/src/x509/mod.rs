@@ -15,7 +15,7 @@ mod tests;
 pub use crl::{CRL_BYTES, Crl};
 pub use fault::X509Fault;
 pub use issuer::{IssuerKey, verify_signed};
-pub use names::{Subject, device_serial};
+pub use names::{Subject, device_serial, name_text, names_a_tpm};
 pub use pem::{bundle, certificates, revocations};
 pub use request::Request;
 pub(crate) use secret::private_key;
@@ -132,9 +132,14 @@ impl Certificate {
         &self.issuer
     }
 
-    /// The subject's name as text (RFC 4514). Foreign: make it printable before it is shown.
+    /// The subject's name as text. Foreign: make it printable before it is shown.
     pub fn subject_text(&self) -> String {
-        self.inner.tbs_certificate().subject().to_string()
+        name_text(self.inner.tbs_certificate().subject())
+    }
+
+    /// The issuer's name, likewise.
+    pub fn issuer_text(&self) -> String {
+        name_text(self.inner.tbs_certificate().issuer())
     }
 
     /// The subject key identifier (RFC 5280 §4.2.1.2).
