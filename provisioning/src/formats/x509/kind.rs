@@ -83,7 +83,7 @@ pub(crate) fn is_x509(head: &[u8]) -> bool {
 
 /// DER of anything that may be a document or a private key.
 pub(super) fn is_der(head: &[u8]) -> bool {
-    matches!(head, [0x30, 0x81..=0x83, ..])
+    matches!(head, [0x30, 0x81..=0x84, ..])
         || private_key(head).is_some()
         || Other::of_der(head).is_some()
 }

@@ -149,6 +149,9 @@ impl<R: BufRead> X509<R> {
             } else {
                 open.text.push_str(text);
             }
+        } else if text.starts_with(BEGIN.trim_end()) {
+            self.begun = true;
+            self.refuse(number, "cut-short", "the first line of a PEM block is not whole");
         } else if !text.is_empty() {
             self.list |= !self.begun && is_base64_line(text);
             self.begun = true;
