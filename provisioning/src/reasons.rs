@@ -18,6 +18,7 @@ const CURES: &[(&str, &str, &str)] = &[
     ("row-too-long", "row", "check for a quote that is never closed, or split the row"),
     ("encoding", "row", "save the file as UTF-8"),
     ("not-json", "row", "write one JSON object a line; the file may be cut short here"),
+    ("nested-list", "row", "give that list alone, as a file of its own"),
     ("unclosed-quote", "row", "close the quote, and double every quote inside a quoted cell"),
     ("columns", "row", "give the row as many cells as the header; the file may be cut short here"),
     ("duplicate-field", "row", "name each field once"),

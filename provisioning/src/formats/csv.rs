@@ -66,6 +66,12 @@ impl<R: BufRead> Csv<R> {
                 Ok(text) if text.trim().is_empty() => continue,
                 Ok(text) => text,
             };
+            if self.delimiter.is_none()
+                && let Some(stated) = stated_delimiter(&first_text)
+            {
+                self.delimiter = Some(stated);
+                continue;
+            }
             let delimiter = *self.delimiter.get_or_insert_with(|| likely_delimiter(&first_text));
             let mut splitter = Splitter::new(delimiter);
             splitter.feed(&first_text);
@@ -314,6 +320,15 @@ const NORDIC: [(Option<Field>, &str); 5] = [
 
 /// Rows in which secrets are looked for, of a table that is refused in any case.
 const SEARCHED: usize = 1_000;
+
+/// What Excel writes before a table, to say what parts its cells: `sep=;`.
+fn stated_delimiter(line: &str) -> Option<char> {
+    let stated = line.trim_matches([' ', '"']).strip_prefix("sep=")?;
+    match stated.as_bytes() {
+        [one @ (b',' | b';' | b'\t' | b'|')] => Some((*one).into()),
+        _ => None,
+    }
+}
 
 /// The one of `,` `;` tab and `|` that cuts out most names of fields, else the one that the line
 /// has most of, outside quotes; the earlier one of equals. Bars also part tags within a cell, so

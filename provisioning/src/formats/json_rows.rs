@@ -57,6 +57,8 @@ impl JsonRows {
         }
         let mut draft = Draft { line, ..Draft::default() };
         let (mut seen, mut aliases) = (Vec::new(), Vec::new());
+        let list = members.iter().find(|(_, value)| is_rows(value));
+        let list = list.map(|(name, _)| secrets::shown(name));
         let cloud = azure::read(&members)?;
         for (name, value) in members {
             let own = || Field::named(&name).filter(|field| !self.mapping.names(*field));
@@ -90,8 +92,21 @@ impl JsonRows {
         if let Some(text) = cloud.and_then(|cloud| cloud.settle(&mut draft)) {
             self.ready.extend(self.unknown.once(line, text).map(Item::Warning));
         }
-        Ok(draft.settle())
+        let draft = draft.settle();
+        let says_nothing = draft.serial.is_none() && draft.document.is_none();
+        match list.filter(|_| says_nothing) {
+            Some(list) => {
+                let reason = format!("no device; its rows seem to be the list `{list}` within");
+                Err(RowFault::new("nested-list", reason))
+            }
+            None => Ok(draft),
+        }
     }
+}
+
+/// Whether a member is a list of objects.
+fn is_rows(value: &Json) -> bool {
+    matches!(value, Json::Array(items) if matches!(items.first(), Some(Json::Object(_))))
 }
 
 fn set(draft: &mut Draft, field: Field, name: &str, value: Json) -> Result<(), RowFault> {

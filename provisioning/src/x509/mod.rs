@@ -223,7 +223,8 @@ pub fn to_be_signed(der: &[u8]) -> Option<&[u8]> {
 
 /// A moment in UTC as RFC 3339 writes it; parts of a second do not count.
 pub fn moment_of_text(text: &str) -> Option<Time> {
-    let text = text.strip_suffix('Z')?;
+    // RFC 3339 §5.6: both are UTC.
+    let text = text.strip_suffix('Z').or_else(|| text.strip_suffix("+00:00"))?;
     let (text, fraction) = text.split_once('.').unwrap_or((text, "0"));
     if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;

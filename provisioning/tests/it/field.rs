@@ -273,3 +273,13 @@ fn a_refused_document_still_says_whose_it_is() {
     let judged = auto(&rsa, &nobody());
     assert_eq!((words(&judged), serials(&judged)), (vec!["rsa-key".into()], vec!["R-1"]));
 }
+
+#[test]
+fn small_habits_of_tools() {
+    // Excel says what parts the cells.
+    let drafts = read(Format::Csv, b"\xef\xbb\xbfsep=;\r\nserial;lot, or so\r\n1;a,b\r\n");
+    assert_eq!(drafts.expect("readable").drafts[0].serial.as_deref(), Some("1"));
+    // A list within an object is told from a row.
+    let judged = auto(b"{\n\"devices\": [{\"serial\": 1}]\n}", &nobody());
+    assert_eq!(words(&judged), ["nested-list"]);
+}
