@@ -164,7 +164,7 @@ pub struct Draft {
     /// Model.
     pub model: Option<String>,
     /// Certificates of the issuers of one in the row.
-    pub chain: Option<String>,
+    pub chain: Option<Box<str>>,
     /// The document that says the rest, in formats that have one.
     pub document: Option<Document>,
 }
@@ -184,7 +184,7 @@ impl Draft {
             // What it is counts, not what its column is called.
             Field::Certificate => self.paper(text, Kind::Certificate),
             Field::Csr => self.paper(text, Kind::Request),
-            Field::Chain => self.chain = text,
+            Field::Chain => self.chain = text.map(Into::into),
         }
     }
 

@@ -283,3 +283,40 @@ fn small_habits_of_tools() {
     let judged = auto(b"{\n\"devices\": [{\"serial\": 1}]\n}", &nobody());
     assert_eq!(words(&judged), ["nested-list"]);
 }
+
+#[test]
+fn documents_without_armour() {
+    let wrapped = |der: &[u8], width: usize| {
+        let text = BASE64.encode(der);
+        let lines: Vec<&str> =
+            text.as_bytes().chunks(width).map(|l| str::from_utf8(l).expect("text")).collect();
+        lines.join("\n") + "\n"
+    };
+    for width in [64, 76] {
+        assert_eq!(words(&auto(wrapped(&signed("A"), width).as_bytes(), &lines())), ["ok"]);
+        let cut = &wrapped(&signed("A"), width)[..300];
+        let cut = words(&auto(cut.as_bytes(), &lines()));
+        assert!(matches!(&cut[..], [one] if one == "certificate" || one == "pem"), "{cut:?}");
+        let sec1 = tlv(0x30, &[b"\x02\x01\x01", &tlv(4, &[&[0x42; 90]])]);
+        let error = refusal(wrapped(&sec1, width).as_bytes());
+        assert!(matches!(error, Error::PrivateKey { .. }), "{error}");
+    }
+    // DER one behind the other, and a line end that an editor put there.
+    let two = [signed("A"), line_ca(), signed("B"), b"\r\n".to_vec()].concat();
+    let judged = auto(&two, &trusting(&[("line.der", line_ca())]));
+    assert_eq!((words(&judged), serials(&judged)), (vec!["ok".into(); 2], vec!["A", "B"]));
+    assert_eq!(judged.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 3]);
+    let judged = auto(&[signed("A"), b"junk".to_vec()].concat(), &lines());
+    assert_eq!(words(&judged), ["ok", "certificate"]);
+    let sec1 = tlv(0x30, &[b"\x02\x01\x01", &tlv(4, &[&[0x42; 32]])]);
+    let error = refusal(&[signed("A"), sec1].concat());
+    assert!(matches!(error, Error::PrivateKey { line: 2, .. }), "{error}");
+}
+
+#[test]
+fn lines_of_old_macintosh_are_named() {
+    for text in ["serial,lot\r1,a\r", "{\"serial\":1}\r{\"serial\":2}\r"] {
+        let error = refusal(text.as_bytes()).to_string();
+        assert!(error.contains("CR alone"), "{error}");
+    }
+}

@@ -60,6 +60,24 @@ pub(super) fn is_base64_line(line: &str) -> bool {
         && line.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b))
 }
 
+/// Whether a line is the first of base64 of such DER that is broken into lines (RFC 4648 §3.1), 64
+/// or 76 long.
+pub(super) fn is_wrapped(line: &str) -> bool {
+    matches!(line.len(), 64 | 76)
+        && line.starts_with("MI")
+        && line.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/".contains(&b))
+}
+
+/// How long a SEQUENCE is with its head, by its first bytes.
+pub(super) fn whole_length(der: &[u8]) -> Option<usize> {
+    match *der {
+        [0x30, short @ 0..=0x7f, ..] => Some(2 + usize::from(short)),
+        [0x30, 0x81, long, ..] => Some(3 + usize::from(long)),
+        [0x30, 0x82, high, low, ..] => Some(4 + usize::from(u16::from_be_bytes([high, low]))),
+        _ => None,
+    }
+}
+
 /// Whether a file begins like one of these. `head` is without byte order mark and blanks.
 pub(crate) fn is_x509(head: &[u8]) -> bool {
     if head.starts_with(BEGIN.as_bytes()) {
@@ -78,7 +96,8 @@ pub(crate) fn is_x509(head: &[u8]) -> bool {
         return quotes % 2 == 0 && !head.starts_with(b"{") && !head.starts_with(b"[");
     }
     let line = head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
-    is_der(head) || str::from_utf8(line).is_ok_and(is_base64_line)
+    let is_text = |line: &str| is_base64_line(line) || is_wrapped(line);
+    is_der(head) || str::from_utf8(line).is_ok_and(is_text)
 }
 
 /// DER of anything that may be a document or a private key.

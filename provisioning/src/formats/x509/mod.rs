@@ -17,7 +17,9 @@ use super::secrets::shown;
 use crate::limits::{CHAIN, ROW_BYTES};
 use crate::x509::{CERTIFICATE_BYTES, private_key};
 use crate::{Error, RowFault};
-use kind::{is_base64_line, is_der, kind_of_der, kind_of_label, seems_ca};
+use kind::{
+    is_base64_line, is_der, is_wrapped, kind_of_der, kind_of_label, seems_ca, whole_length,
+};
 use other::{Other, is_voucher};
 use std::collections::VecDeque;
 use std::io::{BufRead, Cursor};
@@ -54,6 +56,8 @@ pub(super) struct X509<R> {
     held: Option<(u64, Papers)>,
     ready: VecDeque<Item>,
     block: Option<Block>,
+    /// In a file of DER: how many documents there were.
+    binary: Option<u64>,
     ended: bool,
 }
 
@@ -64,6 +68,8 @@ struct Block {
     label: String,
     text: String,
     too_long: bool,
+    /// Without first and last line: the length of its lines but the last.
+    width: Option<usize>,
     /// A line of it that cannot be read.
     fault: Option<RowFault>,
 }
@@ -81,19 +87,31 @@ impl<R: BufRead> X509<R> {
             held: None,
             ready: VecDeque::new(),
             block: None,
+            binary: None,
             ended: false,
         }
     }
 
-    /// One document in DER.
-    fn binary(&mut self) -> Result<(), Error> {
-        let der = self.lines.rest(CERTIFICATE_BYTES + 1)?;
-        self.ended = true;
-        if is_voucher(&der) {
-            self.refuse_other(1, Other::Voucher);
+    /// The next document in DER. Several may stand one behind the other: the number is the place.
+    fn binary(&mut self, number: u64) -> Result<(), Error> {
+        self.binary = Some(number);
+        let mut der = self.lines.rest(4)?;
+        if number > 1 && der.trim_ascii().is_empty() {
+            self.ended = true;
             return Ok(());
         }
-        self.take(1, der)
+        if number == 1 && der.first() != Some(&0x30) {
+            // Only a voucher is recognised that is no DER.
+            self.ended = true;
+            self.refuse_other(number, Other::Voucher);
+            return Ok(());
+        }
+        let whole = whole_length(&der).filter(|whole| *whole <= CERTIFICATE_BYTES);
+        let missing = whole.unwrap_or(CERTIFICATE_BYTES + 1).saturating_sub(der.len());
+        der.extend(self.lines.rest(missing)?);
+        // What is no document, or too long for one, has no end behind which another could stand.
+        self.ended = whole.is_none_or(|whole| der.len() < whole);
+        self.take(number, der)
     }
 
     /// Reads lines until something is ready.
@@ -102,8 +120,12 @@ impl<R: BufRead> X509<R> {
             let line = self.lines.next().transpose();
             let Some(Line { number, text }) = line.map_err(|error| self.behind(error))? else {
                 self.ended = true;
-                if let Some(Block { line, .. }) = self.block.take() {
-                    self.refuse(line, "cut-short", "the file ends within a PEM block");
+                match self.block.take() {
+                    Some(block) if block.width.is_some() => self.end_block(block, true)?,
+                    Some(Block { line, .. }) => {
+                        self.refuse(line, "cut-short", "the file ends within a PEM block");
+                    }
+                    None => {}
                 }
                 self.release();
                 return Ok(());
@@ -113,7 +135,9 @@ impl<R: BufRead> X509<R> {
                     // Files without a last line end, one behind the other.
                     let glued = text.find(GLUED).map_or(text.len(), |at| at + 5);
                     self.line(number, text[..glued].trim())?;
-                    self.line(number, text[glued..].trim())?;
+                    if glued < text.len() {
+                        self.line(number, text[glued..].trim())?;
+                    }
                 }
                 // It spoils the block that it stands in, and nothing else.
                 Err(fault) if self.block.is_some() => {
@@ -135,11 +159,21 @@ impl<R: BufRead> X509<R> {
                 self.refuse(line, "pem", "a PEM block begins within another");
             }
             let label = shown(label);
-            let (text, too_long, fault) = (String::new(), false, None);
-            self.block = Some(Block { line: number, label, text, too_long, fault });
+            let (text, too_long, width, fault) = (String::new(), false, None, None);
+            self.block = Some(Block { line: number, label, text, too_long, width, fault });
             self.begun = true;
+        } else if !self.begun && is_wrapped(text) {
+            self.begun = true;
+            let (label, too_long, width, fault) = (String::new(), false, Some(text.len()), None);
+            let text = text.into();
+            self.block = Some(Block { line: number, label, text, too_long, width, fault });
         } else if let Some(open) = &mut self.block {
-            if let Some(end) = text.strip_prefix("-----END ") {
+            if open.width.is_some_and(|width| text.len() < width) {
+                open.text.push_str(text);
+                if let Some(block) = self.block.take() {
+                    self.end_block(block, true)?;
+                }
+            } else if let Some(end) = text.strip_prefix("-----END ") {
                 let same = end.strip_suffix("-----") == Some(&*open.label);
                 if let Some(block) = self.block.take() {
                     self.end_block(block, same)?;
@@ -166,7 +200,7 @@ impl<R: BufRead> X509<R> {
     }
 
     fn end_block(&mut self, block: Block, closed: bool) -> Result<(), Error> {
-        let Block { line, label, text, too_long, fault } = block;
+        let Block { line, label, text, too_long, width, fault } = block;
         if let Some(fault) = fault {
             self.refuse_for(line, fault);
             return Ok(());
@@ -191,7 +225,7 @@ impl<R: BufRead> X509<R> {
             self.refuse_other(line, other);
             return Ok(());
         }
-        if kind_of_label(&label).is_none() && private_key(&der).is_none() {
+        if width.is_none() && kind_of_label(&label).is_none() && private_key(&der).is_none() {
             let why = format!("a PEM block of {label} is neither certificate nor signing request");
             self.refuse(line, "pem", &why);
             return Ok(());
@@ -306,10 +340,14 @@ impl<R: BufRead> X509<R> {
                 continue;
             }
             // DER begins with a SEQUENCE, 0x30, which is also the digit 0: base64 of DER is not.
+            if let Some(number) = self.binary {
+                self.binary(number + 1)?;
+                continue;
+            }
             let head = if self.begun { &[] } else { self.lines.head()? };
             if is_der(head) || is_voucher(head) {
                 self.begun = true;
-                self.binary()?;
+                self.binary(1)?;
             } else {
                 self.text()?;
             }
