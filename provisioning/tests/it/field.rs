@@ -3,11 +3,11 @@
 use crate::formats::read;
 use crate::made::p256;
 use crate::made_x509::*;
-use crate::x509::{judge_as, line_ca, nobody, signed, trusting, words};
+use crate::x509::{NOW, judge_as, line_ca, nobody, signed, trusting, words};
 use data_encoding::{BASE64, HEXLOWER};
 use muster_identity::Signer as _;
 use muster_provisioning::formats::{Finding, Format, Item};
-use muster_provisioning::{Error, Sources};
+use muster_provisioning::{Error, SourceOptions, Sources};
 
 fn lines() -> Sources {
     trusting(&[("line.der", line_ca())])
@@ -318,5 +318,22 @@ fn lines_of_old_macintosh_are_named() {
     for text in ["serial,lot\r1,a\r", "{\"serial\":1}\r{\"serial\":2}\r"] {
         let error = refusal(text.as_bytes()).to_string();
         assert!(error.contains("CR alone"), "{error}");
+    }
+}
+
+#[test]
+fn a_private_key_among_issuers_is_refused() {
+    let sec1 = tlv(0x30, &[b"\x02\x01\x01", &tlv(4, &[&[0x42; 32]])]);
+    let both = cert_pem(&line_ca()) + &pem("EC PRIVATE KEY", &sec1);
+    for bytes in [both.into_bytes(), sec1] {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("line.pem"), bytes).expect("written");
+        let here = vec![dir.path().to_path_buf()];
+        let trust = SourceOptions { trust: here.clone(), ..SourceOptions::default() };
+        let signers = SourceOptions { signers: here, ..SourceOptions::default() };
+        for options in [trust, signers] {
+            let error = options.load(NOW).expect_err("refused");
+            assert!(matches!(error, Error::PrivateKey { .. }), "{error}");
+        }
     }
 }
