@@ -39,6 +39,7 @@ targets! {
     did,
     did_key,
     inception,
+    json,
     jsonl,
     ledger_block,
     ledger_checkpoint,

@@ -2,6 +2,7 @@
 //! messages only; links, permissions and paths of an archive have no effect.
 
 use crate::Error;
+use crate::formats::lost;
 use crate::limits::{
     FOLDER_DEPTH, MEMBERS, UNPACKED_BYTES, UNPACKED_FREELY, UNPACKED_RATIO, ZIP_BYTES,
 };
@@ -16,13 +17,19 @@ use zip::ZipArchive;
 /// Characters of a member's name that a message repeats.
 const NAME_CHARS: usize = 200;
 
+/// Bytes of a block of a tar archive.
+const TAR_BLOCK: u64 = 512;
+
+/// In place of a member's name, where the members end.
+const BEHIND: &str = "(behind)";
+
 /// Something that holds files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Container {
     Folder,
     Tar,
-    /// A tar archive in gzip.
-    TarGz,
+    /// gzip: of a tar archive, or of one file.
+    Gzip,
     Zip,
 }
 
@@ -44,7 +51,7 @@ impl Container {
     fn of_head(head: &[u8]) -> Option<Self> {
         match head {
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Some(Self::Zip),
-            [0x1f, 0x8b, 8, ..] => Some(Self::TarGz),
+            [0x1f, 0x8b, 8, ..] => Some(Self::Gzip),
             // POSIX.1-1988 §10.1.1.
             _ if head.get(257..262) == Some(b"ustar") => Some(Self::Tar),
             _ => None,
@@ -60,13 +67,13 @@ impl Container {
         }
         let input = File::open(path).map_err(fault)?;
         let packed = input.metadata().map_err(fault)?.len();
-        let budget = Budget { packed, unpacked: Cell::new(0), burst: Cell::new(false) };
+        let budget = Budget { packed, ..Budget::default() };
         let input = BufReader::with_capacity(1 << 16, input);
         let walk = Walk { file: &file, budget: &budget };
         let done = match self {
             Self::Zip => walk.zip(input, each),
-            Self::TarGz => walk.tar(MultiGzDecoder::new(input), each),
-            _ => walk.tar(input, each),
+            Self::Gzip => walk.gzip(MultiGzDecoder::new(input), each),
+            _ => walk.tar(Counted { inner: input, budget: &budget }, each),
         };
         if budget.burst.get() {
             let why = "an archive bomb: it unpacks to more than 8 GiB or 100 times its size";
@@ -81,14 +88,18 @@ pub(crate) fn is_archive(head: &[u8]) -> bool {
     Container::of_head(head).is_some()
 }
 
-/// How much may still be unpacked.
+/// How much may still be unpacked, and whether it can be.
+#[derive(Default)]
 struct Budget {
     packed: u64,
     unpacked: Cell<u64>,
     burst: Cell<bool>,
+    /// The packed bytes are damaged.
+    broken: Cell<bool>,
 }
 
-/// Counts what is unpacked.
+/// Counts what is unpacked. Where the packed bytes are damaged it ends, so that what was whole
+/// before is read; the loss is told by a row.
 struct Counted<'a, R> {
     inner: R,
     budget: &'a Budget,
@@ -96,7 +107,14 @@ struct Counted<'a, R> {
 
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(into)?;
+        let read = match self.inner.read(into) {
+            Ok(read) => read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Err(e),
+            Err(_) => {
+                self.budget.broken.set(true);
+                return Ok(0);
+            }
+        };
         let unpacked = self.budget.unpacked.get() + read as u64;
         self.budget.unpacked.set(unpacked);
         let allowed = UNPACKED_FREELY.max(self.budget.packed.saturating_mul(UNPACKED_RATIO));
@@ -127,27 +145,66 @@ impl Walk<'_> {
         self.fault("more than 1,048,576 files in the archive", "split it")
     }
 
+    /// What gzip holds is told by its beginning.
+    fn gzip(&self, input: impl Read, each: Each<'_>) -> Result<(), Error> {
+        let mut input = Counted { inner: input, budget: self.budget };
+        let mut head = Vec::new();
+        let failed = |error| Error::File { file: self.file.into(), error };
+        (&mut input).take(TAR_BLOCK).read_to_end(&mut head).map_err(failed)?;
+        let (found, zeros) = (Container::of_head(&head), head.iter().all(|b| *b == 0));
+        let input = io::Cursor::new(head).chain(input);
+        match found {
+            Some(Container::Tar) => self.tar(input, each),
+            None if zeros => self.tar(input, each),
+            Some(_) => {
+                Err(self.fault("an archive within another", "unpack it, and name it itself"))
+            }
+            None => {
+                let name = Path::new(self.file).file_stem().unwrap_or_default();
+                let name = shown(name.as_encoded_bytes());
+                each(&name, &mut BufReader::new(input))?;
+                self.told_if_broken(&name, each)
+            }
+        }
+    }
+
+    /// A row for what could not be unpacked.
+    fn told_if_broken(&self, name: &str, each: Each<'_>) -> Result<(), Error> {
+        if self.budget.broken.take() {
+            each(name, &mut lost("the archive is damaged here; what it held is lost"))?;
+        }
+        Ok(())
+    }
+
     fn tar(&self, input: impl Read, each: Each<'_>) -> Result<(), Error> {
-        let mut archive = tar::Archive::new(Counted { inner: input, budget: self.budget });
+        let mut archive = tar::Archive::new(input);
+        // What the crate says may repeat bytes of the file, so its words are not passed on.
+        let broken = "its headers are damaged, or it ends too early";
         // Raw: long names and sparse files are not put together, so nothing is held in memory.
-        let entries = archive.entries().map_err(|e| self.damaged(&e))?.raw(true);
-        let (mut count, mut any) = (0, false);
+        let entries = archive.entries().map_err(|_| self.damaged(&broken))?.raw(true);
+        let (mut count, mut last) = (0, None);
         for entry in entries {
-            let entry = entry.map_err(|e| self.damaged(&e))?;
-            (count, any) = (count + 1, true);
+            let Ok(entry) = entry else {
+                let Some(last) = last.filter(|_| !self.budget.burst.get()) else {
+                    return Err(self.damaged(&broken));
+                };
+                self.budget.broken.set(false);
+                let why = format!("the archive is damaged or ends behind {last}; the rest is lost");
+                return each(BEHIND, &mut lost(&why));
+            };
+            count += 1;
             if count > MEMBERS {
                 return Err(self.too_many());
             }
-            if !matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous) {
-                continue;
-            }
             let name = shown(&entry.path_bytes());
-            each(&name, &mut BufReader::new(entry))?;
+            if matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous) {
+                each(&name, &mut BufReader::new(entry))?;
+            }
+            last = Some(name);
         }
-        if any {
-            Ok(())
-        } else {
-            Err(self.fault("no tar archive is in it", "name a tar or zip archive"))
+        match last {
+            None => Err(self.fault("no tar archive is in it", "name a tar or zip archive")),
+            Some(_) => self.told_if_broken(BEHIND, each),
         }
     }
 
@@ -157,17 +214,26 @@ impl Walk<'_> {
             return Err(self.fault(why, "pack the files as a tar archive, which is streamed"));
         }
         let mut archive = ZipArchive::new(input).map_err(|e| self.damaged(&e))?;
+        if archive.index_for_name("xl/workbook.xml").is_some() {
+            return Err(self.fault("a workbook of Excel", "save the table as CSV (UTF-8)"));
+        }
         if archive.len() > MEMBERS {
             return Err(self.too_many());
         }
         for i in 0..archive.len() {
-            let entry = archive.by_index(i).map_err(|e| self.damaged(&e))?;
+            let name = shown(
+                &archive
+                    .name_for_index(i)
+                    .and_then(Result::ok)
+                    .map_or(Vec::new(), |n| n.as_bytes().to_vec()),
+            );
+            let entry = archive.by_index(i).map_err(|e| self.damaged(&format!("{name}: {e}")))?;
             if !entry.is_file() {
                 continue;
             }
-            let name = shown(entry.name_raw());
             let counted = Counted { inner: entry, budget: self.budget };
             each(&name, &mut BufReader::new(counted))?;
+            self.told_if_broken(&name, each)?;
         }
         Ok(())
     }

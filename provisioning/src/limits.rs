@@ -34,6 +34,12 @@ pub const SLOTS: usize = 16;
 /// Certificates of one `x5c`: device, issuer, root and one to spare; also issuers of one chain.
 pub const CHAIN: usize = 4;
 
+/// Bits of an issuer's RSA key: below the first it can be broken (NIST SP 800-131A), and above the
+/// second one signature takes milliseconds.
+pub const RSA_LEAST_BITS: usize = 2_048;
+/// See [`RSA_LEAST_BITS`].
+pub const RSA_BITS: usize = 8_192;
+
 /// Files of one command.
 pub const FILES: usize = 1_024;
 

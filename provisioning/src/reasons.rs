@@ -19,6 +19,7 @@ const CURES: &[(&str, &str, &str)] = &[
     ("row-too-long", "row", "check for a quote that is never closed, or split the row"),
     ("encoding", "row", "save the file as UTF-8"),
     ("not-json", "row", "write one JSON object a line; the file may be cut short here"),
+    ("nested-list", "row", "give that list alone, as a file of its own"),
     ("unclosed-quote", "row", "close the quote, and double every quote inside a quoted cell"),
     ("columns", "row", "give the row as many cells as the header; the file may be cut short here"),
     ("duplicate-field", "row", "name each field once"),
@@ -54,6 +55,22 @@ const CURES: &[(&str, &str, &str)] = &[
     ("pem", "certificate", "give certificates or signing requests, whole and unchanged"),
     ("csr", "csr", "let the device make the request again (PKCS#10)"),
     ("csr-signature", "csr", "let the device make the request again; it was changed"),
+    (
+        "fdo-voucher",
+        "row",
+        "give the device's certificate or signing request; in the voucher it is OVDevCertChain",
+    ),
+    (
+        "bare-key",
+        "publicKey",
+        "write it beside the device's serial number, in a table with the column publicKey",
+    ),
+    ("revocation-list", "row", "put it into the folder of --trust"),
+    (
+        "pkcs7",
+        "certificate",
+        "take the certificates out (openssl pkcs7 -print_certs) and give those",
+    ),
     ("rsa-key", "publicKey", "let the device make a key of Ed25519 or P-256 beside its RSA key"),
     (
         "endorsement-key",
@@ -69,7 +86,7 @@ const CURES: &[(&str, &str, &str)] = &[
     (
         "issuer-algorithm",
         "certificate",
-        "let the device sign for its key (possession), or ask for an issuer with P-256",
+        "let the device sign for its key (possession), or ask for an issuer with P-256, P-384 or RSA",
     ),
     ("revoked-by-issuer", "certificate", "ask the issuer why; do not enrol the device"),
     ("matter-id", "certificate", "ask the issuer; do not enrol the device"),

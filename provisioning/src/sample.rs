@@ -1,6 +1,6 @@
 //! Makes manifests, for tests, demonstrations and lines that have no tool of their own.
 
-mod der;
+pub mod der;
 pub mod microchip;
 
 use data_encoding::BASE64URL_NOPAD;

@@ -1,8 +1,9 @@
 //! Separated values with a header (RFC 4180), as spreadsheets and line tools really write them.
 
+use super::cells::Splitter;
 use super::fields::{Draft, Field, Unknown};
 use super::lines::{Line, Lines};
-use super::{Item, Mapping, secrets};
+use super::{Item, Mapping, secrets, x509};
 use crate::limits::{COLUMNS, OPEN_QUOTES, ROW_BYTES};
 use crate::{Error, RowFault};
 use std::collections::VecDeque;
@@ -17,9 +18,22 @@ pub(super) struct Csv<R> {
     open_quotes: u32,
     /// Found out from the header.
     delimiter: Option<char>,
-    /// Which field each column is, if any, and its name to show; empty before the header.
-    columns: Vec<(Option<Field>, String)>,
+    /// Empty before the header.
+    columns: Vec<Column>,
+    /// The first record, where it turned out to be a row.
+    first: Option<Record>,
     warnings: VecDeque<String>,
+}
+
+#[derive(Debug)]
+struct Column {
+    /// Which field it is, if any.
+    field: Option<Field>,
+    /// Its name to show.
+    name: String,
+    /// Whether it is named for a secret. That refuses the file at the first cell that holds one:
+    /// exports name the columns of all kinds of devices.
+    secret: bool,
 }
 
 /// A record: where it begins and its cells, or why there are none.
@@ -34,6 +48,7 @@ impl<R: BufRead> Csv<R> {
             open_quotes: 0,
             delimiter: None,
             columns: Vec::new(),
+            first: None,
             warnings: VecDeque::new(),
         }
     }
@@ -51,6 +66,12 @@ impl<R: BufRead> Csv<R> {
                 Ok(text) if text.trim().is_empty() => continue,
                 Ok(text) => text,
             };
+            if self.delimiter.is_none()
+                && let Some(stated) = stated_delimiter(&first_text)
+            {
+                self.delimiter = Some(stated);
+                continue;
+            }
             let delimiter = *self.delimiter.get_or_insert_with(|| likely_delimiter(&first_text));
             let mut splitter = Splitter::new(delimiter);
             splitter.feed(&first_text);
@@ -97,29 +118,76 @@ impl<R: BufRead> Csv<R> {
         if names.len() > COLUMNS {
             return Err(self.lines.fault("more than 256 columns", "is it a manifest?"));
         }
-        for name in &names {
-            if secrets::in_name(name) {
-                return Err(self.lines.private_key(line, secrets::shown(name)));
-            }
-            if secrets::in_text(name) {
-                return Err(self.lines.private_key(line, "row"));
-            }
+        if names.iter().any(|name| secrets::in_text(name)) {
+            return Err(self.lines.private_key(line, "row"));
+        }
+        if let Some(place) = names.iter().position(|name| x509::kind_of_text(name.trim()).is_some())
+        {
+            return self.no_header(line, names, place);
         }
         let fields = self.fields(line, &names)?;
-        let shown = names.iter().map(|name| secrets::shown(name.trim()));
-        self.columns = fields.into_iter().zip(shown).collect();
-        let may_name = |field: &Option<Field>| field.is_some_and(Field::may_name_a_device);
-        if self.columns.iter().any(|(field, _)| may_name(field)) {
+        let columns = fields.into_iter().zip(&names).map(|(field, name)| Column {
+            field,
+            name: secrets::shown(name.trim()),
+            secret: secrets::in_name(name),
+        });
+        self.columns = columns.collect();
+        if self.columns.iter().any(|column| column.field.is_some_and(Field::may_name_a_device)) {
             return Ok(());
+        }
+        if self.columns.iter().any(|column| column.secret) {
+            // Whatever it is, its rows hold secrets.
+            return self.search_rows();
         }
         let why = format!("the column `serial` is missing; found {}", self.found());
         let cure = "name the columns in the first line, or say which it is by --map serial=COLUMN";
         Err(self.lines.fault(why, cure))
     }
 
+    /// The table is refused for having no serial numbers, unless for a secret in its first rows.
+    fn search_rows(&mut self) -> Result<(), Error> {
+        for _ in 0..SEARCHED {
+            match self.record()? {
+                Some((line, Ok(cells))) => drop(self.draft(line, &cells)?),
+                Some((_, Err(_))) => {}
+                None => break,
+            }
+        }
+        let why = format!("the column `serial` is missing; found {}", self.found());
+        Err(self.lines.fault(why, "name the columns in the first line, or use --map serial=COLUMN"))
+    }
+
+    /// The first record holds a certificate or request, so it is a row. Tables of nRF Cloud are
+    /// like that; of another, the user must say what the columns are.
+    fn no_header(&mut self, line: u64, cells: Vec<String>, place: usize) -> Result<(), Error> {
+        if cells.len() == NORDIC.len() && place == NORDIC.len() - 1 && !cells[0].trim().is_empty() {
+            let columns = NORDIC.iter().map(|(field, name)| Column {
+                field: *field,
+                name: (*name).into(),
+                secret: false,
+            });
+            self.columns = columns.collect();
+            let text = "the file has no header; its columns are taken as nRF Cloud has them: device \
+                        id, sub-type, tags, firmware types, certificate";
+            self.warnings.push_back(format!("line {line}: {text}"));
+            self.first = Some((line, Ok(cells)));
+            return Ok(());
+        }
+        let why = format!(
+            "the first line is no header: a certificate or request stands in column {} of {}",
+            place + 1,
+            cells.len()
+        );
+        let cure = format!(
+            "say which columns there are by place: --map serial=#N --map certificate=#{}",
+            place + 1
+        );
+        Err(self.lines.fault(why, cure))
+    }
+
     /// The columns there are, for a message.
     fn found(&self) -> String {
-        let names = self.columns.iter().take(16).map(|(_, name)| format!("`{name}`"));
+        let names = self.columns.iter().take(16).map(|column| format!("`{}`", column.name));
         names.collect::<Vec<_>>().join(", ")
     }
 
@@ -158,9 +226,14 @@ impl<R: BufRead> Csv<R> {
         }
         let mut unknown = Unknown::default();
         for (field, name) in fields.iter().zip(names) {
-            if field.is_none() && !name.trim().is_empty() {
-                self.warnings.extend(unknown.warn(line, name));
+            if field.is_some() || name.trim().is_empty() {
+                continue;
             }
+            let alias = Field::alias(name).filter(|(field, _)| fields.contains(&Some(*field)));
+            self.warnings.extend(match alias {
+                Some((field, _)) => unknown.lesser(line, name, field),
+                None => unknown.warn(line, name),
+            });
         }
         Ok(fields)
     }
@@ -174,15 +247,19 @@ impl<R: BufRead> Csv<R> {
             let why = format!("--map names column #{place}, and the first row has {cells} cells");
             self.lines.fault(why, "count the columns from 1")
         })?;
-        let shown = (1..).map(|place| format!("#{place}"));
-        self.columns = fields.into_iter().zip(shown).collect();
+        let columns = fields.into_iter().zip(1..);
+        self.columns = columns
+            .map(|(field, place)| Column { field, name: format!("#{place}"), secret: false })
+            .collect();
         Ok(())
     }
 
     fn draft(&self, line: u64, cells: &[String]) -> Result<Item, Error> {
         for (i, cell) in cells.iter().enumerate() {
-            if secrets::in_text(cell) {
-                let name = self.columns.get(i).map_or("row", |(_, name)| name);
+            let column = self.columns.get(i);
+            let named = column.is_some_and(|column| column.secret) && !cell.trim().is_empty();
+            if named || secrets::in_text(cell) {
+                let name = column.map_or("row", |column| &column.name);
                 return Err(self.lines.private_key(line, name));
             }
         }
@@ -192,9 +269,9 @@ impl<R: BufRead> Csv<R> {
             return Ok(Item::Refused { line, fault: RowFault::new("columns", reason) });
         }
         let mut draft = Draft { line, ..Draft::default() };
-        for ((field, _), cell) in self.columns.iter().zip(cells) {
-            if let Some(field) = field {
-                draft.set(*field, cell);
+        for (column, cell) in self.columns.iter().zip(cells) {
+            if let Some(field) = column.field {
+                draft.set(field, cell);
             }
         }
         Ok(Item::Draft(draft.settle()))
@@ -207,7 +284,11 @@ impl<R: BufRead> Csv<R> {
         if let Some(warning) = self.warnings.pop_front() {
             return Ok(Some(Item::Warning(warning)));
         }
-        Ok(match self.record()? {
+        let record = match self.first.take() {
+            Some(first) => Some(first),
+            None => self.record()?,
+        };
+        Ok(match record {
             None => None,
             Some((line, Ok(cells))) => {
                 if self.columns.is_empty() {
@@ -228,79 +309,41 @@ impl<R: BufRead> Iterator for Csv<R> {
     }
 }
 
-/// The one of `,` `;` tab and `|` that the header has most of, outside quotes; the earlier one of
-/// equals.
+/// Columns of a table of nRF Cloud, which has no header.
+const NORDIC: [(Option<Field>, &str); 5] = [
+    (Some(Field::Serial), "deviceId"),
+    (None, "subType"),
+    (None, "tags"),
+    (None, "fwTypes"),
+    (Some(Field::Certificate), "certPem"),
+];
+
+/// Rows in which secrets are looked for, of a table that is refused in any case.
+const SEARCHED: usize = 1_000;
+
+/// What Excel writes before a table, to say what parts its cells: `sep=;`.
+fn stated_delimiter(line: &str) -> Option<char> {
+    let stated = line.trim_matches([' ', '"']).strip_prefix("sep=")?;
+    match stated.as_bytes() {
+        [one @ (b',' | b';' | b'\t' | b'|')] => Some((*one).into()),
+        _ => None,
+    }
+}
+
+/// The one of `,` `;` tab and `|` that cuts out most names of fields, else the one that the line
+/// has most of, outside quotes; the earlier one of equals. Bars also part tags within a cell, so
+/// they count only where no other stands.
 fn likely_delimiter(header: &str) -> char {
     let bare: String = header.split('"').step_by(2).collect();
-    let count = |c: &char| bare.matches(*c).count();
-    let candidates = [',', ';', '\t', '|'];
+    let known = |c: char| {
+        let is_known = |n: &&str| Field::named(n).is_some() || Field::alias(n).is_some();
+        header.split(c).map(|name| name.trim_matches(['"', ' '])).filter(is_known).count()
+    };
+    let others = bare.contains([',', ';', '\t']);
+    let rank = |c: &char| {
+        let count = bare.matches(*c).count();
+        (known(*c) * usize::from(count > 0), if *c == '|' && others { 0 } else { count })
+    };
     // Of equal ones the last is taken: so from the end.
-    candidates.into_iter().rev().max_by_key(count).unwrap_or(',')
-}
-
-/// Cuts a record into cells, line by line.
-struct Splitter {
-    delimiter: char,
-    cells: Vec<String>,
-    cell: String,
-    state: State,
-}
-
-#[derive(PartialEq)]
-enum State {
-    /// Nothing of the cell yet.
-    Start,
-    /// In a cell without quotes; a quote here is a character like others.
-    Bare,
-    /// Between the quotes.
-    Quoted,
-    /// After a quote that closes the cell, or is the first of two.
-    Closed,
-    /// Something stands behind the closing quote.
-    Broken,
-}
-
-impl Splitter {
-    fn new(delimiter: char) -> Self {
-        Self { delimiter, cells: Vec::new(), cell: String::new(), state: State::Start }
-    }
-
-    fn open(&self) -> bool {
-        self.state == State::Quoted
-    }
-
-    fn feed_line_end(&mut self) {
-        self.cell.push('\n');
-    }
-
-    fn feed(&mut self, text: &str) {
-        for c in text.chars() {
-            self.state = match self.state {
-                State::Start if c == '"' => State::Quoted,
-                State::Quoted if c == '"' => State::Closed,
-                State::Quoted => self.put(c, State::Quoted),
-                State::Closed if c == '"' => self.put(c, State::Quoted),
-                State::Start | State::Bare | State::Closed if c == self.delimiter => {
-                    self.cells.push(std::mem::take(&mut self.cell));
-                    State::Start
-                }
-                State::Start | State::Bare => self.put(c, State::Bare),
-                State::Closed if c == ' ' => State::Closed,
-                State::Closed | State::Broken => State::Broken,
-            };
-        }
-    }
-
-    fn put(&mut self, c: char, next: State) -> State {
-        self.cell.push(c);
-        next
-    }
-
-    fn finish(mut self) -> Result<Vec<String>, RowFault> {
-        if self.state == State::Broken {
-            return Err(RowFault::new("unclosed-quote", "text stands behind a closing quote"));
-        }
-        self.cells.push(self.cell);
-        Ok(self.cells)
-    }
+    [',', ';', '\t', '|'].into_iter().rev().max_by_key(rank).unwrap_or(',')
 }

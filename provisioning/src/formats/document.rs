@@ -23,7 +23,7 @@ pub enum Document {
 pub struct Papers {
     /// The certificate in DER, PEM or base64.
     pub certificate: Box<[u8]>,
-    /// What stood behind it, in DER: certificates of issuers.
+    /// What stood behind it or in a column of its own, likewise: certificates of issuers.
     pub chain: Vec<Box<[u8]>>,
 }
 

@@ -26,26 +26,48 @@ pub enum Field {
     Certificate,
     /// The device's signing request (PKCS#10), which has its key.
     Csr,
+    /// Certificates of issuers, from the device's up.
+    Chain,
 }
 
 /// Names that other tools have for a field. They count where the field's own name is absent, the
 /// first of them that is there.
-const ALIASES: [(Field, &str); 10] = [
+const ALIASES: [(Field, &str); 30] = [
     (Field::Serial, "uniqueid"),
     (Field::Serial, "serialnumber"),
+    (Field::Serial, "serialnum"),
     (Field::Serial, "mac"),
+    (Field::Serial, "macaddress"),
+    (Field::Serial, "deveui"),
+    (Field::Serial, "imei"),
     (Field::Serial, "iotcdeviceid"),
+    (Field::Serial, "deviceid"),
+    (Field::Serial, "registrationid"),
+    (Field::Serial, "nodeid"),
     (Field::Serial, "thingname"),
     (Field::Certificate, "cert"),
+    (Field::Certificate, "certs"),
+    (Field::Certificate, "certpem"),
     (Field::Certificate, "certificatepem"),
     (Field::Certificate, "devicecertificate"),
+    (Field::Certificate, "devicecert"),
+    (Field::Certificate, "daccert"),
+    (Field::Certificate, "pem"),
+    (Field::Chain, "paicert"),
+    (Field::Chain, "certificatechain"),
+    (Field::Chain, "cacert"),
+    (Field::Chain, "cacertificate"),
+    (Field::Chain, "cacertificatepem"),
+    (Field::Chain, "intermediatecert"),
     (Field::Csr, "certificatesigningrequest"),
+    (Field::Csr, "certificaterequest"),
     (Field::Csr, "csrpem"),
+    (Field::Csr, "pkcs10"),
 ];
 
 impl Field {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Serial,
         Self::PublicKey,
         Self::KeyType,
@@ -55,6 +77,7 @@ impl Field {
         Self::Model,
         Self::Certificate,
         Self::Csr,
+        Self::Chain,
     ];
 
     /// Its name.
@@ -69,6 +92,7 @@ impl Field {
             Self::Model => "model",
             Self::Certificate => "certificate",
             Self::Csr => "csr",
+            Self::Chain => "chain",
         }
     }
 
@@ -139,6 +163,8 @@ pub struct Draft {
     pub lot: Option<String>,
     /// Model.
     pub model: Option<String>,
+    /// Certificates of the issuers of one in the row.
+    pub chain: Option<Box<str>>,
     /// The document that says the rest, in formats that have one.
     pub document: Option<Document>,
 }
@@ -155,12 +181,15 @@ impl Draft {
             Field::Challenge => self.challenge = text,
             Field::Lot => self.lot = text,
             Field::Model => self.model = text,
-            Field::Certificate => self.paper(Kind::Certificate, text),
-            Field::Csr => self.paper(Kind::Request, text),
+            // What it is counts, not what its column is called.
+            Field::Certificate => self.paper(text, Kind::Certificate),
+            Field::Csr => self.paper(text, Kind::Request),
+            Field::Chain => self.chain = text.map(Into::into),
         }
     }
 
-    /// Takes a certificate or signing request in the column of keys for what it is.
+    /// Takes a certificate or signing request in the column of keys for what it is, and gives a
+    /// certificate its chain.
     pub(super) fn settle(mut self) -> Self {
         if self.document.is_none()
             && let Some(KeyText::Text(text)) = &self.public_key
@@ -168,14 +197,21 @@ impl Draft {
         {
             let text = text.clone();
             self.public_key = None;
-            self.paper(kind, Some(text));
+            self.paper(Some(text), kind);
+        }
+        if let (Some(chain), Some(Document::Certificate(papers))) =
+            (&self.chain, &mut self.document)
+        {
+            papers.chain.push(chain.as_bytes().into());
         }
         self
     }
 
     /// A certificate stands before a request, which only led to it.
-    fn paper(&mut self, kind: Kind, text: Option<String>) {
-        let Some(bytes) = text.map(|text| text.into_bytes().into()) else { return };
+    fn paper(&mut self, text: Option<String>, likely: Kind) {
+        let Some(text) = text else { return };
+        let kind = x509::kind_of_text(&text).unwrap_or(likely);
+        let bytes = text.into_bytes().into();
         match kind {
             Kind::Certificate => {
                 let papers = Papers { certificate: bytes, chain: Vec::new() };
@@ -200,7 +236,33 @@ impl Unknown {
         if self.0.len() >= WARNINGS || !self.0.insert(shown.clone()) {
             return None;
         }
+        if names_a_certificate(name) {
+            let why = "names a certificate and does not hold its key; give the certificate or key";
+            return Some(format!("line {line}: `{shown}` {why}"));
+        }
         let meant = Field::near(name).map(|f| format!("; did you mean `{}`?", f.name()));
         Some(format!("line {line}: `{shown}` is unknown and ignored{}", meant.unwrap_or_default()))
     }
+
+    /// A warning that is given once.
+    pub(super) fn once(&mut self, line: u64, text: &str) -> Option<String> {
+        let new = self.0.len() < WARNINGS && self.0.insert(text.into());
+        new.then(|| format!("line {line}: {text}"))
+    }
+
+    /// A warning about a name that would say what another says better, the first time.
+    pub(super) fn lesser(&mut self, line: u64, name: &str, field: Field) -> Option<String> {
+        let shown = shown(name);
+        if self.0.len() >= WARNINGS || !self.0.insert(shown.clone()) {
+            return None;
+        }
+        let field = field.name();
+        Some(format!("line {line}: `{shown}` is not used: another name gives the `{field}`"))
+    }
+}
+
+/// Whether a field is the id of a certificate in somebody's cloud, or its thumbprint.
+pub(super) fn names_a_certificate(name: &str) -> bool {
+    let name = bare(name);
+    name == "certificateid" || name.contains("thumbprint") || name.contains("fingerprint")
 }

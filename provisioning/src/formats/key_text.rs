@@ -173,3 +173,14 @@ pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let url = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
     BASE64URL_NOPAD.decode(url.as_bytes()).ok()
 }
+
+/// DER in hexadecimal, as Matter tools write it, with `hex:` before it or not. It begins with a
+/// SEQUENCE, so no base64 of DER is taken for it.
+pub(super) fn hex_der(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim();
+    let text = text.strip_prefix("hex:").unwrap_or(text);
+    let begins = text
+        .get(..4)
+        .is_some_and(|head| head.starts_with("30") && head.bytes().all(|b| b.is_ascii_hexdigit()));
+    if begins { HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok() } else { None }
+}

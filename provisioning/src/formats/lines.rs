@@ -57,6 +57,7 @@ impl<R: BufRead> Lines<R> {
     fn read(&mut self) -> Result<Option<Line>, Error> {
         let number = self.number + 1;
         let (mut bytes, mut too_long, mut any) = (Vec::new(), false, false);
+        let mut lone_return = false;
         loop {
             let piece = match self.input.fill_buf() {
                 Ok(piece) => piece,
@@ -78,6 +79,7 @@ impl<R: BufRead> Lines<R> {
             }
             if bytes.len() > ROW_BYTES {
                 too_long = true;
+                lone_return |= number == 1 && bytes.contains(&b'\r');
                 self.search(number, &bytes)?;
                 bytes.drain(..bytes.len() - OVERLAP);
             }
@@ -99,6 +101,10 @@ impl<R: BufRead> Lines<R> {
         }
         if secrets::in_pem(&bytes) {
             return Err(self.private_key(number, "row"));
+        }
+        if number == 1 && (lone_return || bytes.contains(&b'\r')) {
+            let why = "the lines end in CR alone, as of old Macintosh";
+            return Err(self.fault(why, "save the file with line ends LF or CRLF"));
         }
         let text = if too_long || bytes.len() > ROW_BYTES {
             self.search(number, &bytes)?;

@@ -1,15 +1,22 @@
 //! Manifest formats: one file each, pure. Bytes come in through `BufRead`, drafts of rows go out;
 //! memory is bounded by [`crate::limits::ROW_BYTES`] whatever the file holds.
 
+mod azure;
+mod cells;
 mod csv;
 mod document;
 mod fields;
+mod foreign;
 mod json;
+mod json_rows;
 mod jsonl;
 mod key_text;
 mod lines;
 mod mapping;
 mod microchip;
+mod objects;
+mod pieces;
+mod scan;
 mod secrets;
 mod signers;
 mod trust;
@@ -17,6 +24,7 @@ mod x509;
 
 pub use document::{Document, Finding, Papers, Verdict};
 pub use fields::{Draft, Field};
+pub use foreign::Foreign;
 pub(crate) use key_text::base64;
 pub use key_text::{Jwk, KeyText};
 pub use mapping::Mapping;
@@ -24,6 +32,7 @@ pub use signers::Signers;
 pub use trust::Trust;
 
 pub(crate) use secrets::search as search_secrets;
+pub(crate) use x509::lost;
 
 use crate::{Error, RowFault};
 use std::io::BufRead;
@@ -34,12 +43,16 @@ use std::str::FromStr;
 pub enum Format {
     /// JSON lines: one object a line.
     Jsonl,
+    /// An array of objects, or objects of several lines.
+    Json,
     /// Values separated by `,` `;` tab or `|` (RFC 4180).
     Csv,
     /// Microchip trust platform manifest: a JSON array of signed entries.
     Microchip,
     /// Device certificates or signing requests: DER, PEM, or a list in base64.
     X509,
+    /// A file of another kind, known by name: it is refused with a word on what to do.
+    Foreign(Foreign),
 }
 
 impl Format {
@@ -50,9 +63,14 @@ impl Format {
         if x509::is_x509(head) {
             return Some(Self::X509);
         }
+        if let Some(foreign) = Foreign::of(head) {
+            return Some(Self::Foreign(foreign));
+        }
         match head.first() {
+            Some(b'[') if microchip::is_manifest(head) => Some(Self::Microchip),
+            Some(b'{' | b'[') if objects::is_objects(head) => Some(Self::Json),
             Some(b'{') => Some(Self::Jsonl),
-            Some(b'[') => microchip::is_manifest(head).then_some(Self::Microchip),
+            Some(b'[') => None,
             _ if head.contains(&0) => None,
             _ => Some(Self::Csv),
         }
@@ -62,9 +80,11 @@ impl Format {
     pub fn word(self) -> &'static str {
         match self {
             Self::Jsonl => "jsonl",
+            Self::Json => "json",
             Self::Csv => "csv",
             Self::Microchip => "microchip",
             Self::X509 => "x509",
+            Self::Foreign(_) => "foreign",
         }
     }
 
@@ -79,9 +99,11 @@ impl Format {
         let lines = |input| lines::Lines::new(file, input);
         Reader(Some(match self {
             Self::Jsonl => Kind::Jsonl(jsonl::Jsonl::new(lines(input), mapping)),
+            Self::Json => Kind::Json(objects::Objects::new(file, input, mapping)),
             Self::Csv => Kind::Csv(Box::new(csv::Csv::new(lines(input), mapping))),
             Self::Microchip => Kind::Microchip(microchip::Microchip::new(file, input)),
             Self::X509 => Kind::X509(Box::new(x509::X509::new(lines(input)))),
+            Self::Foreign(foreign) => Kind::Refused(Some(foreign.refuse(file))),
         }))
     }
 }
@@ -92,14 +114,15 @@ impl FromStr for Format {
     fn from_str(word: &str) -> Result<Self, Error> {
         match word {
             "jsonl" => Ok(Self::Jsonl),
+            "json" => Ok(Self::Json),
             "csv" => Ok(Self::Csv),
             "microchip" => Ok(Self::Microchip),
             "x509" | "pkcs10" => Ok(Self::X509),
             _ => Err(Error::Argument {
                 what: "--format",
                 why:
-                    "the formats are jsonl, csv, microchip, x509 and pkcs10; leave it away to have \
-                      it recognised"
+                    "the formats are jsonl, json, csv, microchip, x509 and pkcs10; leave it away to \
+                      have it recognised"
                         .into(),
             }),
         }
@@ -129,9 +152,11 @@ pub struct Reader<R>(Option<Kind<R>>);
 #[derive(Debug)]
 enum Kind<R> {
     Jsonl(jsonl::Jsonl<R>),
+    Json(objects::Objects<R>),
     Csv(Box<csv::Csv<R>>),
     Microchip(microchip::Microchip<R>),
     X509(Box<x509::X509<R>>),
+    Refused(Option<Error>),
 }
 
 impl<R: BufRead> Iterator for Reader<R> {
@@ -140,9 +165,11 @@ impl<R: BufRead> Iterator for Reader<R> {
     fn next(&mut self) -> Option<Self::Item> {
         let item = match self.0.as_mut()? {
             Kind::Jsonl(reader) => reader.next(),
+            Kind::Json(reader) => reader.next(),
             Kind::Csv(reader) => reader.next(),
             Kind::Microchip(reader) => reader.next(),
             Kind::X509(reader) => reader.next(),
+            Kind::Refused(error) => error.take().map(Err),
         };
         if !matches!(item, Some(Ok(_))) {
             self.0 = None;

@@ -2,29 +2,48 @@
 //! where, never what.
 
 use super::json::Json;
-use super::key_text::base64;
+use super::key_text::{base64, hex_der};
 use super::lines::OVERLAP;
 use crate::Error;
 use crate::x509::private_key;
 use std::io::{BufRead, ErrorKind};
 
-const PEM_END: &[u8] = b"PRIVATE KEY-----";
+/// How the labels of PEM end (RFC 7468 §10, §11, older ones), and those of OpenPGP (RFC 9580 §6.2).
+const PEM_ENDS: [&[u8]; 2] = [b"PRIVATE KEY-----", b"PRIVATE KEY BLOCK-----"];
 
-/// Names that hold a secret whatever the value looks like, without case and separators.
-const NAMES: [&str; 9] = [
+/// What a connection string of Azure has before its key.
+const SHARED_ACCESS_KEY: &str = "SharedAccessKey=";
+
+/// Names that hold a secret whatever the value looks like, without case and separators. The last
+/// two lines are those of LoRaWAN 1.0 and 1.1.
+const NAMES: [&str; 20] = [
     "seed",
     "secret",
     "mnemonic",
     "passphrase",
     "symmetrickey",
-    "appkey",
-    "nwkkey",
     "sharedsecret",
     "devicesecret",
+    "sharedaccesskey",
+    "dackey",
+    "psk",
+    "presharedkey",
+    "appkey",
+    "nwkkey",
+    "genappkey",
+    "appskey",
+    "nwkskey",
+    "fnwksintkey",
+    "snwksintkey",
+    "nwksenckey",
+    "rootkey",
 ];
 
+/// How those end.
+const KEY: &str = "key";
+
 /// Parts of names that say the same.
-const PARTS: [&str; 3] = ["privatekey", "privkey", "secretkey"];
+const PARTS: [&str; 4] = ["privatekey", "privkey", "secretkey", "saskey"];
 
 /// A name without case and separators.
 pub(super) fn bare(name: &str) -> String {
@@ -39,9 +58,15 @@ pub(super) fn in_name(name: &str) -> bool {
         || (!name.contains("encrypted") && PARTS.iter().any(|part| name.contains(part)))
 }
 
-/// Whether the text is a private key in PEM (RFC 7468 §10, §11 and the older labels).
+/// Whether the text is a private key in PEM.
 pub(super) fn in_pem(bytes: &[u8]) -> bool {
-    bytes.windows(PEM_END.len()).any(|window| window == PEM_END)
+    // Looked for by a rare letter, since whole files pass here: PRI`V`ATE.
+    bytes.iter().enumerate().any(|(at, byte)| {
+        *byte == b'V'
+            && at
+                .checked_sub(3)
+                .is_some_and(|from| PEM_ENDS.iter().any(|end| bytes[from..].starts_with(end)))
+    })
 }
 
 /// Whether the text is a private key: PEM, a secret Multikey (Controlled Identifiers 1.0 §2.2.2:
@@ -51,16 +76,24 @@ pub(super) fn in_text(text: &str) -> bool {
     in_pem(text.as_bytes())
         || ((text.starts_with("z3u2") || text.starts_with("z42t"))
             && (45..=52).contains(&text.len()))
-        || in_base64_der(text)
+        || in_text_der(text)
+        || text.contains(SHARED_ACCESS_KEY)
         || (text.starts_with(['{', '['])
             && Json::parse(text).is_ok_and(|json| in_json(&json).is_some()))
 }
 
-/// Whether the text is base64 of a private key in DER: no PEM without its first and last line is
-/// let through. Such a SEQUENCE begins with `M`, and these have fewer than 8 KiB.
-fn in_base64_der(text: &str) -> bool {
-    let begins = text.starts_with(['M']) && text.len() >= 48 && text.len() <= 8 << 10;
-    begins && base64(&text.split_whitespace().collect::<String>()).is_some_and(|der| in_der(&der))
+/// Whether the text is base64 or hexadecimal of a private key in DER: no PEM without its first and
+/// last line is let through. Such a SEQUENCE begins with `M` or `30`, and these have fewer than
+/// 8 KiB.
+fn in_text_der(text: &str) -> bool {
+    if text.len() < 48 || text.len() > 16 << 10 {
+        return false;
+    }
+    let der = match text.as_bytes() {
+        [b'M', ..] => base64(&text.split_whitespace().collect::<String>()),
+        _ => hex_der(text),
+    };
+    der.is_some_and(|der| in_der(&der))
 }
 
 /// Whether bytes are a private key in DER.
@@ -80,19 +113,41 @@ pub(super) fn in_json(json: &Json) -> Option<String> {
                 let named = in_name(name) || (is_jwk && matches!(name.as_str(), "d" | "k"));
                 let inside =
                     || in_json(value).map(|inner| if inner == "row" { shown(name) } else { inner });
-                if named { Some(shown(name)) } else { inside() }
+                if named && holds(value) { Some(shown(name)) } else { inside() }
             })
         }
         Json::Null | Json::Bool | Json::Integer(_) | Json::Fraction => None,
     }
 }
 
+/// Whether a value is something. Exports of device hubs name the secrets of all kinds of
+/// authentication, and leave empty what a device does not have.
+fn holds(json: &Json) -> bool {
+    match json {
+        Json::Null | Json::Bool => false,
+        Json::Integer(_) | Json::Fraction => true,
+        Json::Text(text) => !text.trim().is_empty(),
+        Json::Array(items) => items.iter().any(holds),
+        Json::Object(members) => members.iter().any(|(_, value)| holds(value)),
+    }
+}
+
 /// Whether bytes that no format can read mention a private key.
 pub(super) fn in_unreadable(bytes: &[u8]) -> bool {
-    in_pem(bytes) || {
-        let name = bare(&String::from_utf8_lossy(bytes)).replace("encryptedsecretkey", "");
-        PARTS.iter().any(|part| name.contains(part))
+    if in_pem(bytes) {
+        return true;
     }
+    let letters = bytes.iter().filter(|b| b.is_ascii_alphanumeric());
+    let bare: Vec<u8> = letters.map(u8::to_ascii_lowercase).collect();
+    bare.iter().enumerate().any(|(at, byte)| {
+        let (before, after) = bare.split_at(at);
+        *byte == b'k'
+            && after.starts_with(KEY.as_bytes())
+            && !before.ends_with(b"encryptedsecret")
+            && PARTS.iter().any(|part| {
+                part.strip_suffix(KEY).is_some_and(|part| before.ends_with(part.as_bytes()))
+            })
+    })
 }
 
 /// A foreign name, fit for a message: short and printable.

@@ -80,12 +80,16 @@ impl Trust {
         for (name, lists) in &self.lists {
             let issuers = self.anchors.get(name).map_or(&[][..], |issuers| &issuers[..]);
             for (file, list) in lists {
-                let mut checks = issuers.iter().map(|issuer| list.check_issued_by(issuer));
-                if issuers.is_empty() {
+                let checks = issuers.iter().map(|issuer| list.check_issued_by(issuer));
+                let checks: Vec<_> = checks.collect();
+                if let Some(Err(fault)) =
+                    checks.iter().find(|check| check.is_ok()).or(checks.last())
+                {
+                    return Err((file.clone(), *fault));
+                }
+                if checks.is_empty() {
                     let text = "is of an issuer that is not there";
                     warnings.push(format!("--trust: the revocation list {file} {text}"));
-                } else if !checks.any(|check| check.is_ok()) {
-                    return Err((file.clone(), X509Fault::Signature));
                 }
             }
         }
@@ -132,7 +136,7 @@ impl Trust {
                 Err(fault) => last = Some(fault),
             }
         }
-        let name = shown(&child.parsed().tbs_certificate().issuer().to_string());
+        let name = shown(&child.issuer_text());
         Err(match last {
             None => Doubt::Waiting(RowFault::new(
                 "unknown-issuer",

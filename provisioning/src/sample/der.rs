@@ -1,10 +1,12 @@
-//! Just enough DER (X.690) to make certificates for samples.
+//! Just enough DER (X.690) to make certificates for samples and tests.
 
 use muster_identity::{PublicKey, Signer, SignerError, sha256};
 
 const SEQUENCE: u8 = 0x30;
-const ECDSA_SHA256: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
-const P256_KEY: &[u8] =
+/// AlgorithmIdentifier of ecdsa-with-SHA256 (RFC 5758 §3.2).
+pub const ECDSA_SHA256: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
+/// AlgorithmIdentifier of a key of P-256 (RFC 5480 §2.1.1).
+pub const P256_KEY: &[u8] =
     b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 
 /// What a certificate says.
@@ -73,7 +75,7 @@ fn name(common: &str) -> Vec<u8> {
 }
 
 /// UTCTime to the year 2049, then GeneralizedTime (RFC 5280 §4.1.2.5).
-fn time(text: &str) -> Vec<u8> {
+pub fn time(text: &str) -> Vec<u8> {
     match text.strip_prefix("20") {
         Some(short) if short < "50" => tlv(0x17, &[short.as_bytes()]),
         _ => tlv(0x18, &[text.as_bytes()]),
@@ -81,21 +83,23 @@ fn time(text: &str) -> Vec<u8> {
 }
 
 /// A positive integer without leading zeros (X.690 §8.3.2).
-fn integer(bytes: &[u8]) -> Vec<u8> {
+pub fn integer(bytes: &[u8]) -> Vec<u8> {
     let zeros = bytes.iter().take_while(|b| **b == 0).count().min(bytes.len() - 1);
     let bytes = &bytes[zeros..];
     let sign: &[u8] = if bytes[0] & 0x80 != 0 { &[0] } else { &[] };
     tlv(2, &[sign, bytes])
 }
 
-fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+/// A tag, its length and value.
+pub fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let value = parts.concat();
     let length = value.len();
     let mut out = vec![tag];
     match length {
         0..0x80 => out.push(length as u8),
         0x80..0x100 => out.extend([0x81, length as u8]),
-        _ => out.extend([0x82, (length >> 8) as u8, length as u8]),
+        0x100..0x1_0000 => out.extend([0x82, (length >> 8) as u8, length as u8]),
+        _ => out.extend([0x83, (length >> 16) as u8, (length >> 8) as u8, length as u8]),
     }
     out.extend(value);
     out

@@ -1,4 +1,4 @@
-use super::{Certificate, X509Fault, moment, to_be_signed, verify_signed};
+use super::{Certificate, X509Fault, moment, to_be_signed};
 use muster_identity::sha256;
 use muster_ledger::Time;
 use std::collections::BTreeSet;
@@ -84,7 +84,7 @@ impl Crl {
             return Err(X509Fault::Signature);
         }
         let signed = to_be_signed(&self.der).ok_or(X509Fault::Malformed)?;
-        verify_signed(&issuer.public_key()?, &self.algorithm, signed, &self.signature)
+        issuer.issuer_key()?.verify(&self.algorithm, signed, &self.signature)
     }
 
     /// Its fingerprint.

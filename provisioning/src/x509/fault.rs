@@ -19,6 +19,8 @@ pub enum X509Fault {
     KeyType,
     /// The key is of a kind that fits, and no good.
     Key(KeyFault),
+    /// An issuer's key that this version cannot check by.
+    IssuerKey,
     /// Signed by an algorithm this version does not check.
     SignatureAlgorithm,
     /// A revocation list that lists changes only, or certificates of others.
@@ -39,8 +41,11 @@ impl fmt::Display for X509Fault {
             Self::Rsa => "the key is RSA; Muster takes Ed25519 and P-256",
             Self::KeyType => "the key is neither Ed25519 nor P-256",
             Self::Key(fault) => return write!(f, "the key: {fault}"),
+            Self::IssuerKey => {
+                "its key is none of Ed25519, P-256, P-384, and RSA of 2,048 to 8,192 bits for PKCS#1 v1.5"
+            }
             Self::SignatureAlgorithm => {
-                "signed by another algorithm than ECDSA with SHA-256 on P-256, or Ed25519"
+                "signed by another algorithm than Ed25519, or ECDSA or RSA PKCS#1 v1.5 with SHA-2"
             }
             Self::PartialCrl => "a delta or indirect revocation list; give the whole one",
             Self::OtherIssuer => "the issuer's name is another",

@@ -1,8 +1,9 @@
 //! X.509 certificates (RFC 5280) as far as enrolment needs them: who, whose key, from when to
-//! when, signed by whom. Signatures are checked by the one rule, [`PublicKey::verify`].
+//! when, signed by whom.
 
 mod crl;
 mod fault;
+mod issuer;
 mod names;
 mod pem;
 mod request;
@@ -13,15 +14,17 @@ mod tests;
 
 pub use crl::{CRL_BYTES, Crl};
 pub use fault::X509Fault;
-pub use names::{Subject, device_serial};
+pub use issuer::{IssuerKey, verify_signed};
+pub use names::{Subject, device_serial, name_text, names_a_tpm};
 pub use pem::{bundle, certificates, revocations};
 pub use request::Request;
 pub(crate) use secret::private_key;
-pub use signature::{fixed_signature, key_of_spki, verify_signed};
+pub use signature::{fixed_signature, key_of_spki};
 
 use muster_identity::PublicKey;
 use muster_ledger::Time;
 use sha2::{Digest as _, Sha256};
+use std::sync::OnceLock;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{DateTime, Decode as _, Encode as _, Header, Reader as _, SliceReader};
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectKeyIdentifier};
@@ -40,6 +43,9 @@ pub struct Certificate {
     signed: Signed,
     inner: x509_cert::Certificate,
     key: Result<PublicKey, X509Fault>,
+    /// Its key as an issuer's, read when the first signature is checked by it.
+    issuer_key: OnceLock<Result<IssuerKey, X509Fault>>,
+    spki: Vec<u8>,
     subject: Vec<u8>,
     issuer: Vec<u8>,
     key_id: Option<Vec<u8>>,
@@ -81,6 +87,8 @@ impl Certificate {
             der: der.to_vec(),
             signed,
             key: key_of_spki(&spki),
+            issuer_key: OnceLock::new(),
+            spki,
             subject,
             issuer,
             key_id,
@@ -108,6 +116,12 @@ impl Certificate {
         self.key
     }
 
+    /// The holder's key as one that signs documents.
+    pub fn issuer_key(&self) -> Result<&IssuerKey, X509Fault> {
+        let key = self.issuer_key.get_or_init(|| IssuerKey::of_spki(&self.spki));
+        key.as_ref().map_err(|fault| *fault)
+    }
+
     /// The subject's name in DER.
     pub fn subject(&self) -> &[u8] {
         &self.subject
@@ -118,9 +132,14 @@ impl Certificate {
         &self.issuer
     }
 
-    /// The subject's name as text (RFC 4514). Foreign: make it printable before it is shown.
+    /// The subject's name as text. Foreign: make it printable before it is shown.
     pub fn subject_text(&self) -> String {
-        self.inner.tbs_certificate().subject().to_string()
+        name_text(self.inner.tbs_certificate().subject())
+    }
+
+    /// The issuer's name, likewise.
+    pub fn issuer_text(&self) -> String {
+        name_text(self.inner.tbs_certificate().issuer())
     }
 
     /// The subject key identifier (RFC 5280 §4.2.1.2).
@@ -176,14 +195,14 @@ impl Certificate {
         if self.issuer != issuer.subject {
             return Err(X509Fault::OtherIssuer);
         }
-        self.check_signature(&issuer.public_key()?)
+        self.check_signature(issuer.issuer_key()?)
     }
 
     /// Checks that the holder of `key` signed this certificate.
-    pub fn check_signature(&self, key: &PublicKey) -> Result<(), X509Fault> {
+    pub fn check_signature(&self, key: &IssuerKey) -> Result<(), X509Fault> {
         let signature = self.inner.signature().as_bytes().ok_or(X509Fault::Malformed)?;
         let algorithm = self.inner.signature_algorithm().oid;
-        verify_signed(key, &algorithm, &self.der[self.signed.clone()], signature)
+        key.verify(&algorithm, &self.der[self.signed.clone()], signature)
     }
 }
 
@@ -204,7 +223,8 @@ pub fn to_be_signed(der: &[u8]) -> Option<&[u8]> {
 
 /// A moment in UTC as RFC 3339 writes it; parts of a second do not count.
 pub fn moment_of_text(text: &str) -> Option<Time> {
-    let text = text.strip_suffix('Z')?;
+    // RFC 3339 §5.6: both are UTC.
+    let text = text.strip_suffix('Z').or_else(|| text.strip_suffix("+00:00"))?;
     let (text, fraction) = text.split_once('.').unwrap_or((text, "0"));
     if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;

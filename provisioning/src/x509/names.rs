@@ -15,6 +15,13 @@ const SERIAL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.5");
 const MATTER_VENDOR: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.37244.2.1");
 const MATTER_PRODUCT: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.37244.2.2");
 
+/// Maker, model and version of a TPM.
+const TPM: [ObjectIdentifier; 3] = [
+    ObjectIdentifier::new_unwrap("2.23.133.2.1"),
+    ObjectIdentifier::new_unwrap("2.23.133.2.2"),
+    ObjectIdentifier::new_unwrap("2.23.133.2.3"),
+];
+
 /// What a subject's name says about a device.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Subject {
@@ -49,6 +56,32 @@ impl Subject {
     pub fn matter_model(&self) -> Option<String> {
         Some(format!("{:04X}-{:04X}", self.vendor?, self.product?))
     }
+}
+
+/// A name as text for people: like RFC 4514, the common name first, since a message shows only the
+/// beginning, and Matter's ids by name.
+pub fn name_text(name: &Name) -> String {
+    let subject = Subject::of(name);
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(subject.common_name.map(|text| format!("CN={text}")));
+    for (oid, label) in [(MATTER_VENDOR, "VID"), (MATTER_PRODUCT, "PID")] {
+        let id = name.iter().filter(|attribute| attribute.oid == oid).find_map(|a| text(&a.value));
+        parts.extend(id.map(|id| format!("{label}={id}")));
+    }
+    let known = [COMMON_NAME, MATTER_VENDOR, MATTER_PRODUCT];
+    parts.extend(name.iter().filter(|a| !known.contains(&a.oid)).map(ToString::to_string));
+    parts.join(",")
+}
+
+/// Whether the certificate names a TPM (2.23.133.2.1 to .3 in a directoryName, TCG EK Credential
+/// Profile §3.2.9).
+pub fn names_a_tpm(certificate: &Certificate) -> bool {
+    let names = certificate.parsed().tbs_certificate().get_extension::<SubjectAltName>();
+    let Ok(Some((_, names))) = names else { return false };
+    names.0.iter().any(|name| match name {
+        GeneralName::DirectoryName(name) => name.iter().any(|a| TPM.contains(&a.oid)),
+        _ => false,
+    })
 }
 
 /// The serial number of the device of a certificate: that of the subject, else its common name,

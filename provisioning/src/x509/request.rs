@@ -8,7 +8,6 @@ use x509_cert::request::CertReq;
 /// A signing request (PKCS#10, RFC 2986) whose holder signed it with the key inside.
 #[derive(Debug, Clone)]
 pub struct Request {
-    inner: CertReq,
     key: PublicKey,
     digest: [u8; 32],
 }
@@ -25,12 +24,13 @@ impl Request {
         let signed = to_be_signed(der).ok_or(X509Fault::Malformed)?;
         let signature = inner.signature.as_bytes().ok_or(X509Fault::Malformed)?;
         verify_signed(&key, &inner.algorithm.oid, signed, signature)?;
-        Ok(Self { inner, key, digest: Sha256::digest(der).into() })
+        Ok(Self { key, digest: Sha256::digest(der).into() })
     }
 
-    /// Who it says it is about.
-    pub fn subject(&self) -> Subject {
-        Subject::of(&self.inner.info.subject)
+    /// Who a request in DER says it is about, whether it is good or not.
+    pub fn subject_of(der: &[u8]) -> Option<Subject> {
+        let request = CertReq::from_der(der.get(..der.len().min(CERTIFICATE_BYTES))?).ok()?;
+        Some(Subject::of(&request.info.subject))
     }
 
     /// The key, which signed the request.

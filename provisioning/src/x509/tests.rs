@@ -17,11 +17,11 @@ fn a_chain_is_checked_by_names_and_signature() {
     ca.check_issued_by(&ca).unwrap();
     assert_eq!(device.check_issued_by(&device).unwrap_err(), X509Fault::OtherIssuer);
     let other = one(ED25519);
-    let key = other.public_key().unwrap();
-    assert_eq!(device.check_signature(&key).unwrap_err(), X509Fault::SignatureAlgorithm);
+    let key = other.issuer_key().unwrap();
+    assert_eq!(device.check_signature(key).unwrap_err(), X509Fault::SignatureAlgorithm);
     other.check_issued_by(&other).unwrap();
-    let own = device.public_key().unwrap();
-    assert_eq!(device.check_signature(&own).unwrap_err(), X509Fault::Signature);
+    let own = device.issuer_key().unwrap();
+    assert_eq!(device.check_signature(own).unwrap_err(), X509Fault::Signature);
     assert!(ca.is_ca() && !device.is_ca());
 }
 
@@ -42,7 +42,7 @@ fn an_rsa_key_is_a_clear_refusal() {
     let rsa = one(RSA);
     assert_eq!(rsa.public_key().unwrap_err(), X509Fault::Rsa);
     assert!(rsa.public_key().unwrap_err().to_string().contains("RSA"));
-    assert_eq!(rsa.check_issued_by(&rsa).unwrap_err(), X509Fault::Rsa);
+    rsa.check_issued_by(&rsa).unwrap();
 }
 
 #[test]
@@ -96,4 +96,36 @@ fn only_one_form_of_an_ecdsa_signature_is_read() {
     ] {
         assert!(fixed_signature(bad).is_err(), "{bad:x?}");
     }
+}
+
+#[test]
+fn issuers_of_older_kinds_are_checked_and_weak_ones_are_not() {
+    let all = certificates(include_bytes!("tests/issuers.pem")).unwrap();
+    let by = |issuer: &str| all.iter().find(|c| c.is_ca() && c.subject_text().contains(issuer));
+    let mut seen = Vec::new();
+    for device in all.iter().filter(|c| !c.is_ca()) {
+        let name = device.subject_text();
+        let issuer = all.iter().find(|c| c.is_ca() && c.subject() == device.issuer()).unwrap();
+        let checked = device.check_issued_by(issuer);
+        seen.push((name.trim_start_matches("SERIALNUMBER=").to_owned(), checked.err()));
+        let mut der = device.der().to_vec();
+        // Another key, and a signature that was changed.
+        for at in [der.len() / 2, der.len() - 1] {
+            der[at] ^= 1;
+            let fault = Certificate::from_der(&der).and_then(|c| c.check_issued_by(issuer));
+            assert!(fault.is_err(), "{name}");
+            der[at] ^= 1;
+        }
+    }
+    let good = ["a256", "a384", "b256", "b384", "b512", "c384"];
+    let bad = [("e256", X509Fault::IssuerKey), ("pss", X509Fault::SignatureAlgorithm)];
+    seen.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = good.map(|name| (name.to_owned(), None)).into_iter();
+    let mut expected: Vec<_> =
+        expected.chain(bad.map(|(name, fault)| (name.to_owned(), Some(fault)))).collect();
+    expected.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(seen, expected);
+    // An issuer's key is never a device's.
+    assert_eq!(by("RSA issuer").unwrap().public_key().unwrap_err(), X509Fault::Rsa);
+    assert_eq!(by("P-384 issuer").unwrap().public_key().unwrap_err(), X509Fault::KeyType);
 }

@@ -156,7 +156,7 @@ async fn bombs_and_broken_archives_are_named() {
         (gz(&zeros), "no tar archive"),
         (zip(&[("x.zip", zipped.clone())]), "archive within another"),
         (tar(&[("x.tar", one.clone())]), "archive within another"),
-        (gz(&gz(&one)), "cannot be read"),
+        (gz(&gz(&one)), "archive within another"),
         (zipped[..zipped.len() - 30].to_vec(), "cannot be read"),
         (one[..700].to_vec(), ""),
         (tar(&[("read.me", b"hello".to_vec())]), "no certificate or signing request"),
@@ -169,4 +169,66 @@ async fn bombs_and_broken_archives_are_named() {
             Ok(finished) => assert_eq!((i, finished.summary().counts.enrolled), (8, 0)),
         }
     }
+}
+
+#[tokio::test]
+async fn a_damaged_archive_costs_what_it_lost() {
+    let line = Line::new().await;
+    let files: Vec<(String, Vec<u8>)> =
+        (0..6).map(|i| (format!("{i}.csr"), csr_pem(&format!("cut {i}")))).collect();
+    let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(n, b)| (n.as_str(), b.clone())).collect();
+    let whole = tar(&files);
+    let packed = gz(&whole);
+    // In tar every file has a block for its header and, here, one for itself.
+    for cut in (600..whole.len()).step_by(701) {
+        let path = file(line.dir.path(), "cut.tar", &whole[..cut]);
+        let finished = line.enrol(path).await.expect("read as far as it goes");
+        let counts = finished.summary().counts;
+        let good = counts.enrolled + counts.already;
+        assert!(good >= ((cut / 1024).min(6)) as u64, "cut at {cut}: {counts:?}");
+        // The two empty blocks at the end may be missing.
+        assert!(cut > 6 * 1024 || counts.refused > 0, "cut at {cut}: {counts:?}");
+    }
+    for cut in (packed.len() / 2..packed.len()).step_by(37) {
+        let path = file(line.dir.path(), "cut.tgz", &packed[..cut]);
+        match line.enrol(path).await {
+            Ok(finished) => {
+                let last = outcomes(&finished).pop().expect("a row");
+                assert_eq!(last.code.as_deref(), Some("cut-short"), "cut at {cut}");
+            }
+            Err(error) => assert!(error.to_string().contains("cannot be read"), "{error}"),
+        }
+    }
+    // One damaged member of a zip archive.
+    let mut zipped = zip(&files);
+    let at = zipped.windows(5).position(|w| w == b"3.csr").expect("a member") + 5 + 40;
+    zipped[at] ^= 0x55;
+    let path = file(line.dir.path(), "bad.zip", zipped);
+    let finished = line.enrol(path).await.expect("the others are read");
+    let counts = finished.summary().counts;
+    assert!(counts.already >= 5, "{counts:?}");
+    let rows = outcomes(&finished);
+    let lost = rows.iter().find(|row| row.code.as_deref() == Some("cut-short")).expect("a row");
+    assert!(lost.file.expect("a file").ends_with("bad.zip:3.csr"));
+    assert!(lost.reason.as_ref().expect("a reason").contains("damaged"), "{lost:?}");
+}
+
+#[tokio::test]
+async fn gzip_of_one_file_is_that_file_and_no_byte_of_it_is_shown() {
+    let line = Line::new().await;
+    let path = file(line.dir.path(), "run.pem.gz", gz(&[csr_pem("A"), csr_pem("B")].concat()));
+    assert_eq!(line.enrol(path).await.expect("enrolled").summary().counts.enrolled, 2);
+    let sec1 = tlv(0x30, &[b"\x02\x01\x01", &tlv(4, &[&[0x42; 32]])]);
+    let key = pem("EC PRIVATE KEY", &sec1);
+    let body = key.lines().nth(1).expect("a line");
+    let mut as_header = tar(&[("a.csr", csr_pem("A"))]);
+    as_header.splice(0..key.len(), key.bytes());
+    for bytes in [gz(key.as_bytes()), gz(&as_header), as_header] {
+        let path = file(line.dir.path(), "key.gz", bytes);
+        let error = line.enrol(path).await.err().expect("refused").to_string();
+        assert!(!error.contains(&body[..12]), "{error}");
+    }
+    let path = file(line.dir.path(), "x.xlsx", zip(&[("xl/workbook.xml", b"<x/>".to_vec())]));
+    let error = line.enrol(path).await.err().expect("refused").to_string();
+    assert!(error.contains("Excel") && error.contains("CSV"), "{error}");
 }

@@ -34,13 +34,16 @@ fn one(format: Format, text: &str) -> Draft {
 
 #[test]
 fn formats_are_recognised() {
-    let cases: [(&[u8], Option<Format>); 8] = [
+    let cases: [(&[u8], Option<Format>); 11] = [
         (b"{\"serial\":1}", Some(Format::Jsonl)),
         (b"\xef\xbb\xbf \n{\"serial\":1}", Some(Format::Jsonl)),
         (b"serial,publicKey\n", Some(Format::Csv)),
         (b"\xef\xbb\xbfserial;publicKey\n", Some(Format::Csv)),
         (b"", Some(Format::Csv)),
-        (b"[{\"serial\":1}]", None),
+        (b"[{\"serial\":1}]", Some(Format::Json)),
+        (b"{\n  \"serial\": 1\n}", Some(Format::Json)),
+        (b"{\"serial\":\"1\n{\"serial\":2}", Some(Format::Jsonl)),
+        (b"[1, 2]", None),
         (b"-----BEGIN CERTIFICATE-----", Some(Format::X509)),
         (b"PK\x03\x04\x00\x00", None),
     ];

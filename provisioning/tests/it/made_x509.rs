@@ -1,12 +1,11 @@
-//! Certificates, requests and revocation lists made up for tests, in DER written by hand.
+//! Certificates, requests and revocation lists made up for tests.
 
 use data_encoding::BASE64;
 use muster_identity::{Algorithm, PublicKey, SecretKey, Signer as _};
+pub(crate) use muster_provisioning::sample::der::tlv;
+use muster_provisioning::sample::der::{ECDSA_SHA256, P256_KEY, integer, time};
 
-const ECDSA_SHA256: &[u8] = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
 const ED25519: &[u8] = b"\x30\x05\x06\x03\x2b\x65\x70";
-const P256_KEY: &[u8] =
-    b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 const RSA_KEY: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
 
 pub(crate) const CN: &[u8] = b"\x55\x04\x03";
@@ -14,20 +13,6 @@ pub(crate) const SERIAL: &[u8] = b"\x55\x04\x05";
 /// 1.3.6.1.4.1.37244.2.1 and .2.2.
 pub(crate) const VENDOR: &[u8] = b"\x2b\x06\x01\x04\x01\x82\xa2\x7c\x02\x01";
 pub(crate) const PRODUCT: &[u8] = b"\x2b\x06\x01\x04\x01\x82\xa2\x7c\x02\x02";
-
-pub(crate) fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let value = parts.concat();
-    let length = value.len();
-    let mut out = vec![tag];
-    match length {
-        0..0x80 => out.push(length as u8),
-        0x80..0x100 => out.extend([0x81, length as u8]),
-        0x100..0x1_0000 => out.extend([0x82, (length >> 8) as u8, length as u8]),
-        _ => out.extend([0x83, (length >> 16) as u8, (length >> 8) as u8, length as u8]),
-    }
-    out.extend(value);
-    out
-}
 
 pub(crate) fn name(parts: &[(&[u8], &str)]) -> Vec<u8> {
     let rdns: Vec<Vec<u8>> = parts
@@ -60,20 +45,6 @@ pub(crate) const DIGITAL_SIGNATURE: u8 = 0x80;
 pub(crate) const KEY_ENCIPHERMENT: u8 = 0x20;
 pub(crate) const CERT_SIGN: u8 = 0x04;
 pub(crate) const CRL_SIGN: u8 = 0x02;
-
-fn time(text: &str) -> Vec<u8> {
-    match text.strip_prefix("20") {
-        Some(short) if short < "50" => tlv(0x17, &[short.as_bytes()]),
-        _ => tlv(0x18, &[text.as_bytes()]),
-    }
-}
-
-fn integer(bytes: &[u8]) -> Vec<u8> {
-    let zeros = bytes.iter().take_while(|b| **b == 0).count().min(bytes.len() - 1);
-    let bytes = &bytes[zeros..];
-    let sign: &[u8] = if bytes[0] & 0x80 != 0 { &[0] } else { &[] };
-    tlv(2, &[sign, bytes])
-}
 
 pub(crate) fn spki(key: &PublicKey) -> Vec<u8> {
     let algorithm = if key.algorithm() == Algorithm::P256 { P256_KEY } else { ED25519 };

@@ -1,7 +1,10 @@
 //! Formats and pipeline, the latter against a node in this process that can misbehave.
 
 mod archives;
+mod cuts;
+mod field;
 mod formats;
+mod hostile;
 mod made;
 mod made_x509;
 mod mapping;

@@ -145,6 +145,8 @@ fn forms_of_a_file_are_all_read() {
     assert_eq!(one(cut.as_bytes(), &sources), "cut-short");
     assert_eq!(one(&a[..a.len() - 1], &sources), "certificate");
     let other = pem("PKCS7", b"0\x03\x02\x01\x05");
+    assert_eq!(one(other.as_bytes(), &sources), "pkcs7");
+    let other = pem("DH PARAMETERS", b"0\x03\x02\x01\x05");
     assert_eq!(one(other.as_bytes(), &sources), "pem");
 }
 

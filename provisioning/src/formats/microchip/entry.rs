@@ -88,8 +88,8 @@ pub(super) fn read(text: &str, serial: &mut Option<String>) -> Result<Entry, Bro
         time,
         model: string(&claims, "partNumber").or(string(&claims, "model")).map(String::from),
         group: string(&claims, "groupId").map(String::from),
-        slots: member(&claims, "publicKeySet").map(slots).transpose()?,
-        encrypted: member(&claims, "encryptedSecretKeySet").is_some(),
+        slots: present(&claims, "publicKeySet").map(slots).transpose()?,
+        encrypted: present(&claims, "encryptedSecretKeySet").is_some(),
     })
 }
 
@@ -163,6 +163,11 @@ fn jws_fault(field: &'static str, what: &str) -> Broken {
 
 fn member<'a>(members: &'a Members, name: &str) -> Option<&'a Json> {
     members.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+/// A member that is something.
+fn present<'a>(members: &'a Members, name: &str) -> Option<&'a Json> {
+    member(members, name).filter(|value| **value != Json::Null)
 }
 
 fn string<'a>(members: &'a Members, name: &str) -> Option<&'a str> {

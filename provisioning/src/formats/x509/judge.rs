@@ -3,11 +3,14 @@
 use super::super::document::{Finding, Papers, Verdict};
 use super::super::secrets::shown;
 use super::super::trust::{Doubt, unknown_critical};
-use super::{BEGIN, base64};
+use super::kind::is_der;
+use super::{BEGIN, base64, hex_der};
 use crate::RowFault;
 use crate::limits::CHAIN;
 use crate::sources::Sources;
-use crate::x509::{Certificate, Request, Subject, X509Fault, bundle, device_serial, private_key};
+use crate::x509::{
+    Certificate, Request, Subject, X509Fault, bundle, device_serial, names_a_tpm, private_key,
+};
 use muster_identity::PublicKey;
 use muster_ledger::VouchedBy;
 use x509_cert::der::asn1::ObjectIdentifier;
@@ -15,6 +18,9 @@ use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage};
 
 /// tcg-kp-EKCertificate (TCG EK Credential Profile §3.2.16): the key of a TPM that decrypts.
 const ENDORSEMENT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.8.1");
+
+/// tcg-kp-AIKCertificate (the same §3.2.16), for a key that is restricted.
+const ATTESTATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.8.3");
 
 /// Judges a device's certificate by the issuers the user trusts. What follows the
 /// first in PEM are certificates of issuers.
@@ -24,7 +30,19 @@ pub(crate) fn certificate(papers: &Papers, sources: &Sources) -> Finding {
         Err(broken) => broken.into(),
         Ok(mut ders) => {
             let first = ders.remove(0);
-            ders.extend(papers.chain.iter().map(|der| der.to_vec()));
+            let mut private = false;
+            for paper in &papers.chain {
+                match read(paper, &["CERTIFICATE", "X509 CERTIFICATE"]) {
+                    Ok(more) => ders.extend(more),
+                    Err(Unreadable::PrivateKey) => private = true,
+                    // Counted and refused like one that is no certificate.
+                    Err(Unreadable::Fault(_)) => ders.push(paper.to_vec()),
+                }
+            }
+            if private {
+                finding.verdict = Verdict::PrivateKey("chain".into());
+                return finding;
+            }
             match Certificate::from_der(&first) {
                 Ok(device) => {
                     let subject = Subject::of(device.parsed().tbs_certificate().subject());
@@ -70,21 +88,27 @@ fn key_of(device: &Certificate) -> Result<PublicKey, RowFault> {
     let tbs = device.parsed().tbs_certificate();
     let malformed = |_| RowFault::new("certificate", "an extension cannot be read");
     let purposes = tbs.get_extension::<ExtendedKeyUsage>().map_err(malformed)?;
-    if purposes.is_some_and(|(_, purposes)| purposes.0.contains(&ENDORSEMENT)) {
+    let is_for = |purpose| purposes.as_ref().is_some_and(|(_, all)| all.0.contains(&purpose));
+    let usage = tbs.get_extension::<KeyUsage>().map_err(malformed)?;
+    let signs = usage.is_none_or(|(_, usage)| usage.digital_signature());
+    if is_for(ENDORSEMENT) || (!signs && names_a_tpm(device)) {
         let reason = "the key is a TPM's endorsement key: it decrypts, it does not sign";
+        return Err(RowFault::new("endorsement-key", reason));
+    }
+    if is_for(ATTESTATION) {
+        let reason = "the key is a TPM's attestation key: it signs only what the TPM says itself";
         return Err(RowFault::new("endorsement-key", reason));
     }
     let key = device.public_key().map_err(|fault| match fault {
         X509Fault::Rsa => RowFault::new("rsa-key", "the device's key is RSA"),
-        fault => RowFault::new("public-key", fault.to_string()),
+        fault => other_key(fault),
     })?;
     if device.is_ca() {
         let name = shown(&device.subject_text());
         let reason = format!("the certificate is an issuer's, not a device's: {name}");
         return Err(RowFault::new("ca-certificate", reason));
     }
-    let usage = tbs.get_extension::<KeyUsage>().map_err(malformed)?;
-    if usage.is_some_and(|(_, usage)| !usage.digital_signature()) {
+    if !signs {
         let reason = "the certificate does not let its key sign (keyUsage)";
         return Err(RowFault::new("key-usage", reason));
     }
@@ -105,11 +129,12 @@ pub(crate) fn request(bytes: &[u8]) -> Finding {
             return finding;
         }
     };
+    if let Some(subject) = Request::subject_of(&ders[0]) {
+        finding.model = subject.matter_model();
+        finding.serial = subject.serial_number.or(subject.common_name);
+    }
     finding.verdict = match (Request::from_der(&ders[0]), ders.len()) {
         (Ok(request), 1) => {
-            let subject = request.subject();
-            finding.model = subject.matter_model();
-            finding.serial = subject.serial_number.or(subject.common_name);
             let (key, digest) = (request.public_key(), request.sha256());
             Verdict::Key { key, by: VouchedBy::SigningRequest, digest }
         }
@@ -119,7 +144,7 @@ pub(crate) fn request(bytes: &[u8]) -> Finding {
         }
         (Err(X509Fault::Rsa), _) => refused("rsa-key", "the device's key is RSA".into()),
         (Err(fault @ (X509Fault::KeyType | X509Fault::Key(_))), _) => {
-            refused("public-key", fault.to_string())
+            Verdict::Refused(other_key(fault))
         }
         (Err(fault), _) => refused("csr", format!("the request is {fault}")),
     };
@@ -129,7 +154,7 @@ pub(crate) fn request(bytes: &[u8]) -> Finding {
 /// The documents in DER, at least one, from DER, PEM or base64.
 fn read(bytes: &[u8], labels: &[&str]) -> Result<Vec<Vec<u8>>, Unreadable> {
     let text = match str::from_utf8(bytes) {
-        Ok(text) if !super::is_der(bytes) => text.trim(),
+        Ok(text) if !is_der(bytes) => text.trim(),
         _ => return Ok(vec![bytes.to_vec()]),
     };
     let ders = if text.starts_with(BEGIN) {
@@ -137,7 +162,7 @@ fn read(bytes: &[u8], labels: &[&str]) -> Result<Vec<Vec<u8>>, Unreadable> {
         found.map_err(Unreadable::Fault)?.concat()
     } else {
         let text: String = text.split_whitespace().collect();
-        base64(&text).into_iter().collect()
+        hex_der(&text).or_else(|| base64(&text)).into_iter().collect()
     };
     if ders.iter().any(|der| private_key(der).is_some()) {
         return Err(Unreadable::PrivateKey);
@@ -169,6 +194,12 @@ impl From<Doubt> for Verdict {
             Doubt::Refused(fault) => Self::Refused(fault),
         }
     }
+}
+
+/// A document is there, so the cure is not how to write a key.
+fn other_key(fault: X509Fault) -> RowFault {
+    let cure = "let the device make a key of Ed25519 or P-256, and a document for that";
+    RowFault { cure, ..RowFault::new("public-key", fault.to_string()) }
 }
 
 fn refused(code: &'static str, reason: String) -> Verdict {

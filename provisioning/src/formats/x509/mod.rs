@@ -2,96 +2,39 @@
 //! in PEM, or a list with one in base64 a line (`docs/formats/certificates.md`).
 
 mod judge;
+mod kind;
+mod other;
 
 pub(super) use judge::{certificate, request};
+pub(super) use kind::{Kind, is_x509, kind_of_text};
 
 use super::Item;
 use super::document::{Document, Papers};
 use super::fields::Draft;
-use super::key_text::base64;
+use super::key_text::{base64, hex_der};
 use super::lines::{Line, Lines};
 use super::secrets::shown;
 use crate::limits::{CHAIN, ROW_BYTES};
 use crate::x509::{CERTIFICATE_BYTES, private_key};
 use crate::{Error, RowFault};
+use kind::{
+    is_base64_line, is_der, is_wrapped, kind_of_der, kind_of_label, seems_ca, whole_length,
+};
+use other::{Other, is_voucher};
 use std::collections::VecDeque;
-use std::io::BufRead;
-
-/// What a document is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Certificate,
-    Request,
-}
+use std::io::{BufRead, Cursor};
 
 const BEGIN: &str = "-----BEGIN ";
 const GLUED: &str = "----------BEGIN ";
 
-/// What a text in a cell is, if it is a certificate or request in PEM or base64.
-pub(super) fn kind_of_text(text: &str) -> Option<Kind> {
-    match text.strip_prefix(BEGIN) {
-        Some(rest) => kind_of_label(rest.split_once("-----")?.0),
-        None if is_base64_line(text) => kind_of_der(&base64(text)?),
-        None => None,
-    }
-}
+/// The label of what stands for a loss.
+const LOST: &str = "LOST MEMBER";
 
-/// RFC 7468 §5, §7, and what older tools write.
-fn kind_of_label(label: &str) -> Option<Kind> {
-    match label {
-        "CERTIFICATE" | "X509 CERTIFICATE" => Some(Kind::Certificate),
-        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Some(Kind::Request),
-        _ => None,
-    }
-}
-
-/// Both are a SEQUENCE in a SEQUENCE. A certificate goes on with `[0]`, a request with its
-/// version, which is 0.
-pub(super) fn kind_of_der(der: &[u8]) -> Option<Kind> {
-    let inner = enter(enter(der)?)?;
-    match inner {
-        [0xa0, 3, 2, 1, ..] => Some(Kind::Certificate),
-        [2, 1, 0, 0x30, ..] => Some(Kind::Request),
-        // Version 1 has no version.
-        [2, ..] => Some(Kind::Certificate),
-        _ => None,
-    }
-}
-
-/// What a SEQUENCE holds, though the end may be missing.
-fn enter(der: &[u8]) -> Option<&[u8]> {
-    match der {
-        [0x30, 0x81, _, rest @ ..] | [0x30, 0x82, _, _, rest @ ..] => Some(rest),
-        [0x30, 0x83, _, _, _, rest @ ..] => Some(rest),
-        [0x30, 0..=0x7f, rest @ ..] => Some(rest),
-        _ => None,
-    }
-}
-
-/// Whether a line is base64 of DER that is long enough for a certificate or request.
-fn is_base64_line(line: &str) -> bool {
-    line.len() >= 128
-        && line.starts_with("MI")
-        && line.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_=".contains(&b))
-}
-
-/// Whether a file begins like one of these. `head` is without byte order mark and blanks.
-pub(super) fn is_x509(head: &[u8]) -> bool {
-    if head.starts_with(BEGIN.as_bytes()) {
-        return true;
-    }
-    // What tools print before the PEM block.
-    let words: [&[u8]; 3] = [b"Certificate:", b"Certificate Request:", b"Bag Attributes"];
-    if words.iter().any(|word| head.starts_with(word)) {
-        return true;
-    }
-    let line = head.split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
-    is_der(head) || str::from_utf8(line).is_ok_and(is_base64_line)
-}
-
-/// DER of anything that may be a document or a private key.
-pub(super) fn is_der(head: &[u8]) -> bool {
-    matches!(head, [0x30, 0x81..=0x83, ..]) || private_key(head).is_some()
+/// What is handed out in place of something that an archive has lost, so that the loss is a row of
+/// its own and nothing is skipped silently.
+pub(crate) fn lost(why: &str) -> Cursor<Vec<u8>> {
+    let block = format!("{BEGIN}{LOST}-----\n{why}\n-----END {LOST}-----\n");
+    Cursor::new(block.into_bytes())
 }
 
 #[derive(Debug)]
@@ -100,10 +43,21 @@ pub(super) struct X509<R> {
     begun: bool,
     /// Whether every line is a document in base64.
     list: bool,
+    /// Certificates of issuers at the beginning, before any row: they may be the chain of all
+    /// devices behind them.
+    first: Vec<(u64, Box<[u8]>)>,
+    /// Whether they turned out to be that.
+    shared: bool,
+    /// Whether there was a row.
+    any: bool,
+    /// Whether there was a voucher.
+    voucher: bool,
     /// A device's certificate that may be followed by those of its issuers.
     held: Option<(u64, Papers)>,
     ready: VecDeque<Item>,
     block: Option<Block>,
+    /// In a file of DER: how many documents there were.
+    binary: Option<u64>,
     ended: bool,
 }
 
@@ -114,30 +68,64 @@ struct Block {
     label: String,
     text: String,
     too_long: bool,
+    /// Without first and last line: the length of its lines but the last.
+    width: Option<usize>,
     /// A line of it that cannot be read.
     fault: Option<RowFault>,
 }
 
 impl<R: BufRead> X509<R> {
     pub(super) fn new(lines: Lines<R>) -> Self {
-        let ready = VecDeque::new();
-        Self { lines, begun: false, list: false, held: None, ready, block: None, ended: false }
+        Self {
+            lines,
+            begun: false,
+            list: false,
+            first: Vec::new(),
+            shared: false,
+            any: false,
+            voucher: false,
+            held: None,
+            ready: VecDeque::new(),
+            block: None,
+            binary: None,
+            ended: false,
+        }
     }
 
-    /// One document in DER.
-    fn binary(&mut self) -> Result<(), Error> {
-        let der = self.lines.rest(CERTIFICATE_BYTES + 1)?;
-        self.ended = true;
-        self.take(1, der)
+    /// The next document in DER. Several may stand one behind the other: the number is the place.
+    fn binary(&mut self, number: u64) -> Result<(), Error> {
+        self.binary = Some(number);
+        let mut der = self.lines.rest(4)?;
+        if number > 1 && der.trim_ascii().is_empty() {
+            self.ended = true;
+            return Ok(());
+        }
+        if number == 1 && der.first() != Some(&0x30) {
+            // Only a voucher is recognised that is no DER.
+            self.ended = true;
+            self.refuse_other(number, Other::Voucher);
+            return Ok(());
+        }
+        let whole = whole_length(&der).filter(|whole| *whole <= CERTIFICATE_BYTES);
+        let missing = whole.unwrap_or(CERTIFICATE_BYTES + 1).saturating_sub(der.len());
+        der.extend(self.lines.rest(missing)?);
+        // What is no document, or too long for one, has no end behind which another could stand.
+        self.ended = whole.is_none_or(|whole| der.len() < whole);
+        self.take(number, der)
     }
 
     /// Reads lines until something is ready.
     fn text(&mut self) -> Result<(), Error> {
         while self.ready.is_empty() {
-            let Some(Line { number, text }) = self.lines.next().transpose()? else {
+            let line = self.lines.next().transpose();
+            let Some(Line { number, text }) = line.map_err(|error| self.behind(error))? else {
                 self.ended = true;
-                if let Some(Block { line, .. }) = self.block.take() {
-                    self.refuse(line, "cut-short", "the file ends within a PEM block");
+                match self.block.take() {
+                    Some(block) if block.width.is_some() => self.end_block(block, true)?,
+                    Some(Block { line, .. }) => {
+                        self.refuse(line, "cut-short", "the file ends within a PEM block");
+                    }
+                    None => {}
                 }
                 self.release();
                 return Ok(());
@@ -147,7 +135,9 @@ impl<R: BufRead> X509<R> {
                     // Files without a last line end, one behind the other.
                     let glued = text.find(GLUED).map_or(text.len(), |at| at + 5);
                     self.line(number, text[..glued].trim())?;
-                    self.line(number, text[glued..].trim())?;
+                    if glued < text.len() {
+                        self.line(number, text[glued..].trim())?;
+                    }
                 }
                 // It spoils the block that it stands in, and nothing else.
                 Err(fault) if self.block.is_some() => {
@@ -156,8 +146,7 @@ impl<R: BufRead> X509<R> {
                     }
                 }
                 Err(fault) => {
-                    self.release();
-                    self.ready.push_back(Item::Refused { line: number, fault });
+                    self.refuse_for(number, fault);
                 }
             }
         }
@@ -170,11 +159,21 @@ impl<R: BufRead> X509<R> {
                 self.refuse(line, "pem", "a PEM block begins within another");
             }
             let label = shown(label);
-            let (text, too_long, fault) = (String::new(), false, None);
-            self.block = Some(Block { line: number, label, text, too_long, fault });
+            let (text, too_long, width, fault) = (String::new(), false, None, None);
+            self.block = Some(Block { line: number, label, text, too_long, width, fault });
             self.begun = true;
+        } else if !self.begun && is_wrapped(text) {
+            self.begun = true;
+            let (label, too_long, width, fault) = (String::new(), false, Some(text.len()), None);
+            let text = text.into();
+            self.block = Some(Block { line: number, label, text, too_long, width, fault });
         } else if let Some(open) = &mut self.block {
-            if let Some(end) = text.strip_prefix("-----END ") {
+            if open.width.is_some_and(|width| text.len() < width) {
+                open.text.push_str(text);
+                if let Some(block) = self.block.take() {
+                    self.end_block(block, true)?;
+                }
+            } else if let Some(end) = text.strip_prefix("-----END ") {
                 let same = end.strip_suffix("-----") == Some(&*open.label);
                 if let Some(block) = self.block.take() {
                     self.end_block(block, same)?;
@@ -184,6 +183,9 @@ impl<R: BufRead> X509<R> {
             } else {
                 open.text.push_str(text);
             }
+        } else if text.starts_with(BEGIN.trim_end()) {
+            self.begun = true;
+            self.refuse(number, "cut-short", "the first line of a PEM block is not whole");
         } else if !text.is_empty() {
             self.list |= !self.begun && is_base64_line(text);
             self.begun = true;
@@ -198,14 +200,17 @@ impl<R: BufRead> X509<R> {
     }
 
     fn end_block(&mut self, block: Block, closed: bool) -> Result<(), Error> {
-        let Block { line, label, text, too_long, fault } = block;
+        let Block { line, label, text, too_long, width, fault } = block;
         if let Some(fault) = fault {
-            self.release();
-            self.ready.push_back(Item::Refused { line, fault });
+            self.refuse_for(line, fault);
             return Ok(());
         }
         if too_long {
             self.refuse(line, "row-too-long", "the PEM block is longer than 65,536 bytes");
+            return Ok(());
+        }
+        if label == LOST {
+            self.refuse(line, "cut-short", &text);
             return Ok(());
         }
         if !closed {
@@ -216,7 +221,11 @@ impl<R: BufRead> X509<R> {
             self.refuse(line, "pem", "the PEM block is not base64");
             return Ok(());
         };
-        if kind_of_label(&label).is_none() && private_key(&der).is_none() {
+        if let Some(other) = Other::of_label(&label).filter(|_| private_key(&der).is_none()) {
+            self.refuse_other(line, other);
+            return Ok(());
+        }
+        if width.is_none() && kind_of_label(&label).is_none() && private_key(&der).is_none() {
             let why = format!("a PEM block of {label} is neither certificate nor signing request");
             self.refuse(line, "pem", &why);
             return Ok(());
@@ -229,20 +238,12 @@ impl<R: BufRead> X509<R> {
         if private_key(&der).is_some() {
             return Err(self.lines.private_key(line, "row"));
         }
+        if let Some(other) = Other::of_der(&der) {
+            self.refuse_other(line, other);
+            return Ok(());
+        }
         match kind_of_der(&der) {
-            Some(Kind::Certificate) => match &mut self.held {
-                Some((_, papers)) if seems_ca(&der) && papers.chain.len() < CHAIN => {
-                    papers.chain.push(der.into());
-                }
-                _ => {
-                    self.release();
-                    let papers = Papers { certificate: der.into(), chain: Vec::new() };
-                    self.held = Some((line, papers));
-                    if self.list {
-                        self.release();
-                    }
-                }
-            },
+            Some(Kind::Certificate) => self.certificate(line, der),
             Some(Kind::Request) => {
                 self.release();
                 self.draft(line, Document::Request(der.into()));
@@ -252,21 +253,78 @@ impl<R: BufRead> X509<R> {
         Ok(())
     }
 
-    /// Lets go of the certificate that waited for its issuers.
+    fn certificate(&mut self, line: u64, der: Vec<u8>) {
+        let issuer = seems_ca(&der) && !self.list;
+        let first = issuer && !self.any && !self.shared && self.first.len() < CHAIN;
+        match &mut self.held {
+            None if first => self.first.push((line, der.into())),
+            Some((_, papers))
+                if issuer && papers.chain.len() < CHAIN && !seems_ca(&papers.certificate) =>
+            {
+                papers.chain.push(der.into());
+            }
+            _ => {
+                self.shared |= !issuer && !self.any;
+                self.release();
+                let papers = Papers { certificate: der.into(), chain: Vec::new() };
+                self.held = Some((line, papers));
+                if self.list {
+                    self.release();
+                }
+            }
+        }
+    }
+
+    /// Lets go of the certificate that waited for its issuers; or of issuers that waited for a
+    /// device, which are rows then.
     fn release(&mut self) {
-        if let Some((line, papers)) = self.held.take() {
+        if !self.shared {
+            for (line, der) in std::mem::take(&mut self.first) {
+                let papers = Papers { certificate: der, chain: Vec::new() };
+                self.draft(line, Document::Certificate(papers.into()));
+            }
+        }
+        if let Some((line, mut papers)) = self.held.take() {
+            for (_, issuer) in &self.first {
+                if papers.chain.len() < CHAIN && !papers.chain.contains(issuer) {
+                    papers.chain.push(issuer.clone());
+                }
+            }
             self.draft(line, Document::Certificate(papers.into()));
         }
     }
 
     fn draft(&mut self, line: u64, document: Document) {
+        self.any = true;
         let document = Some(document);
         self.ready.push_back(Item::Draft(Draft { line, document, ..Draft::default() }));
     }
 
+    /// Names what a private key stands behind: vouchers come with one when they are samples.
+    fn behind(&self, error: Error) -> Error {
+        match error {
+            Error::PrivateKey { file, line, .. } if self.voucher => {
+                let field = "PEM behind a FIDO ownership voucher".into();
+                Error::PrivateKey { file, line, field }
+            }
+            error => error,
+        }
+    }
+
+    fn refuse_other(&mut self, line: u64, other: Other) {
+        self.voucher |= other == Other::Voucher;
+        let (code, reason) = other.fault();
+        self.refuse(line, code, reason);
+    }
+
     fn refuse(&mut self, line: u64, code: &'static str, reason: &str) {
+        self.refuse_for(line, RowFault::new(code, reason));
+    }
+
+    fn refuse_for(&mut self, line: u64, fault: RowFault) {
         self.release();
-        self.ready.push_back(Item::Refused { line, fault: RowFault::new(code, reason) });
+        self.any = true;
+        self.ready.push_back(Item::Refused { line, fault });
     }
 
     fn item(&mut self) -> Result<Option<Item>, Error> {
@@ -275,16 +333,21 @@ impl<R: BufRead> X509<R> {
                 return Ok(Some(item));
             }
             if self.ended {
-                if self.held.is_none() {
+                if self.held.is_none() && (self.shared || self.first.is_empty()) {
                     return Ok(None);
                 }
                 self.release();
                 continue;
             }
             // DER begins with a SEQUENCE, 0x30, which is also the digit 0: base64 of DER is not.
-            if !self.begun && is_der(self.lines.head()?) {
+            if let Some(number) = self.binary {
+                self.binary(number + 1)?;
+                continue;
+            }
+            let head = if self.begun { &[] } else { self.lines.head()? };
+            if is_der(head) || is_voucher(head) {
                 self.begun = true;
-                self.binary()?;
+                self.binary(1)?;
             } else {
                 self.text()?;
             }
@@ -298,15 +361,4 @@ impl<R: BufRead> Iterator for X509<R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.item().transpose()
     }
-}
-
-/// Whether a certificate says that it is an issuer's: `cA` in its basicConstraints (RFC 5280
-/// §4.2.1.9). Only to tell the chain of a device from the next device; the judge reads it fully.
-fn seems_ca(der: &[u8]) -> bool {
-    let oid = b"\x06\x03\x55\x1d\x13";
-    let Some(at) = der.windows(oid.len()).position(|window| window == oid) else { return false };
-    let after = &der[at + oid.len()..];
-    after.iter().take(16).collect::<Vec<_>>().windows(4).any(|w| {
-        matches!(w, [0x30, _, 1, 1]) // BOOLEAN: in DER it is there only if it is true
-    })
 }

@@ -1,8 +1,8 @@
-//! Cuts a JSON array into its entries, a byte at a time, in bounded memory. Where an entry is
+//! Cuts a JSON array, or objects that follow each other, into its entries, a byte at a time, in bounded memory. Where an entry is
 //! broken the next one is found again, so a lost quote or brace costs one row.
 
-use super::super::secrets;
-use super::BYTE_ORDER_MARK;
+use super::lines::BYTE_ORDER_MARK;
+use super::secrets;
 use crate::limits::{ENTRY_DEPTH, ROW_BYTES};
 use std::mem::take;
 
@@ -42,6 +42,10 @@ pub(super) struct Scanner {
     lines: u64,
     /// Bytes of the byte order mark that were read.
     mark: usize,
+    /// Objects may stand there without an array around them.
+    may_be_bare: bool,
+    /// They do.
+    bare: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +86,11 @@ struct Entry {
 }
 
 impl Scanner {
+    /// One for objects with or without an array around them.
+    pub(super) fn of_objects() -> Self {
+        Self { may_be_bare: true, ..Self::default() }
+    }
+
     pub(super) fn feed(&mut self, byte: u8) -> Option<Piece> {
         self.lines += u64::from(byte == b'\n');
         match self.place {
@@ -115,9 +124,13 @@ impl Scanner {
 
     /// The file is at its end.
     pub(super) fn end(&mut self) -> Option<Piece> {
-        let cut = ("cut-short", "the file ends here, before the closing bracket");
+        let cut = match self.bare {
+            true => ("cut-short", "the file ends here, before the closing brace"),
+            false => ("cut-short", "the file ends here, before the closing bracket"),
+        };
         match self.place {
             Place::After | Place::Done => None,
+            Place::Between if self.bare => None,
             Place::Start => self.no_array(0),
             Place::Entry | Place::Junk => {
                 self.entry.fault.get_or_insert(cut);
@@ -134,6 +147,10 @@ impl Scanner {
     fn start(&mut self, byte: u8) -> Option<Piece> {
         match byte {
             b'[' => self.go(Place::Between),
+            b'{' if self.may_be_bare => {
+                self.bare = true;
+                self.begin(b"{")
+            }
             b' ' | b'\t' | b'\r' | b'\n' => None,
             _ if BYTE_ORDER_MARK.get(self.mark) == Some(&byte) => {
                 self.mark += 1;
