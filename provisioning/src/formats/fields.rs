@@ -98,8 +98,11 @@ impl Field {
 
     /// The field of this name; case, blanks, `_` and `-` do not matter.
     pub fn named(name: &str) -> Option<Self> {
-        let name = bare(name);
-        Self::ALL.into_iter().find(|field| bare(field.name()) == name)
+        let exact = Self::ALL.into_iter().find(|field| field.name() == name);
+        exact.or_else(|| {
+            let name = bare(name);
+            Self::ALL.into_iter().find(|field| field.name().eq_ignore_ascii_case(&name))
+        })
     }
 
     /// What other tools call the field: how good a name it is, the lower the better.

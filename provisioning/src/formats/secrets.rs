@@ -47,6 +47,12 @@ const PARTS: [&str; 4] = ["privatekey", "privkey", "secretkey", "saskey"];
 
 /// A name without case and separators.
 pub(super) fn bare(name: &str) -> String {
+    if name.is_ascii() {
+        // Nearly all names are, and each row has them all.
+        let mut bare = name.to_ascii_lowercase();
+        bare.retain(|c| c.is_ascii_alphanumeric());
+        return bare;
+    }
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
