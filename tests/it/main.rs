@@ -2,5 +2,6 @@
 
 mod architecture;
 mod bench;
+mod cuts;
 mod muster;
 mod story;

@@ -98,10 +98,26 @@ impl Muster {
         words
     }
 
+    /// Starts a command and does not wait for it.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
+        let mut command = self.command(args);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("the binary runs")
+    }
+
     /// Starts a server and waits until it listens.
     pub(crate) fn serve(&self, args: &[&str]) -> Server {
+        self.serve_on(args, "127.0.0.1:0")
+    }
+
+    /// Starts a node at an address where one was before.
+    pub(crate) fn serve_at(&self, address: &str) -> Server {
+        self.serve_on(&["serve"], address)
+    }
+
+    fn serve_on(&self, args: &[&str], address: &str) -> Server {
         let mut child = self
-            .command(&[args, &["--listen", "127.0.0.1:0", "--json"]].concat())
+            .command(&[args, &["--listen", address, "--json"]].concat())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary runs");
