@@ -5,7 +5,9 @@ mod device;
 mod org;
 
 pub(crate) use bench::{Bench, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke};
-pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceRun};
+pub(crate) use device::{
+    AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
+};
 pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -15,6 +15,8 @@ pub(crate) enum AlgorithmArg {
 pub(crate) enum Device {
     /// Make a key and print the device's row for a manifest.
     New(DeviceNew),
+    /// Make up a reel of secure elements with its vendor's signed manifest, to try things out.
+    Reel(DeviceReel),
     /// Print the DID of a key.
     Did(DeviceKey),
     /// Print a presentation.
@@ -48,6 +50,18 @@ pub(crate) struct DeviceNew {
     /// Genesis of the network the possession is for; by default the home folder's.
     #[arg(long, value_name = "FILE")]
     pub(crate) genesis: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct DeviceReel {
+    /// A folder that is not there yet.
+    pub(crate) dir: PathBuf,
+    /// Chips on the reel.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) devices: u64,
+    /// The manifest names no keys: the line reads them from the chips.
+    #[arg(long)]
+    pub(crate) keyless: bool,
 }
 
 #[derive(Args)]

@@ -1,3 +1,5 @@
+mod reel;
+
 use super::Session;
 use crate::cli::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceRun};
 use crate::home::{Home, read_genesis, read_key, write_key};
@@ -16,6 +18,7 @@ use std::time::Duration;
 pub(super) async fn run(session: &Session, command: Device) -> Result<ExitCode> {
     match command {
         Device::New(arg) => new(session, &arg),
+        Device::Reel(arg) => reel::make(session, &arg),
         Device::Did(arg) => did(session, &arg),
         Device::Present(arg) => show_presentation(session, &arg),
         Device::Run(arg) => dial(session, &arg).await,

@@ -30,6 +30,7 @@ pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode
     config.without_tls = arg.without_tls;
     config.pinned = arg.trust.map(|head| PinnedHead { size: head.size, log_root: head.log_root });
     let gateway = Gateway::start(config).await?;
+    let stop = stop_signal();
     session.output.result(
         &json!({
             "listening": format!("http://{address}"),
@@ -44,7 +45,7 @@ pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode
             arg.node.join(", ")
         ),
     );
-    listen::serve(listener, muster_gateway::sidecar(gateway.clone()), stop_signal()).await?;
+    listen::serve(listener, muster_gateway::sidecar(gateway.clone()), stop).await?;
     gateway.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -50,18 +50,22 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
     }
 }
 
-/// Resolves when this process is asked to stop (Ctrl-C or SIGTERM).
-pub(crate) async fn stop_signal() {
+/// Resolves when this process is asked to stop (Ctrl-C or SIGTERM), from this call on: whoever
+/// says that it is up has called it before.
+pub(crate) fn stop_signal() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    async move {
+        match signals {
+            [Ok(mut terminate), Ok(mut interrupt)] => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
             }
-        }
-        Err(_) => {
-            let _ = tokio::signal::ctrl_c().await;
+            _ => {
+                let _ = tokio::signal::ctrl_c().await;
+            }
         }
     }
 }

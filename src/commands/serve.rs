@@ -25,6 +25,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let registry =
         Registry::open(Config { dir, genesis, signer, host: Arc::new(Machine), restored }).await?;
     let head = registry.head();
+    let stop = stop_signal();
     session.output.result(
         &json!({
             "listening": format!("http://{address}"),
@@ -38,7 +39,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
             head.head().height
         ),
     );
-    listen::serve(listener, http::routes(registry.clone()), stop_signal()).await?;
+    listen::serve(listener, http::routes(registry.clone()), stop).await?;
     registry.close().await;
     Ok(ExitCode::SUCCESS)
 }
