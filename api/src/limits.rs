@@ -24,6 +24,10 @@ pub const OPEN_UPLOADS: u64 = 256;
 /// Life of an upload in milliseconds (24 h): a factory shift and its repair.
 pub const UPLOAD_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
 
+/// How long after its last rows an upload keeps them from newer uploads of its organisation, in
+/// milliseconds (10 min): a line that pauses goes on, one that was cut off is not in its own way.
+pub const UPLOAD_IDLE_MS: u64 = 10 * 60 * 1_000;
+
 /// Operations waiting for a block: a burst of four full blocks.
 pub const WAITING_OPERATIONS: usize = 4_096;
 

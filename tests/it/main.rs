@@ -1,7 +1,9 @@
 //! End-to-end tests, all in one binary: one link, one list of results.
 
 mod architecture;
+mod at_once;
 mod bench;
 mod cuts;
+
 mod muster;
 mod story;

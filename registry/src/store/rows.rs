@@ -92,6 +92,8 @@ pub(crate) struct Upload {
     pub(crate) rehearsal: bool,
     pub(crate) opened: Time,
     pub(crate) expires: Time,
+    /// When rows came last.
+    pub(crate) active: Time,
     /// How many it has staged.
     pub(crate) staged: u64,
     /// Grows with every change of what is staged.
@@ -217,6 +219,8 @@ pub(crate) struct Plan {
     pub(crate) write: Vec<usize>,
     /// How many more leaves the upload holds afterwards.
     pub(crate) added: u64,
+    /// The time.
+    pub(crate) now: Time,
     pub(crate) verdicts: Vec<RowVerdict>,
 }
 

@@ -5,7 +5,7 @@ use crate::mempool::Reservations;
 use crate::store::{
     CheckedRow, Clash, Clashes, DirectoryRow, Found, Place, Plan, Settlement, Upload,
 };
-use muster_api::{Problem, RowVerdict, Verdict};
+use muster_api::{Problem, RowVerdict, Verdict, limits};
 use muster_ledger::{Chain, Refusal, Time, View as _};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl Bench {
             return Err(Problem::new(409, "sealed", "the upload is sealed")
                 .cure("open another one for further rows"));
         }
-        let mut plan = Plan::default();
+        let mut plan = Plan { now: self.now, ..Plan::default() };
         if found.fresh && !self.reserved.any_key() {
             plan.added = rows.len() as u64;
             plan.write = (0..rows.len()).collect();
@@ -127,8 +127,11 @@ impl Bench {
             Some(Place::Staged(other)) => {
                 let over = other.expires <= self.now;
                 let rehearsed = other.rehearsal && !upload.rehearsal;
+                // An importer that was cut off, and has lost its journal, is not in its own way for
+                // ever; one that is at work keeps its rows.
                 let older = other.organisation == upload.organisation
                     && other.number < upload.number
+                    && self.now.since(other.active) > limits::UPLOAD_IDLE_MS
                     && other.rehearsal == upload.rehearsal;
                 let held = self.reserved.has_upload(other.number);
                 if !held && (over || rehearsed || older) {
@@ -275,6 +278,9 @@ mod tests {
     use muster_identity::{Did, Inception, Signer as _};
     use muster_ledger::{BatchId, Evidence, GrantId, Leaf, SerialCommitment, VouchedBy};
 
+    /// An upload that nobody touched since the beginning has been idle for long enough.
+    const NOW: u64 = limits::UPLOAD_IDLE_MS + 1;
+
     fn upload(number: u64, organisation: u8, expires: u64) -> Upload {
         Upload {
             number,
@@ -285,6 +291,7 @@ mod tests {
             rehearsal: false,
             opened: Time(0),
             expires: Time(expires),
+            active: Time(0),
             staged: 0,
             version: 0,
             sealed: None,
@@ -304,14 +311,14 @@ mod tests {
         let row = CheckedRow::new(row, &leaf);
         let claim = if by_key { row.key.expect("a key of another name") } else { row.name };
         let found = Found {
-            upload: Some(upload(5, 1, 99)),
+            upload: Some(upload(5, 1, NOW + 1)),
             claims: BTreeMap::from([(claim, number)]),
             places: place.into_iter().map(|place| (number, place)).collect(),
             by_name: BTreeMap::new(),
             fresh: false,
         };
         let chain = Chain::new(&genesis());
-        let bench = Bench { chain, reserved: Arc::default(), now: Time(50) };
+        let bench = Bench { chain, reserved: Arc::default(), now: Time(NOW) };
         let mut plan = bench.judge(&found, &[row]).unwrap();
         plan.verdicts
             .remove(0)
@@ -322,13 +329,14 @@ mod tests {
     #[test]
     fn rows_of_other_organisations() {
         let live = || Some(Place::Live(BatchId([3; 32])));
+        let (late, over) = (NOW + 1, NOW);
         let staged = |organisation, expires| Some(Place::Staged(upload(4, organisation, expires)));
         assert_eq!(verdict(false, 3, live()), "enrolled-elsewhere");
         assert_eq!(verdict(true, 3, live()), "enrolled-elsewhere");
-        assert_eq!(verdict(false, 4, staged(2, 99)), "uploading-elsewhere");
-        assert_eq!(verdict(true, 4, staged(2, 99)), "uploading-elsewhere");
-        assert_eq!(verdict(false, 4, staged(2, 50)), "staged, 1 evicted");
-        assert_eq!(verdict(false, 4, staged(1, 99)), "staged, 1 evicted");
+        assert_eq!(verdict(false, 4, staged(2, late)), "uploading-elsewhere");
+        assert_eq!(verdict(true, 4, staged(2, late)), "uploading-elsewhere");
+        assert_eq!(verdict(false, 4, staged(2, over)), "staged, 1 evicted");
+        assert_eq!(verdict(false, 4, staged(1, late)), "staged, 1 evicted");
         assert_eq!(verdict(true, BY_OPERATION, None), "duplicate-key");
         // Left over from a power failure: nobody's.
         assert_eq!(verdict(false, 77, None), "staged, 0 evicted");

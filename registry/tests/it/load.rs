@@ -64,7 +64,7 @@ async fn bytes_of_a_device() {
 
 /// As an importer sends them, save that requests overtake each other: what was kept while they
 /// came is what the store would say.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn rows_in_the_order_of_leaves_are_sealed_from_memory() {
     let network = Network::with(2_000_000, EvidencePolicy::Enroller).await;
     let mut devices: Vec<_> = (0..1_500).map(Device::vouched).collect();
@@ -92,6 +92,7 @@ async fn rows_in_the_order_of_leaves_are_sealed_from_memory() {
             network.registry.stage(&upload, rows(first)).await.unwrap();
             &devices[..]
         } else {
+            network.pass(muster_api::limits::UPLOAD_IDLE_MS + 1).await;
             let other = network.upload(100).await;
             network.registry.stage(&other, rows(first)).await.unwrap();
             rest

@@ -147,8 +147,12 @@ async fn uploads_beside_each_other() {
     let all = || devices.iter().map(Device::row).collect::<Vec<_>>();
     let old = network.upload(10).await;
     assert_eq!(stage(&network, &old, all()).await, ["staged"; 3]);
-    // An importer that starts again takes its rows over, those of a sealed upload too: one that
-    // was cut off before it signed must not be in its own way.
+    // An importer at work keeps its rows.
+    let second = network.upload(10).await;
+    assert_eq!(stage(&network, &second, all()).await, ["uploading-elsewhere"; 3]);
+    network.pass(limits::UPLOAD_IDLE_MS + 1).await;
+    // One that starts again later takes its rows over, those of a sealed upload too: one that was
+    // cut off before it signed must not be in its own way.
     let new = network.upload(10).await;
     let mended = Row { serial: devices[2].serial.clone(), ..network.device(8).row() };
     let rows = vec![devices[0].row(), mended];

@@ -36,7 +36,7 @@ pub(super) async fn stage(
     let plan = judge(&found)?;
     let anew = fresh && plan.writes_all(rows.len());
     if anew {
-        put(&mut tx, upload, &all, plan.added).await?;
+        put(&mut tx, upload, &all, &plan).await?;
     } else {
         sqlx::raw_sql("ROLLBACK TO fresh").execute(&mut *tx).await.map_err(fault)?;
         if !plan.write.is_empty() || !plan.evict.is_empty() {
@@ -155,7 +155,7 @@ async fn write(
     CLAIMS
         .run(connection, &claims, |query, claim| Ok(query.bind(number).bind(claim.0.to_vec())))
         .await?;
-    put(connection, upload, &rows, plan.added).await
+    put(connection, upload, &rows, plan).await
 }
 
 /// Takes leaves out of other uploads.
@@ -178,7 +178,7 @@ async fn put(
     connection: &mut SqliteConnection,
     upload: u64,
     rows: &[&CheckedRow],
-    added: u64,
+    plan: &Plan,
 ) -> Result<(), Error> {
     static LEAVES: Insert = Insert::new(
         "INSERT INTO leaves",
@@ -195,7 +195,7 @@ async fn put(
     const ORGANISATION: &str = "SELECT no FROM organisations \
         WHERE did = (SELECT organisation FROM uploads WHERE no = ?)";
     const COUNT: &str =
-        "UPDATE uploads SET staged = staged + ?, version = version + 1 WHERE no = ?";
+        "UPDATE uploads SET staged = staged + ?, version = version + 1, active = ? WHERE no = ?";
     let number = integer(upload)?;
     let organisation: i64 = sqlx::query_scalar(ORGANISATION)
         .bind(number)
@@ -215,7 +215,8 @@ async fn put(
         })
         .await?;
     sqlx::query(COUNT)
-        .bind(integer(added)?)
+        .bind(integer(plan.added)?)
+        .bind(integer(plan.now.0)?)
         .bind(number)
         .execute(connection)
         .await

@@ -33,6 +33,7 @@ fn upload_from(row: &SqliteRow) -> Result<Upload, Error> {
         rehearsal: number("rehearsal")? == 1,
         opened: Time(number("opened")?),
         expires: Time(number("expires")?),
+        active: Time(number("active")?),
         staged: number("staged")?,
         version: number("version")?,
         sealed,
@@ -69,12 +70,12 @@ pub(super) async fn open(pool: &SqlitePool, new: NewUpload, at_most: u64) -> Res
     // A number that anything goes by is never given again, whatever became of SQLite's own
     // counter: each maximum is one step in an index.
     const INSERT: &str = "INSERT INTO uploads(no, token, organisation, grant_id, model, rows, \
-        rehearsal, opened, expires) VALUES (1 + max( \
+        rehearsal, opened, active, expires) VALUES (1 + max( \
         coalesce((SELECT max(seq) FROM ledger.sqlite_sequence WHERE name = 'uploads'), 0), \
         coalesce((SELECT max(no) FROM batches), 0), \
         coalesce((SELECT max(no) FROM uploads), 0), \
         coalesce((SELECT max(batch) FROM leaves), 0), \
-        coalesce((SELECT max(batch) FROM tiles), 0)), ?, ?, ?, ?, ?, ?, ?, ?)";
+        coalesce((SELECT max(batch) FROM tiles), 0)), ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
     if !use_request(&mut tx, &new).await? {
         return Ok(Opened::Replayed);
@@ -98,6 +99,7 @@ pub(super) async fn open(pool: &SqlitePool, new: NewUpload, at_most: u64) -> Res
         .bind(new.model)
         .bind(integer(new.rows)?)
         .bind(new.rehearsal)
+        .bind(integer(new.opened.0)?)
         .bind(integer(new.opened.0)?)
         .bind(integer(new.expires.0)?)
         .execute(&mut *tx)
