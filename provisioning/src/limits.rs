@@ -73,6 +73,6 @@ pub const BATCHES: usize = 64;
 /// minutes does no harm, a signature that leaks is soon worthless.
 pub const SIGNATURE_LIFETIME_MS: u64 = 60 * 60 * 1_000;
 
-/// Requests with rows that are under way at once: while the node writes the rows of one, it
-/// verifies those of the next on its other cores.
-pub const REQUESTS_IN_FLIGHT: usize = 3;
+/// Requests with rows that are under way at once, each of some 1 MiB: while the node writes the
+/// rows of one, or waits for the disk, it verifies those of the others on all its cores.
+pub const REQUESTS_IN_FLIGHT: usize = 6;
