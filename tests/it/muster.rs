@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 /// A home folder of its own, and everything started in it.
 pub(crate) struct Muster {
@@ -15,6 +15,28 @@ pub(crate) struct Muster {
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
+}
+
+/// A command that ends with the test at the latest.
+pub(crate) struct Client(Child);
+
+impl Client {
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.0.wait().expect("it ends")
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Drop for Server {
@@ -99,10 +121,10 @@ impl Muster {
     }
 
     /// Starts a command and does not wait for it.
-    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
+    pub(crate) fn spawn(&self, args: &[&str]) -> Client {
         let mut command = self.command(args);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().expect("the binary runs")
+        Client(command.spawn().expect("the binary runs"))
     }
 
     /// Starts a server and waits until it listens.
