@@ -4,6 +4,7 @@ mod architecture;
 mod at_once;
 mod bench;
 mod cuts;
+mod factory;
 
 mod muster;
 mod story;
