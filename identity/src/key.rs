@@ -101,7 +101,7 @@ impl PublicKey {
     }
 
     /// The bytes that an Ed25519 Multikey states, whether or not they are a key: for whoever only
-    /// hands them on to somebody who verifies a signature by them ([`Self::read_verified`]).
+    /// hands them on to somebody who verifies a signature by them ([`Self::ed25519_verified`]).
     pub fn stated_ed25519(multikey: &str) -> Option<[u8; 32]> {
         let bytes = base58btc(multikey).ok()?;
         let (prefix, raw) = bytes.split_first_chunk::<2>()?;
@@ -113,30 +113,19 @@ impl PublicKey {
         Self::from_multicodec(&base58btc(text)?)
     }
 
-    /// [`Self::from_multicodec`], then [`Self::verify`], by one decompression instead of two: for
-    /// whoever meets a key together with its first signature, a million times over.
-    pub fn read_verified(
-        multicodec: &[u8],
+    /// [`Self::ed25519`], then [`Self::verify`], by one decompression instead of two: for whoever
+    /// meets a key together with its first signature, a million times over.
+    pub fn ed25519_verified(
+        bytes: &[u8; 32],
         message: &[u8],
         signature: &Signature,
     ) -> Result<Self, Error> {
-        match multicodec.split_first_chunk::<2>() {
-            Some((&ED25519_PREFIX, raw)) => {
-                let bytes = raw.try_into().map_err(|_| KeyFault::Length)?;
-                let point = ed25519_dalek::VerifyingKey::from_bytes(&bytes);
-                let point = point.map_err(|_| KeyFault::Point)?;
-                if !is_canonical_y(&bytes) {
-                    return Err(KeyFault::Point.into());
-                }
-                strictly(&point, message, signature)?;
-                Ok(Self(Point::Ed25519(bytes)))
-            }
-            _ => {
-                let key = Self::from_multicodec(multicodec)?;
-                key.verify(message, signature)?;
-                Ok(key)
-            }
+        let point = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| KeyFault::Point)?;
+        if !is_canonical_y(bytes) {
+            return Err(KeyFault::Point.into());
         }
+        strictly(&point, message, signature)?;
+        Ok(Self(Point::Ed25519(*bytes)))
     }
 
     /// The multicodec form, which is also how CBOR carries a key.

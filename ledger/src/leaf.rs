@@ -141,7 +141,7 @@ impl Leaf {
         evidence: &Evidence,
         serial: impl FnOnce(&Did) -> SerialCommitment,
     ) -> (Did, Vec<u8>) {
-        let inception = [BARE_ED25519, &[0xed, 0x01], key].concat();
+        let inception = [BARE_ED25519, key].concat();
         let did = Did::from_digest(sha256(&[&inception]));
         let mut w = Writer::default();
         write(&mut w, &inception, evidence, &serial(&did), false);
@@ -165,13 +165,13 @@ impl Leaf {
         let parts = Parts::decode(&mut reader)?;
         reader.end()?;
         if let (Some(key), Evidence::Possession { challenge, signature }) =
-            (parts.inception.strip_prefix(BARE_ED25519), &parts.evidence)
+            (bare_ed25519(parts.inception), &parts.evidence)
         {
             let owner_recovery = parts.owner_recovery;
             let terms =
                 PossessionTerms { network: &network.0, manufacturer, challenge, owner_recovery };
             let did = Did::from_digest(sha256(&[parts.inception]));
-            let key = PublicKey::read_verified(key, &terms.message(&did), signature)?;
+            let key = PublicKey::ed25519_verified(key, &terms.message(&did), signature)?;
             return Ok(parts.leaf(Inception::from_key(key)));
         }
         let inception = Inception::from_cbor(parts.inception)?;
@@ -224,8 +224,14 @@ fn write(
     }
 }
 
-/// The inception of a bare Ed25519 key up to the key: a map of one, 1, a byte string of 34.
-const BARE_ED25519: &[u8] = b"\xa1\x01\x58\x22";
+/// The inception of a bare Ed25519 key up to the key's 32 bytes: a map of one, 1, a byte string
+/// of 34, the multicodec prefix.
+const BARE_ED25519: &[u8] = b"\xa1\x01\x58\x22\xed\x01";
+
+/// The key of such an inception, and of no other.
+fn bare_ed25519(inception: &[u8]) -> Option<&[u8; 32]> {
+    inception.strip_prefix(BARE_ED25519)?.try_into().ok()
+}
 
 /// A leaf whose inception was not read yet.
 struct Parts<'a> {

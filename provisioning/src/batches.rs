@@ -152,7 +152,8 @@ fn live(grant: &GrantView, organisation: &str, now: Time) -> bool {
 /// Refuses the command if its new devices are more than a grant has left.
 pub(crate) fn check_grants(batches: &[Batch], network: &NetworkView) -> Result<(), Error> {
     let mut asked: BTreeMap<GrantId, u64> = BTreeMap::new();
-    for batch in batches {
+    // What an earlier run signed may be enrolled, and used up its part of the grant.
+    for batch in batches.iter().filter(|batch| batch.signed.is_none()) {
         *asked.entry(batch.grant).or_default() += batch.staged;
     }
     for (id, asked) in asked {

@@ -158,13 +158,15 @@ impl Enrolment {
             "{:?} {:?} {:?} {:?} {:?}",
             format, self.model, self.challenge, self.grant, self.sources
         );
-        let command = journal::command(inputs, &options)?;
+        let SourceOptions { signers, keys, trust, .. } = &self.sources;
+        let files = inputs.iter().chain(signers).chain(keys).chain(trust).map(PathBuf::as_path);
+        let command = journal::command(files, &options)?;
         let (journal, left, word) =
             Journal::open(path, self.resume, &network, &self.organisation, command)?;
         summary.warnings.extend(word);
         for upload in left {
-            // Its rows would be in the way, one by one.
-            let _ = self.client.drop_upload(&upload).await;
+            // Its rows would be in the way.
+            let _ = self.patiently(|| self.client.drop_upload(&upload)).await;
         }
         Ok(journal)
     }
@@ -182,7 +184,7 @@ impl Enrolment {
         let total = batches.iter().map(|batch| batch.rows).sum();
         let (mut done, mut counts) = (0, Counts::default());
         for batch in batches.iter_mut() {
-            let mut past = journal.as_mut().map(|j| j.past(batch.number)).unwrap_or_default();
+            let past = journal.as_mut().map(|j| j.past(batch.number)).unwrap_or_default();
             let mut heard = |rows: &Rows, more: u64| {
                 done += more;
                 counts = rows.counts;
@@ -191,7 +193,7 @@ impl Enrolment {
             batch.signed = past.signed.clone();
             if !self.stage(network, rows, batch, past, journal, &mut heard).await? {
                 self.begin_anew(rows, batch).await;
-                past = Default::default();
+                let past = Default::default();
                 self.stage(network, rows, batch, past, journal, &mut heard).await?;
             }
         }
@@ -229,7 +231,7 @@ impl Enrolment {
     pub(crate) async fn begin_anew(&self, rows: &mut Rows, batch: &mut Batch) {
         batch.signed = None;
         if let Some(upload) = batch.upload.take() {
-            let _ = self.client.drop_upload(&upload).await;
+            let _ = self.patiently(|| self.client.drop_upload(&upload)).await;
         }
         rows.begin_anew(batch.number);
     }

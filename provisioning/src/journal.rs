@@ -2,6 +2,7 @@
 //! it was: one JSON object a line, appended, beside the results. Format: `docs/formats/journal.md`.
 
 use crate::Error;
+use crate::limits::{FOLDER_DEPTH, MEMBERS, TOLD_CHARS};
 use data_encoding::BASE64URL_NOPAD;
 use muster_identity::{Did, sha256};
 use muster_ledger::{Network, SignedOperation};
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 /// Version of the format.
 const VERSION: u32 = 1;
 
-/// Bytes of one line: the verdicts on one request's rows.
+/// Rows that one line names, and bytes that one line has at most: each row with its reason.
+const NAMED: usize = 4_096;
 const LINE: u64 = 4 << 20;
 
 /// A row that the node refused.
@@ -27,6 +29,14 @@ pub(crate) struct Told {
     pub(crate) detail: Option<String>,
 }
 
+impl Told {
+    /// What a node says may be of any length; nobody reads more than this.
+    pub(crate) fn new(row: u32, code: Option<String>, detail: Option<String>) -> Self {
+        let cut = |text: String| text.chars().take(TOLD_CHARS).collect();
+        Self { row, code: code.map(cut), detail: detail.map(cut) }
+    }
+}
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
@@ -35,10 +45,9 @@ pub(crate) enum Record {
     Command { version: u32, network: String, organisation: String, command: String },
     /// The node opened an upload for a batch; what was said of the batch before is void.
     Opened { batch: u16, upload: String },
-    /// So many rows of the batch were answered, the last of them this one.
+    /// All rows of the batch up to this DID were answered, and staged but for these.
     Staged {
         batch: u16,
-        rows: u64,
         last: String,
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         already: Vec<u32>,
@@ -57,8 +66,8 @@ pub(crate) enum Record {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Past {
     pub(crate) upload: Option<String>,
-    pub(crate) rows: u64,
-    pub(crate) last: String,
+    /// Digest of the DID up to which rows were answered.
+    pub(crate) last: Option<String>,
     pub(crate) already: Vec<u32>,
     pub(crate) refused: Vec<Told>,
     pub(crate) signed: Option<SignedOperation>,
@@ -72,18 +81,36 @@ pub(crate) struct Journal {
     past: BTreeMap<u16, Past>,
 }
 
-/// Whose journal it is: files with sizes and times, and the options that change rows.
-pub(crate) fn command(inputs: &[PathBuf], options: &str) -> Result<String, Error> {
+/// Whose journal it is: the options, and names, sizes and times of all files that say what the
+/// rows are.
+pub(crate) fn command<'p>(
+    files: impl Iterator<Item = &'p Path>,
+    options: &str,
+) -> Result<String, Error> {
     let mut text = String::from(options);
-    for path in inputs {
-        let fault = |error| Error::File { file: path.display().to_string(), error };
-        let meta = fs::metadata(path).map_err(fault)?;
-        let changed =
-            meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-        let nanos = changed.map_or(0, |t| t.as_nanos());
-        text.push_str(&format!("\n{}\0{}\0{nanos}", path.display(), meta.len()));
+    for path in files {
+        describe(path, FOLDER_DEPTH, &mut text)?;
     }
     Ok(BASE64URL_NOPAD.encode(&sha256(&[text.as_bytes()])))
+}
+
+fn describe(path: &Path, depth: u32, text: &mut String) -> Result<(), Error> {
+    let fault = |error| Error::File { file: path.display().to_string(), error };
+    let meta = fs::metadata(path).map_err(fault)?;
+    let changed = meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+    let nanos = changed.map_or(0, |t| t.as_nanos());
+    text.push_str(&format!("\n{}\0{}\0{nanos}", path.display(), meta.len()));
+    if meta.is_dir() && depth > 0 {
+        let members: io::Result<Vec<_>> =
+            fs::read_dir(path).map_err(fault)?.map(|entry| Ok(entry?.path())).collect();
+        let mut members = members.map_err(fault)?;
+        members.sort_unstable();
+        for member in members.into_iter().take(MEMBERS) {
+            // A link that leads nowhere is read by nobody.
+            let _ = describe(&member, depth - 1, text);
+        }
+    }
+    Ok(())
 }
 
 impl Journal {
@@ -102,6 +129,9 @@ impl Journal {
         // Whoever knows an upload's id may add to it.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        if path.is_symlink() {
+            return Err(Error::Argument { what: "FILE", why: foreign(path) });
+        }
         let mut file = options.open(path).map_err(fault)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -121,6 +151,9 @@ impl Journal {
             command,
         };
         let (first, past, end) = read(&file).map_err(fault)?;
+        if first.is_none() && file.metadata().map_err(fault)?.len() > LINE {
+            return Err(Error::Argument { what: "FILE", why: foreign(path) });
+        }
         let same = first.as_ref() == Some(&own);
         if resume && first.is_some() && !same {
             let why = format!(
@@ -158,6 +191,13 @@ impl Journal {
         written.map_err(|error| Error::File { file: self.path.display().to_string(), error })
     }
 
+    /// Notes rows that left an upload.
+    pub(crate) fn note_left(&mut self, batch: u16, refused: &[Told]) -> Result<(), Error> {
+        refused
+            .chunks(NAMED)
+            .try_for_each(|part| self.note(&Record::Left { batch, refused: part.to_vec() }))
+    }
+
     /// What an earlier run did for a batch.
     pub(crate) fn past(&mut self, batch: u16) -> Past {
         self.past.remove(&batch).unwrap_or_default()
@@ -165,9 +205,17 @@ impl Journal {
 
     /// The command is over: nothing is left to go on with.
     pub(crate) fn remove(self) -> Result<(), Error> {
-        fs::remove_file(&self.path)
-            .map_err(|error| Error::File { file: self.path.display().to_string(), error })
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::File { file: self.path.display().to_string(), error })
+            }
+            _ => Ok(()),
+        }
     }
+}
+
+fn foreign(path: &Path) -> String {
+    format!("{} stands where the journal goes and is none; move it away", path.display())
 }
 
 type Read = (Option<Record>, BTreeMap<u16, Past>, u64);
@@ -190,9 +238,9 @@ fn read(file: &File) -> io::Result<Read> {
             Record::Opened { batch, upload } => {
                 past.insert(batch, Past { upload: Some(upload), ..Past::default() });
             }
-            Record::Staged { batch, rows, last, already, refused } => {
+            Record::Staged { batch, last, already, refused } => {
                 let past = past.entry(batch).or_default();
-                (past.rows, past.last) = (rows, last);
+                past.last = Some(last);
                 past.already.extend(already);
                 past.refused.extend(refused);
             }
@@ -225,12 +273,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("j");
         let told = |row| Told { row, code: Some("x".into()), detail: None };
-        let staged = |rows: u64, already: u32| Record::Staged {
+        let staged = |last: u32, already: u32| Record::Staged {
             batch: 0,
-            rows,
-            last: format!("{rows:02x}"),
+            last: format!("{last:02x}"),
             already: vec![already],
-            refused: vec![told(rows as u32)],
+            refused: vec![told(last)],
         };
         let mut journal = open(&path, false, "c").expect("new");
         assert!(matches!(open(&path, true, "c"), Err(Error::Argument { what: "FILE", .. })));
@@ -252,9 +299,9 @@ mod tests {
             fs::write(&path, &whole[..length]).expect("cut");
             let mut journal = open(&path, true, "c").expect("goes on");
             let past = journal.past(0);
-            let done = past.rows + u64::from(past.signed.is_some());
+            let done = past.already.len() + past.refused.len() + usize::from(past.signed.is_some());
             // Never less for more bytes, save where a new upload makes the old one void.
-            assert!(done >= previous || past.rows == 0, "{length}: {past:?}");
+            assert!(done >= previous || past.last.is_none(), "{length}: {past:?}");
             previous = done;
         }
         let mut journal = open(&path, true, "c").expect("goes on");
@@ -262,8 +309,7 @@ mod tests {
             journal.past(0),
             Past {
                 upload: Some("u".into()),
-                rows: 4,
-                last: "04".into(),
+                last: Some("04".into()),
                 already: vec![0, 3],
                 refused: vec![told(2), told(4), told(7)],
                 signed: Some(SignedOperation(b"signed".to_vec())),

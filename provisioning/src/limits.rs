@@ -17,6 +17,9 @@ pub const WARNINGS: usize = 32;
 /// Characters of a foreign name that a message repeats.
 pub const NAME_CHARS: usize = 40;
 
+/// Characters kept of a node's reason: what it says may be of any length.
+pub const TOLD_CHARS: usize = 200;
+
 /// Rows checked together: enough that handing them over costs nothing, few enough to keep every
 /// core busy to the end.
 pub const CHECKED_TOGETHER: usize = 1_024;

@@ -12,6 +12,11 @@ use muster_identity::Did;
 use muster_identity::cbor::Decode as _;
 use muster_ledger::merkle::{Frontier, Hash, leaf_hash};
 use muster_ledger::{Action, Enrol, EntryProof, Network, Operation, SignedOperation};
+use std::time::Duration;
+
+/// How often an enrolment that is on its way into a block is asked for again, and how soon.
+const TRIES: u32 = 150;
+const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 /// What we would sign.
 struct Tree {
@@ -64,7 +69,7 @@ impl Enrolment {
                         let row = rows.rows.get(*row as usize);
                         row.is_some_and(|row| row.state == State::Staged(batch.number))
                     });
-                    row.map(|row| Told { row, code: v.code.clone(), detail: v.detail.clone() })
+                    row.map(|row| Told::new(row, v.code.clone(), v.detail.clone()))
                 };
                 let refused: Option<Vec<Told>> = sealed.refused.iter().map(told).collect();
                 let refused = refused.ok_or_else(|| Error::Peer {
@@ -74,7 +79,7 @@ impl Enrolment {
                 })?;
                 tell(rows, &refused);
                 if let Some(journal) = journal {
-                    journal.note(&Record::Left { batch: batch.number, refused })?;
+                    journal.note_left(batch.number, &refused)?;
                 }
                 continue;
             }
@@ -84,8 +89,9 @@ impl Enrolment {
                     batch.keep(&tree);
                     return Ok(());
                 }
-                // An upload of an earlier run may hold what the files hold no longer.
-                _ if self.resume && !anew => {
+                // An upload of an earlier run may hold what the files hold no longer, or the answer
+                // of a seal that refused rows was lost.
+                _ if !anew => {
                     anew = true;
                     self.begin_anew(rows, batch).await;
                     self.stage(network, rows, batch, Default::default(), journal, &mut |_, _| {})
@@ -119,7 +125,7 @@ impl Enrolment {
         batch: &mut Batch,
         journal: &mut Option<Journal>,
     ) -> Result<(), Error> {
-        let mut anew = false;
+        let (mut anew, mut tries) = (false, 0);
         loop {
             let enrol = batch.sealed.clone();
             let enrol = enrol.ok_or_else(|| Error::Internal("nothing is sealed".into()))?;
@@ -132,20 +138,32 @@ impl Enrolment {
             let submitted = self.patiently(|| self.client.submit_upload(&upload, &signed)).await;
             let proof = match submitted {
                 Ok(proof) => proof,
-                // Said by an earlier run, or by an attempt whose answer was lost.
-                Err(error) if error.code() == "batch-exists" => {
-                    let first = batch.first.ok_or_else(|| Error::Internal("no leaf".into()))?;
-                    self.patiently(|| self.client.receipt(&first)).await?.batch
-                }
-                // It waited too long, or its upload is over: what it would enrol stays the same.
+                // It waited too long: what it would enrol stays the same.
                 Err(error) if earlier && error.code() == "expired" => continue,
-                Err(error) if self.resume && !anew && is_gone(&error) => {
-                    anew = true;
-                    self.begin_anew(rows, batch).await;
-                    self.stage(network, rows, batch, Default::default(), journal, &mut |_, _| {})
-                        .await?;
-                    self.seal(network, rows, batch, journal).await?;
+                // An attempt whose answer was lost is on its way.
+                Err(error) if error.code() == "under-way" && tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(TRY_AGAIN).await;
+                    batch.signed = Some(signed);
                     continue;
+                }
+                // Said by an earlier run, or by an attempt whose answer was lost.
+                Err(error) if error.code() == "batch-exists" || is_gone(&error) => {
+                    match self.known(network, batch, &enrol).await? {
+                        Some(proof) => proof,
+                        None if anew => return Err(error),
+                        None => {
+                            anew = true;
+                            self.begin_anew(rows, batch).await;
+                            let past = Default::default();
+                            self.stage(network, rows, batch, past, journal, &mut |_, _| {}).await?;
+                            self.seal(network, rows, batch, journal).await?;
+                            if batch.staged == 0 {
+                                return Ok(());
+                            }
+                            continue;
+                        }
+                    }
                 }
                 Err(error) => return Err(self.explain(error, batch.grant, enrol.count).await),
             };
@@ -156,6 +174,23 @@ impl Enrolment {
             }
             return Ok(());
         }
+    }
+
+    /// The proof of an enrolment that is on the ledger.
+    async fn known(
+        &self,
+        network: Network,
+        batch: &Batch,
+        enrol: &Enrol,
+    ) -> Result<Option<EntryProof>, Error> {
+        let id = enrol.batch(&network).to_string();
+        match self.patiently(|| self.client.batch(&id)).await {
+            Ok(_) => {}
+            Err(error) if error.code() == "not-found" => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let first = batch.first.ok_or_else(|| Error::Internal("no leaf".into()))?;
+        Ok(Some(self.patiently(|| self.client.receipt(&first)).await?.batch))
     }
 
     fn sign(
@@ -229,7 +264,10 @@ async fn tree(rows: &Rows, batch: &Batch) -> Result<Tree, Error> {
         let mut first = None;
         for leaf in leaves.read().map_err(spooling)? {
             let (place, row) = leaf.map_err(spooling)?;
-            if place.batch != number || !staged.has(place.row) {
+            if place.batch > number {
+                break;
+            }
+            if place.batch < number || !staged.has(place.row) {
                 continue;
             }
             first.get_or_insert(place.did);

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use muster_api::{Verdict, limits};
 use muster_ledger::{Network, UploadRequest};
-use std::iter::Peekable;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The rows of one request.
@@ -25,7 +25,7 @@ struct Part {
 
 /// Cuts the rows of a batch into requests.
 struct Parts<'s> {
-    merge: Peekable<Merge<'s>>,
+    merge: Merge<'s>,
     batch: u16,
     rows: usize,
 }
@@ -41,7 +41,10 @@ impl Parts<'_> {
             let Some((place, row)) = self.merge.next().transpose().map_err(spooling)? else {
                 break;
             };
-            if place.batch != self.batch
+            if place.batch > self.batch {
+                break;
+            }
+            if place.batch < self.batch
                 || rows.rows[place.row as usize].state != State::Ready(self.batch)
             {
                 continue;
@@ -58,8 +61,8 @@ impl Parts<'_> {
 }
 
 impl Enrolment {
-    /// Stages a batch: goes on with the upload of an earlier run, or opens one. False: that upload
-    /// does not fit any more, and nothing was staged.
+    /// Stages a batch: goes on with the upload of an earlier run, or opens one. False: the node does
+    /// not have that upload any more.
     pub(crate) async fn stage(
         &self,
         network: Network,
@@ -70,27 +73,24 @@ impl Enrolment {
         done: &mut (dyn FnMut(&Rows, u64) + Send),
     ) -> Result<bool, Error> {
         let leaves = rows.leaves.clone();
-        let mut skipped = 0;
         if let Some(upload) = &past.upload {
             batch.upload = Some(upload.clone());
-            if !replay(&leaves, rows, batch, &past)? {
-                return Ok(false);
-            }
-            skipped = past.rows;
-            done(rows, skipped);
+            let replayed = replay(&leaves, rows, batch, &past)?;
+            done(rows, replayed);
         }
-        if past.signed.is_some() || (skipped > 0 && skipped == batch.rows) {
+        if past.signed.is_some() {
             return Ok(true);
         }
         let upload = match &batch.upload {
             Some(upload) => upload.clone(),
             None => self.open(network, batch, journal).await?,
         };
-        let merge = leaves.read().map_err(spooling)?.peekable();
+        let resumed = past.upload.is_some();
+        let merge = leaves.read().map_err(spooling)?;
         let at_once = batch.at_once.clamp(1, limits::UPLOAD_ROWS);
         let mut parts = Parts { merge, batch: batch.number, rows: at_once };
         let mut flying = FuturesOrdered::new();
-        let mut answered = skipped;
+        let mut known = past.last.unwrap_or_default();
         loop {
             while flying.len() < REQUESTS_IN_FLIGHT
                 && let Some(part) = parts.next(rows)?
@@ -105,7 +105,7 @@ impl Enrolment {
             let Some((numbers, last, answer)) = flying.next().await else { break };
             let answer = match answer {
                 Ok(answer) => answer,
-                Err(error) if past.upload.is_some() && is_gone(&error) => return Ok(false),
+                Err(error) if resumed && is_gone(&error) => return Ok(false),
                 Err(error) => return Err(error),
             };
             expect("verdicts", &numbers.len(), &answer.verdicts.len())?;
@@ -121,16 +121,17 @@ impl Enrolment {
                         already.push(*number);
                     }
                     Verdict::Refused => {
-                        let (code, detail) = (verdict.code, verdict.detail);
-                        refused.push(Told { row: *number, code, detail });
+                        refused.push(Told::new(*number, verdict.code, verdict.detail));
                     }
                 }
             }
             tell(rows, &refused);
-            answered += numbers.len() as u64;
-            if let Some(journal) = journal {
-                let (batch, rows) = (batch.number, answered);
-                journal.note(&Record::Staged { batch, rows, last, already, refused })?;
+            if let Some(journal) = journal
+                && last > known
+            {
+                known.clone_from(&last);
+                let batch = batch.number;
+                journal.note(&Record::Staged { batch, last, already, refused })?;
             }
             done(rows, numbers.len() as u64);
         }
@@ -190,46 +191,38 @@ pub(crate) fn tell(rows: &mut Rows, refused: &[Told]) {
     }
 }
 
-/// Gives the rows of a batch the verdicts of an earlier run. False: they were other rows.
-fn replay(
-    leaves: &Arc<Sorted>,
-    rows: &mut Rows,
-    batch: &Batch,
-    past: &Past,
-) -> Result<bool, Error> {
-    let mut left = if past.signed.is_some() { batch.rows } else { past.rows };
-    let (mut place_of_last, mut answered) = (None, Vec::new());
-    let mut seen = 0;
+/// Gives the rows of a batch what an earlier run did for them; gives how many are staged. Before a
+/// signature only what is staged is believed, since the root tells: other rows are sent again.
+fn replay(leaves: &Arc<Sorted>, rows: &mut Rows, batch: &Batch, past: &Past) -> Result<u64, Error> {
+    let other: BTreeSet<u32> =
+        past.already.iter().copied().chain(past.refused.iter().map(|told| told.row)).collect();
+    let (mut staged, ready) = (0, State::Ready(batch.number));
     for leaf in leaves.read().map_err(spooling)? {
         let (place, _) = leaf.map_err(spooling)?;
-        let row = place.row as usize;
-        if left == 0 {
+        let answered = past.signed.is_some()
+            || past.last.as_ref().is_some_and(|last| HEXLOWER.encode(place.did.digest()) <= *last);
+        if place.batch > batch.number || (place.batch == batch.number && !answered) {
             break;
         }
-        if place.batch != batch.number || rows.rows[row].state != State::Ready(batch.number) {
-            continue;
+        let row = place.row as usize;
+        if place.batch == batch.number
+            && rows.rows[row].state == ready
+            && !other.contains(&place.row)
+        {
+            rows.set(row, State::Staged(batch.number));
+            staged += 1;
         }
-        left -= 1;
-        seen += 1;
-        if seen == past.rows {
-            place_of_last = Some(HEXLOWER.encode(place.did.digest()));
+    }
+    if past.signed.is_some() {
+        let is_ready = |rows: &Rows, row: u32| {
+            rows.rows.get(row as usize).is_some_and(|row| row.state == ready)
+        };
+        for row in past.already.iter().filter(|row| is_ready(rows, **row)).collect::<Vec<_>>() {
+            rows.set(*row as usize, State::Already);
         }
-        answered.push(place.row);
+        let told: Vec<Told> =
+            past.refused.iter().filter(|told| is_ready(rows, told.row)).cloned().collect();
+        tell(rows, &told);
     }
-    let fits = left == 0
-        && (past.rows == 0 || place_of_last.as_deref() == Some(past.last.as_str()))
-        && past.already.iter().chain(past.refused.iter().map(|told| &told.row)).all(|row| {
-            rows.rows.get(*row as usize).is_some_and(|r| r.state == State::Ready(batch.number))
-        });
-    if !fits {
-        return Ok(false);
-    }
-    for row in answered {
-        rows.set(row as usize, State::Staged(batch.number));
-    }
-    for row in &past.already {
-        rows.set(*row as usize, State::Already);
-    }
-    tell(rows, &past.refused);
-    Ok(true)
+    Ok(staged)
 }

@@ -16,7 +16,8 @@ use muster_identity::cbor::Encode as _;
 use muster_ledger::merkle::{Tree, leaf_hash};
 use muster_ledger::{
     Action, Block, Chain, Changes, Checkpoint, Entry, EntryProof, Genesis, Head, Network,
-    OperationHash, QuorumCheckpoint, Refusal, SignedOperation, Time, VerifiedOperation, limits,
+    OperationHash, QuorumCheckpoint, Refusal, SignedOperation, Time, VerifiedOperation, View as _,
+    limits,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -73,6 +74,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is on disk, and not under a signed head yet.
+pub(crate) fn unsigned() -> Problem {
+    Problem::new(503, "unsigned", "committed, but the head cannot be signed")
+        .cure("ask for it again once the node signs; do not sign it anew")
+}
+
 impl Node {
     pub(crate) fn new(
         genesis: Genesis,
@@ -118,6 +125,17 @@ impl Node {
             .inclusion(index, checkpoint.head().size)
             .ok_or_else(|| Error::Us("an entry beyond the head".into()))?;
         Ok(EntryProof { index, entry, path, checkpoint: checkpoint.to_note() })
+    }
+
+    /// Whether what an enrolment enrols is decided already.
+    pub(crate) fn decided_batch(&self, operation: &VerifiedOperation) -> bool {
+        match &operation.operation().action {
+            Action::Enrol(enrol) => {
+                let batch = self.decided().state().batch(&enrol.batch(&self.network));
+                matches!(batch, Ok(Some(_)))
+            }
+            _ => false,
+        }
     }
 
     fn decided(&self) -> Chain {
@@ -353,8 +371,7 @@ impl Application for Node {
 
     fn unsigned(&self, error: &Error) {
         self.metrics.failing.store(true, Relaxed);
-        let problem = Problem::new(503, "unsigned", "committed, but the head cannot be signed")
-            .cure("ask for it again once the node signs; do not sign it anew");
+        let problem = unsigned();
         tracing::warn!("operations wait for a signature: {error}");
         self.fail(true, &problem);
     }

@@ -176,6 +176,9 @@ impl Registry {
             if let Err(refusal) = published.chain.try_apply(&verified, now) {
                 return refuse(refusal.into());
             }
+            if node.decided_batch(&verified) {
+                return refuse(crate::node::unsigned());
+            }
         }
         let flip = match upload {
             None if enrols => {

@@ -18,7 +18,7 @@ use muster_ledger::{
     Action, Block, Chain, EntryProof, Genesis, GrantRecord, Leaf, LeafTree, SignedOperation,
     StateKey, Time, UploadRequest, View, cosign, merkle,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 /// How the node misbehaves.
@@ -53,6 +53,7 @@ pub(crate) struct Inner {
     entries: Vec<Vec<u8>>,
     pub(crate) uploads: BTreeMap<String, Upload>,
     pub(crate) enrolled: BTreeMap<Did, String>,
+    batches: BTreeSet<String>,
     pub(crate) opened: u64,
     requests: u64,
     rows_per_request: usize,
@@ -82,6 +83,7 @@ impl Node {
             entries: Vec::new(),
             uploads: BTreeMap::new(),
             enrolled: BTreeMap::new(),
+            batches: BTreeSet::new(),
             opened: 0,
             requests: 0,
             rows_per_request,
@@ -95,6 +97,8 @@ impl Node {
             .route("/v1/uploads/{upload}/seal", post(seal))
             .route("/v1/uploads/{upload}", delete(discard))
             .route("/v1/operations", post(submit))
+            .route("/v1/batches/{batch}", get(batch))
+            .route("/v1/devices/{did}/receipt", get(receipt))
             .layer(DefaultBodyLimit::max(muster_api::limits::UPLOAD_BYTES))
             .with_state(node.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -242,7 +246,9 @@ async fn submit(
         let Action::Enrol(enrol) = &operation.operation().action else {
             return refuse(400, "malformed");
         };
-        let upload = inner.uploads.remove(&query["upload"]).expect("an upload");
+        let Some(upload) = inner.uploads.remove(&query["upload"]) else {
+            return refuse(404, "unknown-upload");
+        };
         let request = upload.request.expect("a request");
         assert!(!request.rehearsal, "a rehearsal is never submitted");
         assert_eq!((request.grant, &request.model), (enrol.grant, &enrol.model));
@@ -259,7 +265,39 @@ async fn submit(
         }
         let staged = upload.staged.into_iter().map(|(did, (_, serial))| (did, serial));
         inner.enrolled.extend(staged);
+        inner.batches.insert(enrol.batch(&node.genesis.network()).to_string());
         inner.acknowledge().to_cbor().into_response()
+    })
+}
+
+async fn batch(Shared(node): Shared<Node>, Path(batch): Path<String>) -> Response {
+    if !node.look(|inner| inner.batches.contains(&batch)) {
+        return refuse(404, "not-found");
+    }
+    Json(muster_api::BatchView {
+        batch,
+        owner: String::new(),
+        grant: String::new(),
+        model: String::new(),
+        count: 0,
+        entry: 0,
+        seq: 0,
+        standing: String::new(),
+        holds: Vec::new(),
+    })
+    .into_response()
+}
+
+/// Of the last batch: the batch part alone is of use.
+async fn receipt(Shared(node): Shared<Node>) -> Response {
+    node.look(|inner| {
+        let device = muster_ledger::DevicePart {
+            batch: muster_ledger::BatchId([0; 32]),
+            index: 0,
+            leaf: Vec::new(),
+            path: Vec::new(),
+        };
+        muster_ledger::Receipt { device, batch: inner.acknowledge() }.to_cbor().into_response()
     })
 }
 

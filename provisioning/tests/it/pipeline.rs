@@ -273,3 +273,53 @@ async fn a_run_through_csv_gives_the_same_batch() {
     let ids = |f: &Finished| f.batches().map(|b| b.batch).collect::<Vec<_>>();
     assert_eq!(ids(&json), ids(&finished));
 }
+
+/// Cut off after the acknowledgement and before the results: the run goes on to the same end, also
+/// when its own devices used the grant up.
+#[tokio::test]
+async fn a_run_goes_on_under_a_grant_that_it_used_up() {
+    let s = setting(10, Fault::None).await;
+    let inputs = s.devices(0, 10);
+    let journal = s.dir.path().join("journal");
+    let go = |resume| {
+        let enrolment = Enrolment { journal: Some(journal.clone()), resume, ..enrolment(&s.node) };
+        run(enrolment, inputs.clone())
+    };
+    let first = go(false).await.expect("enrolled");
+    let batch = first.batches().next().expect("a batch").batch;
+    drop(first);
+    assert!(journal.exists(), "the results are not written yet");
+    let second = go(true).await.expect("goes on");
+    assert_eq!(counts(&second), (10, 0, 0, 0, 10));
+    assert_eq!(second.batches().next().expect("the same").batch, batch);
+    second.close().expect("removed");
+    assert!(!journal.exists());
+}
+
+/// What a journal says of rows that are not signed for is not believed: the node is asked.
+#[tokio::test]
+async fn a_journal_that_lies_is_found_out() {
+    let s = setting(100, Fault::None).await;
+    let inputs = s.devices(0, 10);
+    let journal = s.dir.path().join("journal");
+    let go = |node: Node, resume| {
+        let enrolment = Enrolment { journal: Some(journal.clone()), resume, ..enrolment(&node) };
+        run(enrolment, inputs.clone())
+    };
+    drop(go(s.node.clone(), false).await.expect("enrolled"));
+    let text = std::fs::read_to_string(&journal).expect("a journal");
+    let lies: String = text
+        .lines()
+        .filter(|line| !line.contains("\"signed\"") && !line.contains("\"acknowledged\""))
+        .map(|line| match line.contains("\"staged\"") {
+            true => line.replace('}', ",\"already\":[0,1,2,3,4,5,6,7,8,9]}") + "\n",
+            false => line.to_owned() + "\n",
+        })
+        .collect();
+    std::fs::write(&journal, lies).expect("written");
+    // Another node of the same network, which knows nothing.
+    let fresh = Node::start(&s.genesis, Fault::None, 16).await;
+    let second = go(fresh.clone(), true).await.expect("enrolled there");
+    assert_eq!(counts(&second), (10, 0, 0, 0, 10));
+    assert_eq!(fresh.look(|n| n.enrolled.len()), 10);
+}

@@ -132,7 +132,9 @@ impl Bench {
                 let older = other.organisation == upload.organisation
                     && other.number < upload.number
                     && self.now.since(other.active) > limits::UPLOAD_IDLE_MS
-                    && other.rehearsal == upload.rehearsal;
+                    && other.rehearsal == upload.rehearsal
+                    // What is sealed may be signed at any moment.
+                    && other.sealed.is_none();
                 let held = self.reserved.has_upload(other.number);
                 if !held && (over || rehearsed || older) {
                     Holder::Yielding(other)
@@ -216,7 +218,10 @@ impl Bench {
         let mut settlement = Settlement::default();
         for clash in &found.clashes {
             let Clash { ours, name, upload } = clash;
+            // They come by serial number and row: the one before may have taken it.
+            let taken = settlement.take.last().is_some_and(|last| last.serial == ours.serial);
             let holder = match upload {
+                _ if taken => Holder::Here,
                 None => Holder::Nobody,
                 Some(number) => self.holder(&found.upload, &found.places, *number, true)?,
             };

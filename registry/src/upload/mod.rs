@@ -196,7 +196,9 @@ impl Node {
         let turn = turn.map_err(|e| Error::Us(e.to_string()))?;
         let (bench, judged) = (self.bench()?, rows.clone());
         let judge = Box::new(move |found: &_| bench.judge(found, &judged));
-        let staged = self.store.stage(upload.number, rows.clone(), judge).await?;
+        let staged = self.store.stage(upload.number, rows.clone(), judge).await;
+        // What failed may have been written in one of the two files.
+        let staged = staged.inspect_err(|_| self.warm.clear())?;
         if !staged.anew {
             self.warm.forget(upload.number);
             return Ok(staged.verdicts);
@@ -249,8 +251,8 @@ impl Node {
         if !refused.is_empty() {
             return Ok(Sealed { count: 0, root: String::new(), refused });
         }
-        // The version as it is now: serial numbers may have come from another upload's rows.
-        let found = self.upload(upload).await?;
+        // `found` is as it was before: a row that came since is not among those serial numbers,
+        // and whoever brought it hears that the upload changed.
         let mut tiling = Tiling::default();
         let mut after = None;
         loop {
@@ -346,7 +348,8 @@ impl Node {
             let _turn = turn.map_err(|e| Error::Us(e.to_string()))?;
             let bench = self.bench()?;
             let settle = Box::new(move |clashes: &_| bench.settle(clashes));
-            refused.extend(self.store.enter_serials(upload, page, settle).await?);
+            let entered = self.store.enter_serials(upload, page, settle).await;
+            refused.extend(entered.inspect_err(|_| self.warm.clear())?);
         }
         Ok(refused)
     }
@@ -372,7 +375,10 @@ impl Node {
                 && let Some(_held) = self.reserved.upload(upload.number)
             {
                 self.warm.forget(upload.number);
-                self.store.drop_upload(upload.number).await?;
+                if let Err(error) = self.store.drop_upload(upload.number).await {
+                    // It stays expired, and is tried again; nobody else waits for it.
+                    tracing::error!("upload {} cannot be thrown away: {error}", upload.number);
+                }
             }
         }
         Ok(())

@@ -9,8 +9,8 @@ use muster_ledger::merkle::Hash;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Rows kept over all uploads: two full batches, in 150 MiB. Further uploads are sealed from the
-/// store.
+/// Rows kept over all uploads: two full batches, in 150 MiB, and 20 MiB of serial numbers for each
+/// upload under way. Further uploads are sealed from the store.
 const ROWS: usize = 2 << 20;
 
 /// Serial numbers entered together. Each share may touch every page of the index once.
@@ -18,7 +18,22 @@ const SHARE: usize = 1 << 17;
 
 /// All uploads that are kept.
 #[derive(Debug, Default)]
-pub(crate) struct Warm(Mutex<BTreeMap<u64, Kept>>);
+pub(crate) struct Warm(Mutex<All>);
+
+#[derive(Debug, Default)]
+struct All {
+    kept: BTreeMap<u64, Kept>,
+    /// Rows of all of them.
+    rows: usize,
+}
+
+impl All {
+    fn remove(&mut self, upload: u64) -> Option<Kept> {
+        let kept = self.kept.remove(&upload)?;
+        self.rows -= kept.rows;
+        Some(kept)
+    }
+}
 
 /// Leaves of one request, ascending.
 type Part = Vec<(Did, Hash)>;
@@ -30,6 +45,7 @@ pub(crate) struct Kept {
     pub(crate) version: u64,
     /// Requests arrive in any order.
     parts: Vec<Part>,
+    rows: usize,
     /// Serial numbers that are not entered yet.
     pub(crate) serials: Vec<Serial>,
     /// Shares that are being entered just now.
@@ -39,7 +55,7 @@ pub(crate) struct Kept {
 }
 
 impl Warm {
-    fn all(&self) -> MutexGuard<'_, BTreeMap<u64, Kept>> {
+    fn all(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -52,16 +68,18 @@ impl Warm {
         rows: &[CheckedRow],
     ) -> Option<Vec<Serial>> {
         let mut all = self.all();
-        if version == 0 && !all.contains_key(&upload) {
-            all.insert(upload, Kept { clear: true, ..Kept::default() });
+        if version == 0 && !all.kept.contains_key(&upload) {
+            all.kept.insert(upload, Kept { clear: true, ..Kept::default() });
         }
-        let total: usize = all.values().flat_map(|kept| &kept.parts).map(Vec::len).sum();
-        let kept = all.get_mut(&upload)?;
         let part: Part = rows.iter().map(|row| (row.did, row.hash)).collect();
-        if total + part.len() > ROWS || !part.is_sorted_by(|a, b| a.0 < b.0) {
-            all.remove(&upload);
+        if all.rows + part.len() > ROWS || !part.is_sorted_by(|a, b| a.0 < b.0) {
+            all.remove(upload);
             return None;
         }
+        let All { kept, rows: total } = &mut *all;
+        let kept = kept.get_mut(&upload)?;
+        *total += part.len();
+        kept.rows += part.len();
         kept.version += 1;
         kept.parts.push(part);
         kept.serials.extend(rows.iter().map(|row| Serial {
@@ -78,20 +96,26 @@ impl Warm {
 
     /// Notes that a share was entered, and whether nobody had any of it.
     pub(crate) fn entered(&self, upload: u64, clear: bool) {
-        if let Some(kept) = self.all().get_mut(&upload) {
-            kept.entering -= 1;
-            kept.clear &= clear;
+        if let Some(kept) = self.all().kept.get_mut(&upload) {
+            // What is kept may be newer than the share: then it is not believed.
+            kept.clear &= clear && kept.entering > 0;
+            kept.entering = kept.entering.saturating_sub(1);
         }
     }
 
     /// Forgets an upload.
     pub(crate) fn forget(&self, upload: u64) {
-        self.all().remove(&upload);
+        self.all().remove(upload);
+    }
+
+    /// Forgets all of them.
+    pub(crate) fn clear(&self) {
+        *self.all() = All::default();
     }
 
     /// Takes what is kept of an upload of this version, if it is whole.
     pub(crate) fn take(&self, upload: u64, version: u64) -> Option<Kept> {
-        let kept = self.all().remove(&upload)?;
+        let kept = self.all().remove(upload)?;
         (kept.version == version && kept.entering == 0 && kept.clear).then_some(kept)
     }
 }

@@ -1,5 +1,6 @@
 //! The registry from outside, on real files.
 
+mod attacks;
 mod audit;
 mod clock;
 mod durability;

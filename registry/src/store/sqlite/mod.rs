@@ -57,8 +57,9 @@ const CACHE_KIB: i64 = 16 << 10;
 const CHECKPOINT_PAGES: u32 = 8_192;
 
 /// The directory is the main file: SQLite commits a transaction over both files to it first, so
-/// that whatever ends the process in between leaves a serial number without its leaf, which
-/// holds nobody up, and never a leaf without its serial number.
+/// that whatever ends the process while rows are added leaves a serial number without its leaf,
+/// which holds nobody up. While rows are taken away it may leave a leaf without its serial
+/// number, which its seal finds.
 fn options(directory: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(directory)

@@ -95,6 +95,7 @@ async fn clashes(
     /// An entry whose device has another serial number by now is nobody's.
     const SQL: &str = "SELECT serial_of.serial, serial_of.name, serials.upload FROM serial_of \
         LEFT JOIN serials ON serials.name = serial_of.name AND serials.serial = serial_of.serial \
+        AND serials.organisation = serial_of.organisation \
         WHERE serial_of.organisation = ? \
         AND serial_of.serial IN (SELECT value FROM json_each(?))";
     let list: Vec<&str> = serials.iter().map(|serial| serial.serial.as_str()).collect();

@@ -245,11 +245,12 @@ pub(super) async fn remove(
         .fetch_all(&mut *connection)
         .await
         .map_err(fault)?;
-    let mut claims = Vec::new();
+    // By the names at the least: one leaf that cannot be read must not keep all others.
+    let mut claims = names.to_vec();
     for leaf in &leaves {
-        let leaf = Leaf::from_cbor(leaf).map_err(Error::damaged)?;
-        let (name, key) = Claim::of_inception(&leaf.did(), &leaf.inception);
-        claims.extend([name].into_iter().chain(key));
+        if let Ok(leaf) = Leaf::from_cbor(leaf) {
+            claims.extend(Claim::of_inception(&leaf.did(), &leaf.inception).1);
+        }
     }
     sqlx::query(CLAIMS)
         .bind(integer(upload)?)
