@@ -4,7 +4,7 @@
 use super::json::Json;
 use super::key_text::{base64, hex_der};
 use super::lines::OVERLAP;
-use crate::Error;
+use crate::{Error, Unit};
 use crate::x509::private_key;
 use std::io::{BufRead, ErrorKind};
 
@@ -175,7 +175,12 @@ pub(crate) fn search(file: &str, input: &mut dyn BufRead) -> Result<(), Error> {
         let used = piece.len();
         input.consume(used);
         if in_pem(&kept) || (json && in_unreadable(&kept)) {
-            return Err(Error::PrivateKey { file: file.into(), line, field: "row".into() });
+            return Err(Error::PrivateKey {
+                file: file.into(),
+                line,
+                unit: Unit::Line,
+                field: "row".into(),
+            });
         }
         line += kept.iter().filter(|b| **b == b'\n').count() as u64;
         kept.drain(..kept.len().saturating_sub(OVERLAP));
