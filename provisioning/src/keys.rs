@@ -42,7 +42,10 @@ impl LineKeys {
         let format = Format::detect(input.fill_buf().map_err(fault)?);
         let format =
             format.filter(|f| matches!(f, Format::Jsonl | Format::Csv)).ok_or_else(|| {
-                manifest("neither JSON lines nor CSV", "give rows of uniqueId (or serial) and publicKey")
+                manifest(
+                    "neither JSON lines nor CSV",
+                    "give rows of uniqueId (or serial) and publicKey",
+                )
             })?;
         let mut all = Self::default();
         for item in format.read(&file, input) {

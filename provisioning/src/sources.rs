@@ -1,11 +1,11 @@
 //! What the user names beside the manifests: signer certificates, the line's keys, the slot.
 
-use crate::{Error, Unit};
 use crate::formats::{Mapping, Signers, Trust, search_secrets};
 use crate::keys::LineKeys;
 use crate::x509::{
     CERTIFICATES, CRL_BYTES, Certificate, Crl, X509Fault, bundle, private_key, revocations,
 };
+use crate::{Error, Unit};
 use muster_ledger::Time;
 use std::ffi::OsStr;
 use std::fs::{self, File};

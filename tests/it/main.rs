@@ -2,5 +2,6 @@
 
 mod architecture;
 mod bench;
+mod enrol;
 mod muster;
 mod story;

@@ -4,8 +4,8 @@
 use super::json::Json;
 use super::key_text::{base64, hex_der};
 use super::lines::OVERLAP;
-use crate::{Error, Unit};
 use crate::x509::private_key;
+use crate::{Error, Unit};
 use std::io::{BufRead, ErrorKind};
 
 /// How the labels of PEM end (RFC 7468 §10, §11, older ones), and those of OpenPGP (RFC 9580 §6.2).

@@ -150,10 +150,7 @@ async fn refused_entries_make_an_array_that_is_json() {
         let found = only(&finished);
         let array: Vec<serde_json::Value> = serde_json::from_str(&found).expect("valid JSON");
         assert_eq!(array.len(), 3, "{found}");
-        assert_eq!(
-            found,
-            format!("[\n{bad},\n{twice},\n{{ \"serial\":\"S-f\",\"lot\":7.5}}\n]\n")
-        );
+        assert_eq!(found, format!("[\n{bad},\n{twice},\n{{ \"serial\":\"S-f\",\"lot\":7.5}}\n]\n"));
         let list = missing(&finished);
         assert_eq!(list.lines().filter(|l| l.contains(",not-json,")).count(), 2, "{list}");
     }
