@@ -192,3 +192,27 @@ fn broken_utf8_costs_its_row() {
         assert_eq!(read.drafts.len(), 2, "{format:?}");
     }
 }
+
+#[tokio::test]
+#[ignore = "measure"]
+async fn measure_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let node = crate::node::Node::start(
+        &crate::made::genesis(&["sensor"], 1_000),
+        crate::node::Fault::None,
+        16,
+    )
+    .await;
+    for rows in [100_000usize, 1_000_000, 2_000_000] {
+        let text = "-----BEGIN X-----\n".repeat(rows);
+        let file = crate::made::file(dir.path(), "a.pem", text);
+        let before = peak();
+        let start = std::time::Instant::now();
+        let finished =
+            crate::made::enrolment(&node).run(vec![file], None, &mut |_| {}).await.expect("read");
+        println!("{rows}: {} KiB -> {} KiB, {:?}", before, peak(), start.elapsed());
+        finished.write_results(&mut std::io::sink(), 20).expect("it");
+        println!("after results {} KiB {:?}", peak(), start.elapsed());
+        println!("{:?}", finished.summary().counts);
+    }
+}

@@ -14,12 +14,14 @@ const BYTES: u64 = 1 << 20;
 /// A phase that was shorter leaves no bar behind.
 const BRIEF: Duration = Duration::from_secs(1);
 
-const UNDER_WAY: &str = "  {prefix:8} [{bar:20}] {percent:>3} %, {eta:>4} left  {wide_msg}";
-const DONE: &str = "  {prefix:8} [{bar:20}] {percent:>3} % in {elapsed:>4}  {wide_msg}";
+const UNDER_WAY: &str = "  {prefix:7} [{bar:10}] {percent:>3} % {eta:>4} left  {wide_msg}";
+const DONE: &str = "  {prefix:7} [{bar:10}] {percent:>3} % in {elapsed:>4}   {wide_msg}";
 
 pub(super) struct Bars {
     manner: Manner,
     now: Option<Stage>,
+    /// When something was heard last: there a phase began that is heard of now.
+    heard: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Bars {
             (false, true) => Manner::Bars,
             (false, false) => Manner::Lines,
         };
-        Self { manner, now: None }
+        Self { manner, now: None, heard: Instant::now() }
     }
 
     pub(super) fn show(&mut self, progress: &Progress) {
@@ -58,11 +60,13 @@ impl Bars {
                 Manner::Bars => ProgressBar::new(0),
                 _ => ProgressBar::hidden(),
             };
+            let bar = bar.with_elapsed(self.heard.elapsed());
             bar.set_style(style(UNDER_WAY));
             bar.set_prefix(name(progress.phase));
-            let (phase, begun) = (progress.phase, Instant::now());
+            let (phase, begun) = (progress.phase, self.heard);
             self.now = Some(Stage { phase, begun, bar, told: 0 });
         }
+        self.heard = Instant::now();
         let Some(stage) = &mut self.now else { return };
         let (done, total) = share(progress);
         let words = words(progress, stage.begun.elapsed());
@@ -152,5 +156,8 @@ fn left(elapsed: Duration, done: u64, total: u64) -> String {
         return String::new();
     }
     let left = elapsed.mul_f64((total - done) as f64 / done as f64);
-    format!(", {} left", HumanDuration(left))
+    match left < Duration::from_secs(1) {
+        true => String::new(),
+        false => format!(", {} left", HumanDuration(left)),
+    }
 }
