@@ -5,11 +5,11 @@ use crate::results::Finished;
 use crate::rows::{Double, Row, State, outcome};
 use crate::words::Words;
 use crate::{Error, Outcome};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 /// A file that rows can be taken out of as they stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +24,13 @@ pub struct Mendable {
     stamp: Stamp,
 }
 
-/// Length, and when it was changed last.
-type Stamp = (u64, Option<SystemTime>);
+/// Length, and when it was changed last, in nanoseconds.
+type Stamp = (u64, u128);
+
+fn stamp(found: &Metadata) -> Stamp {
+    let changed = found.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    (found.len(), changed.map_or(0, |t| t.as_nanos()))
+}
 
 /// What is to be done about a row that is not enrolled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +49,7 @@ impl Mendable {
     pub(crate) fn of(file: u32, path: &Path, format: Format) -> io::Result<Option<Self>> {
         let found = path.metadata()?;
         let is_text = !matches!(format, Format::X509 | Format::Foreign(_));
-        let stamp = (found.len(), found.modified().ok());
-        let path = path.to_owned();
+        let (path, stamp) = (path.to_owned(), stamp(&found));
         Ok((is_text && found.is_file()).then_some(Self { file, path, format, preface: 0, stamp }))
     }
 
@@ -132,8 +136,7 @@ impl<'f> Rejects<'f> {
     pub fn write(&mut self, to: &mut dyn Write) -> io::Result<u64> {
         let Some(from) = self.file().map_err(io::Error::other)? else { return Ok(0) };
         let mut input = File::open(&from.path)?;
-        let found = input.metadata()?;
-        if (found.len(), found.modified().ok()) != from.stamp {
+        if stamp(&input.metadata()?) != from.stamp {
             let why = format!("{} was changed since it was read", from.path.display());
             return Err(io::Error::other(why));
         }

@@ -89,3 +89,21 @@ fn receipts(muster: &Muster, node: &Server) -> usize {
     }
     text.lines().count()
 }
+
+#[test]
+fn a_log_has_a_line_for_each_tenth() {
+    let muster = Muster::new();
+    muster.json(&["init"]);
+    let node = muster.serve(&["serve"]);
+    let row = |n| format!("{{\"serial\":\"P-{n:020}\",\"model\":\"pump\"}}\n");
+    fs::write(muster.path("a.jsonl"), (0..25_000).map(row).collect::<String>()).expect("it");
+    let output = muster.output(&["enrol", "a.jsonl", "--node", &node.url]);
+    let words = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = words.lines().collect();
+    assert!((2..=10).contains(&lines.len()), "{words}");
+    assert!(lines.iter().all(|line| line.starts_with("reading ")), "{words}");
+    let last = lines.last().expect("a line");
+    assert!(last.contains("100 %: 25,000 rows") && last.contains("25,000 waiting"), "{words}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("\nmissing a.jsonl.missing.csv") && !said.contains("rejects"), "{said}");
+}

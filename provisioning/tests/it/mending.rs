@@ -264,3 +264,26 @@ async fn an_error_is_no_line_but_an_entry() {
     let Some(error @ Error::PrivateKey { .. }) = error else { panic!("{error:?}") };
     assert!(error.to_string().contains("a.json, entry 2: `privateKey`"), "{error}");
 }
+
+#[tokio::test]
+async fn the_reading_tells_how_far_it_is() {
+    let line = Line::new(Fault::None).await;
+    let rows = (0..5_000).map(|n| match n % 5 {
+        0 => format!("{{\"serial\":\"S-{n}\",\"publicKey\":\"x\"}}\n"),
+        _ => format!("{{\"serial\":\"S-{n}\"}}\n"),
+    });
+    let text: String = rows.collect();
+    let total = 2 * text.len() as u64;
+    let write = |name| file(line.dir.path(), name, &text);
+    let mut heard = Vec::new();
+    enrolment(&line.node)
+        .run(vec![write("a.jsonl"), write("b.jsonl")], None, &mut |p| heard.push(p))
+        .await
+        .expect("read");
+    let bytes: Vec<_> = heard.iter().filter_map(|p| p.bytes).collect();
+    assert!(bytes.is_sorted_by_key(|b| b.done) && bytes.iter().all(|b| b.total == total));
+    let last = heard.iter().rfind(|p| p.bytes.is_some()).expect("told");
+    assert_eq!(last.bytes.expect("bytes").done, total);
+    let Counts { waiting, refused, rows, .. } = last.counts;
+    assert_eq!((last.done, waiting, refused, rows), (10_000, 8_000, 2_000, 10_000));
+}

@@ -72,6 +72,8 @@ impl Bars {
         let words = words(progress, stage.begun.elapsed());
         if self.manner == Manner::Lines {
             let tenth = (done * 10).checked_div(total).unwrap_or(0);
+            // All bytes are read before all rows are checked.
+            let tenth = if progress.total.is_some() { tenth } else { tenth.min(9) };
             if is_long(progress) && tenth > stage.told {
                 stage.told = tenth;
                 let left = left(stage.begun.elapsed(), done, total);
