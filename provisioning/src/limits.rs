@@ -66,6 +66,10 @@ pub const FOLDER_DEPTH: u32 = 8;
 /// Rows of one command, over all its files: with some 400 bytes each they fit in 2 GiB.
 pub const ROWS: usize = 4 << 20;
 
+/// Rows of one file or archive that cannot be read, before the first that can: a megabyte of zip
+/// holds four million such, with two gigabytes of words about them. A manifest is not like that.
+pub const UNREADABLE: u64 = 1 << 18;
+
 /// Batches of one command: as many uploads wait side by side until all are sealed.
 pub const BATCHES: usize = 64;
 

@@ -4,7 +4,7 @@
 use crate::archives::{self, Container, Member};
 use crate::check::{Found, Terms};
 use crate::formats::{self, Document, Draft, Format, Item, Span};
-use crate::limits::{CHECKED_BYTES, CHECKED_TOGETHER, FILES, MEMBERS, ROWS, WARNINGS};
+use crate::limits::{CHECKED_BYTES, CHECKED_TOGETHER, FILES, MEMBERS, ROWS, UNREADABLE, WARNINGS};
 use crate::mending::Mendable;
 use crate::meter::{Meter, Metered};
 use crate::reading::Share;
@@ -35,6 +35,8 @@ pub(crate) struct Parser<'t> {
     meter: Meter,
     /// Rows that were read, all in all.
     count: u32,
+    /// Of the present file or archive: rows that cannot be read, until one can.
+    unreadable: Option<u64>,
     /// Those of the present share, and bytes of their documents.
     found: Vec<Found>,
     size: usize,
@@ -45,9 +47,9 @@ pub(crate) struct Parser<'t> {
 impl<'t> Parser<'t> {
     pub(crate) fn new(terms: &'t Terms, shares: SyncSender<Share>, meter: Meter) -> Self {
         let warnings = terms.sources.warnings.iter().take(WARNINGS).cloned().collect();
-        let (files, units, mendable) = Default::default();
+        let (files, units, mendable, found) = Default::default();
         let parsed = Parsed { files, units, mendable, warnings };
-        Self { terms, parsed, meter, count: 0, found: Vec::new(), size: 0, shares, sent: 0 }
+        Self { terms, parsed, meter, count: 0, unreadable: None, found, size: 0, shares, sent: 0 }
     }
 
     /// What is known of the files; nobody hears of more rows.
@@ -63,6 +65,7 @@ impl<'t> Parser<'t> {
         for path in inputs {
             let file = path.display().to_string();
             let before = self.count;
+            self.unreadable = Some(0);
             let empty = |why: &str, cure: &str| Error::Manifest {
                 file: file.clone(),
                 why: why.into(),
@@ -135,6 +138,11 @@ impl<'t> Parser<'t> {
                 }
                 Item::Refused { line, fault } => self.find(number, line, span, Err(fault))?,
             }
+            if self.unreadable.is_some_and(|rows| rows > UNREADABLE) {
+                let why = "none of the first 262,144 rows can be read".into();
+                let cure = "see by --dry-run of a few of them what is wrong, or name the --format";
+                return Err(Error::Manifest { file: file.into(), why, cure: cure.into() });
+            }
             if self.count as usize > ROWS {
                 let why = "more than 4,194,304 rows in one command".into();
                 let cure = "split the files over several commands".into();
@@ -164,6 +172,7 @@ impl<'t> Parser<'t> {
         span: Option<Span>,
         draft: Result<Draft, RowFault>,
     ) -> Result<(), Error> {
+        self.unreadable = self.unreadable.filter(|_| draft.is_err()).map(|rows| rows + 1);
         self.found.push(Found { number: self.count, file, line, span, draft });
         self.count += 1;
         if self.found.len() >= CHECKED_TOGETHER || self.size >= CHECKED_BYTES {

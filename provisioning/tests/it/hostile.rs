@@ -205,7 +205,7 @@ async fn refused_rows_are_counted() {
     let genesis = crate::made::genesis(&["sensor"], 1_000);
     let node = crate::node::Node::start(&genesis, crate::node::Fault::None, 16).await;
     let mut before = 0;
-    let few = 100_000;
+    let few = 80_000;
     let text = "-----BEGIN X-----\n".repeat(3 * few);
     for rows in [few, 3 * few] {
         let file = crate::made::file(dir.path(), "a.pem", &text[..text.len() / 3 / few * rows]);
@@ -216,6 +216,11 @@ async fn refused_rows_are_counted() {
         done.write_missing(&mut std::io::sink()).expect("written");
     }
     println!("HELD {}", (peak() - before) * 1024 / (2 * few as u64));
+    // A file of nothing else is no manifest.
+    let file = crate::made::file(dir.path(), "a.pem", "-----BEGIN X-----\n".repeat(300_000));
+    let enrolment = crate::made::enrolment(&node);
+    let error = enrolment.run(vec![file], None, &mut |_| {}).await.err().expect("refused");
+    assert!(error.to_string().contains("none of the first 262,144 rows"), "{error}");
 }
 
 #[test]
