@@ -190,6 +190,8 @@ pub(crate) enum FormatArg {
     Auto,
     /// JSON lines.
     Jsonl,
+    /// JSON: an array of objects, or objects over several lines.
+    Json,
     /// CSV with a header.
     Csv,
     /// Microchip trust platform manifest: a JSON array of signed entries.
@@ -202,8 +204,8 @@ pub(crate) enum FormatArg {
 
 #[derive(Args)]
 pub(crate) struct Enrol {
-    /// Files of devices: JSON lines, CSV, vendor manifests, certificates or signing requests, also in
-    /// folders, tar and zip archives (docs/formats/manifests.md).
+    /// Files of devices: JSON lines, JSON, CSV, vendor manifests, certificates or signing requests,
+    /// also in folders, tar and zip archives (docs/formats/manifests.md).
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Format of the files.
@@ -245,6 +247,14 @@ pub(crate) struct Enrol {
     /// Where the outcome of every row goes; by default the first file's name with `.results.jsonl`.
     #[arg(long, value_name = "FILE")]
     pub(crate) results: Option<PathBuf>,
+    /// Where refused rows go as they stand, to be mended and enrolled; by default the file's name
+    /// with `.rejects` and its own ending.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+    /// Where the list of rows goes that wait for something (CSV, for --keys); by default the first
+    /// file's name with `.missing.csv`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) missing: Option<PathBuf>,
     /// Where the devices' parts of their receipts go, as JSON lines.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

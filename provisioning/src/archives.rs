@@ -1,11 +1,11 @@
 //! Folders and archives: their files one by one, streamed and never stored. Names are for
 //! messages only; links, permissions and paths of an archive have no effect.
 
-use crate::Error;
-use crate::formats::lost;
 use crate::limits::{
     FOLDER_DEPTH, MEMBERS, UNPACKED_BYTES, UNPACKED_FREELY, UNPACKED_RATIO, ZIP_BYTES,
 };
+use crate::meter::{Meter, Metered};
+use crate::{Error, RowFault};
 use flate2::bufread::MultiGzDecoder;
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -33,8 +33,16 @@ pub(crate) enum Container {
     Zip,
 }
 
-/// Who takes the files: name and bytes.
-type Each<'a> = &'a mut dyn FnMut(&str, &mut dyn BufRead) -> Result<(), Error>;
+/// A file of an archive; or why it is lost, so that the loss is a row of its own and nothing is
+/// skipped silently.
+pub(crate) type Member<'m> = Result<&'m mut dyn BufRead, RowFault>;
+
+/// Who takes the files, by name.
+type Each<'a> = &'a mut dyn FnMut(&str, Member<'_>) -> Result<(), Error>;
+
+fn lost(why: impl Into<String>) -> Member<'static> {
+    Err(RowFault::new("cut-short", why))
+}
 
 impl Container {
     /// What the user named, if it holds files.
@@ -59,14 +67,14 @@ impl Container {
     }
 
     /// Hands out every file in it.
-    pub(crate) fn walk(self, path: &Path, each: Each<'_>) -> Result<(), Error> {
+    pub(crate) fn walk(self, path: &Path, meter: &Meter, each: Each<'_>) -> Result<(), Error> {
         let file = path.display().to_string();
         let fault = |error| Error::File { file: file.clone(), error };
         if self == Self::Folder {
-            return folder(path, each);
+            return folder(path, meter, each);
         }
-        let input = File::open(path).map_err(fault)?;
-        let packed = input.metadata().map_err(fault)?.len();
+        let packed = fs::metadata(path).map_err(fault)?.len();
+        let input = Metered::open(path, meter).map_err(fault)?;
         let budget = Budget { packed, ..Budget::default() };
         let input = BufReader::with_capacity(1 << 16, input);
         let walk = Walk { file: &file, budget: &budget };
@@ -81,6 +89,21 @@ impl Container {
         }
         done
     }
+}
+
+/// How many bytes there are to read: in a folder, those of its files.
+pub(crate) fn size(path: &Path) -> Result<u64, Error> {
+    let length = |path: &Path| {
+        let fault = |error| Error::File { file: path.display().to_string(), error };
+        fs::metadata(path).map_err(fault)
+    };
+    let found = length(path)?;
+    if !found.is_dir() {
+        return Ok(found.len());
+    }
+    let mut files = Vec::new();
+    list(path, 0, &mut files)?;
+    files.iter().map(|file| Ok(length(file)?.len())).sum()
 }
 
 /// Whether a file begins like an archive.
@@ -162,7 +185,7 @@ impl Walk<'_> {
             None => {
                 let name = Path::new(self.file).file_stem().unwrap_or_default();
                 let name = shown(name.as_encoded_bytes());
-                each(&name, &mut BufReader::new(input))?;
+                each(&name, Ok(&mut BufReader::new(input)))?;
                 self.told_if_broken(&name, each)
             }
         }
@@ -171,7 +194,7 @@ impl Walk<'_> {
     /// A row for what could not be unpacked.
     fn told_if_broken(&self, name: &str, each: Each<'_>) -> Result<(), Error> {
         if self.budget.broken.take() {
-            each(name, &mut lost("the archive is damaged here; what it held is lost"))?;
+            each(name, lost("the archive is damaged here; what it held is lost"))?;
         }
         Ok(())
     }
@@ -190,7 +213,7 @@ impl Walk<'_> {
                 };
                 self.budget.broken.set(false);
                 let why = format!("the archive is damaged or ends behind {last}; the rest is lost");
-                return each(BEHIND, &mut lost(&why));
+                return each(BEHIND, lost(why));
             };
             count += 1;
             if count > MEMBERS {
@@ -198,7 +221,7 @@ impl Walk<'_> {
             }
             let name = shown(&entry.path_bytes());
             if matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous) {
-                each(&name, &mut BufReader::new(entry))?;
+                each(&name, Ok(&mut BufReader::new(entry)))?;
             }
             last = Some(name);
         }
@@ -208,7 +231,7 @@ impl Walk<'_> {
         }
     }
 
-    fn zip(&self, input: BufReader<File>, each: Each<'_>) -> Result<(), Error> {
+    fn zip(&self, input: BufReader<Metered>, each: Each<'_>) -> Result<(), Error> {
         if self.budget.packed > ZIP_BYTES {
             let why = "a zip archive above 64 MiB";
             return Err(self.fault(why, "pack the files as a tar archive, which is streamed"));
@@ -232,7 +255,7 @@ impl Walk<'_> {
                 continue;
             }
             let counted = Counted { inner: entry, budget: self.budget };
-            each(&name, &mut BufReader::new(counted))?;
+            each(&name, Ok(&mut BufReader::new(counted)))?;
             self.told_if_broken(&name, each)?;
         }
         Ok(())
@@ -240,7 +263,7 @@ impl Walk<'_> {
 }
 
 /// The files of a folder and the folders in it, by name. Links are not followed.
-fn folder(path: &Path, each: Each<'_>) -> Result<(), Error> {
+fn folder(path: &Path, meter: &Meter, each: Each<'_>) -> Result<(), Error> {
     let mut files = Vec::new();
     list(path, 0, &mut files)?;
     files.sort();
@@ -248,7 +271,8 @@ fn folder(path: &Path, each: Each<'_>) -> Result<(), Error> {
         let fault = |error| Error::File { file: file.display().to_string(), error };
         let name = file.strip_prefix(path).unwrap_or(&file);
         let name = shown(name.display().to_string().as_bytes());
-        each(&name, &mut BufReader::new(File::open(&file).map_err(fault)?))?;
+        let input = Metered::open(&file, meter).map_err(fault)?;
+        each(&name, Ok(&mut BufReader::new(input)))?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! that a bad row is refused with its place before anything is sent. Possession signatures are
 //! left to the node, which verifies each of them anyway.
 
-use crate::formats::{Document, Draft, Finding, Verdict, base64};
+use crate::formats::{Document, Draft, Finding, Span, Verdict, base64};
 use crate::keys::LineKey;
 use crate::sources::Sources;
 use crate::{Error, RowFault};
@@ -31,6 +31,8 @@ pub(crate) struct Found {
     pub(crate) number: u32,
     pub(crate) file: u32,
     pub(crate) line: u64,
+    /// Where it stands, if it can be taken out of its file.
+    pub(crate) span: Option<Span>,
     pub(crate) draft: Result<Draft, RowFault>,
 }
 
@@ -38,6 +40,9 @@ pub(crate) struct Found {
 pub(crate) struct Checked {
     pub(crate) serial: Option<Box<str>>,
     pub(crate) note: Option<Box<str>>,
+    /// For the list of what is missing.
+    pub(crate) lot: Option<String>,
+    pub(crate) model: Option<String>,
     pub(crate) outcome: Checks,
 }
 
@@ -98,11 +103,12 @@ impl Terms {
             Ok(draft) => draft,
             Err(fault) => {
                 let outcome = Checks::Refused(Box::new(fault.clone()));
-                return Checked { serial: None, note: None, outcome };
+                let (lot, model) = (None, None);
+                return Checked { serial: None, note: None, lot, model, outcome };
             }
         };
         if let Some(document) = &draft.document {
-            return self.document(found.number, draft, document);
+            return self.document(found, draft, document);
         }
         let serial = serial(draft);
         let known = serial.as_ref().ok().map(|s| Box::from(*s));
@@ -112,11 +118,14 @@ impl Terms {
             }
             self.device(found.number, draft, serial)
         });
-        Checked { serial: known, note: None, outcome: outcome.into() }
+        let outcome = Checks::from(outcome);
+        let (lot, model) = self.origin(found.span.is_none(), draft, &outcome);
+        Checked { serial: known, note: None, lot, model, outcome }
     }
 
     /// A row that is a document. What it says of lot and model stands behind what the user says.
-    fn document(&self, number: u32, draft: &Draft, document: &Document) -> Checked {
+    fn document(&self, found: &Found, draft: &Draft, document: &Document) -> Checked {
+        let (number, is_apart) = (found.number, found.span.is_none());
         let Finding { serial: found, lot, model, note, verdict } = document.judge(&self.sources);
         let model = if self.model.is_some() { None } else { model };
         let model = draft.model.clone().or(model);
@@ -167,7 +176,23 @@ impl Terms {
                     .into()
             }
         };
-        Checked { serial: known, note: note.map(Box::from), outcome }
+        let (lot, model) = self.origin(is_apart, &draft, &outcome);
+        Checked { serial: known, note: note.map(Box::from), lot, model, outcome }
+    }
+
+    /// Lot and model of a row that may come into the list of what is missing: one that has a
+    /// trouble, or could not be taken out of its file if the node refused it.
+    fn origin(
+        &self,
+        is_apart: bool,
+        draft: &Draft,
+        outcome: &Checks,
+    ) -> (Option<String>, Option<String>) {
+        if !is_apart && matches!(outcome, Checks::Ready(_)) {
+            return (None, None);
+        }
+        let model = draft.model.as_ref().or(self.model.as_ref()).filter(|model| is_model(model));
+        (draft.lot.clone().filter(|lot| is_label(lot, LOT_BYTES)), model.cloned())
     }
 
     /// What stands beside a document in its row: the key again, or the device's own signature,

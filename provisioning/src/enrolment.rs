@@ -9,7 +9,7 @@ use crate::journal::{self, Journal};
 use crate::reading;
 use crate::rows::{Rows, State};
 use crate::sources::{SourceOptions, Sources};
-use crate::{Counts, Error, Finished, Phase, Progress, Summary};
+use crate::{Bytes, Counts, Error, Finished, Phase, Progress, Summary};
 use muster_api::{Client, ClientError, Host, NetworkView};
 use muster_identity::{Did, Signer};
 use muster_ledger::{Genesis, GrantId, Network};
@@ -135,15 +135,21 @@ impl Enrolment {
         let reading = tokio::task::spawn_blocking(move || {
             terms.sources = options.load(now)?;
             // A number that nobody waits for is out of date anyway.
-            reading::read(&inputs, format, &terms, &spool, &mut |rows| {
-                let _ = sender.try_send(rows);
+            reading::read(&inputs, format, &terms, &spool, &mut |counts, bytes| {
+                let _ = sender.try_send((counts, bytes));
             })
         });
-        while let Some(done) = receiver.recv().await {
-            let counts = Counts::default();
-            progress(Progress { phase: Phase::Reading, done, total: None, counts });
+        let phase = Phase::Reading;
+        let mut whole = None;
+        while let Some((counts, bytes)) = receiver.recv().await {
+            whole = Some(Bytes { done: bytes.total, ..bytes });
+            let (done, bytes) = (counts.rows, Some(bytes));
+            progress(Progress { phase, done, total: None, counts, bytes });
         }
-        reading.await.map_err(|e| Error::Internal(e.to_string()))?
+        let rows = reading.await.map_err(|e| Error::Internal(e.to_string()))??;
+        let (counts, done) = (rows.counts, rows.counts.rows);
+        progress(Progress { phase, done, total: Some(done), counts, bytes: whole });
+        Ok(rows)
     }
 
     async fn open_journal(
@@ -188,7 +194,8 @@ impl Enrolment {
             let mut heard = |rows: &Rows, more: u64| {
                 done += more;
                 counts = rows.counts;
-                progress(Progress { phase: Phase::Staging, done, total: Some(total), counts });
+                let (phase, total) = (Phase::Staging, Some(total));
+                progress(Progress { phase, done, total, counts, bytes: None });
             };
             batch.signed = past.signed.clone();
             if !self.stage(network, rows, batch, past, journal, &mut heard).await? {
@@ -202,7 +209,8 @@ impl Enrolment {
         let started = Instant::now();
         let of = Some(batches.len() as u64);
         for (done, batch) in batches.iter_mut().enumerate() {
-            progress(Progress { phase: Phase::Sealing, done: done as u64, total: of, counts });
+            let (phase, done) = (Phase::Sealing, done as u64);
+            progress(Progress { phase, done, total: of, counts, bytes: None });
             self.seal(network, rows, batch, journal).await?;
         }
         if total > 0 {
@@ -217,12 +225,13 @@ impl Enrolment {
         let started = Instant::now();
         let phase = Phase::Acknowledging;
         for (done, batch) in batches.iter_mut().enumerate() {
-            progress(Progress { phase, done: done as u64, total: of, counts });
+            progress(Progress { phase, done: done as u64, total: of, counts, bytes: None });
             if batch.staged > 0 {
                 self.submit(network, rows, batch, journal).await?;
             }
         }
-        progress(Progress { phase, done: batches.len() as u64, total: of, counts });
+        let done = batches.len() as u64;
+        progress(Progress { phase, done, total: of, counts, bytes: None });
         summary.elapsed.acknowledging = started.elapsed();
         Ok(())
     }

@@ -17,14 +17,16 @@ pub enum Error {
     },
     /// Caller: the file holds private key material. Its value is never repeated.
     #[error(
-        "{file}, line {line}: `{field}` holds private key material; nothing was stored. A private \
+        "{file}, {unit} {line}: `{field}` holds private key material; nothing was stored. A private \
          key never leaves its device: remove it from the file, and treat the key as disclosed"
     )]
     PrivateKey {
         /// The file.
         file: String,
-        /// Line, from 1.
+        /// Line or entry, from 1.
         line: u64,
+        /// Which of them.
+        unit: Unit,
         /// The field, as it is called in the file.
         field: String,
     },
@@ -93,6 +95,25 @@ pub enum Error {
     /// Us: a bug.
     #[error("internal fault: {0}")]
     Internal(String),
+}
+
+/// What the rows of a file are counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unit {
+    /// Lines.
+    #[default]
+    Line,
+    /// Entries or documents, in formats that are not made of lines.
+    Entry,
+}
+
+impl std::fmt::Display for Unit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Line => "line",
+            Self::Entry => "entry",
+        })
+    }
 }
 
 /// Who is at fault.

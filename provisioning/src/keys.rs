@@ -3,7 +3,7 @@
 use crate::check::signature_of;
 use crate::formats::{Draft, Format, Item};
 use crate::limits::{ROWS, WARNINGS};
-use crate::{Error, RowFault};
+use crate::{Error, RowFault, missing};
 use muster_identity::{PossessionTerms, PublicKey, Signature};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -42,12 +42,16 @@ impl LineKeys {
         let format = Format::detect(input.fill_buf().map_err(fault)?);
         let format =
             format.filter(|f| matches!(f, Format::Jsonl | Format::Csv)).ok_or_else(|| {
-                manifest("neither JSON lines nor CSV", "give rows of uniqueId and publicKey")
+                manifest(
+                    "neither JSON lines nor CSV",
+                    "give rows of uniqueId (or serial) and publicKey",
+                )
             })?;
         let mut all = Self::default();
         for item in format.read(&file, input) {
             match item? {
                 Item::Draft(draft) => all.add(draft),
+                Item::Warning(text) if missing::is_own_column(&text) => {}
                 Item::Warning(text) => warn(warnings, format!("{file}, {text}")),
                 Item::Refused { line, fault } => {
                     warn(warnings, format!("{file}, line {line} is not used: {}", fault.reason));
@@ -62,6 +66,10 @@ impl LineKeys {
 
     fn add(&mut self, draft: Draft) {
         let Some(serial) = draft.serial.as_deref() else { return };
+        // A line of the list of what is missing that nobody has filled in yet.
+        if draft.public_key.is_none() && draft.possession.is_none() && draft.document.is_none() {
+            return;
+        }
         let line = draft.line;
         let read = read(&draft).map_err(|mut fault| {
             fault.reason = format!("--keys, line {line}: {}", fault.reason);
@@ -106,8 +114,10 @@ fn read(draft: &Draft) -> Result<LineKey, RowFault> {
     Ok(LineKey { key, possession })
 }
 
-/// Chip ids are hexadecimal, and tools differ in the case of its letters.
+/// Chip ids are hexadecimal, and tools differ in the case of its letters. The list of what is
+/// missing shields serial numbers from spreadsheets.
 fn normal(serial: &str) -> std::borrow::Cow<'_, str> {
+    let serial = missing::unshielded(serial);
     if serial.len() == 18 && serial.bytes().all(|b| b.is_ascii_hexdigit()) {
         serial.to_ascii_lowercase().into()
     } else {

@@ -24,8 +24,8 @@ pub const TOLD_CHARS: usize = 200;
 /// core busy to the end.
 pub const CHECKED_TOGETHER: usize = 1_024;
 
-/// Bytes of documents checked together: entries of a manifest have some 1 to 4 KiB, but may have
-/// as many as a row.
+/// Bytes of rows checked together: entries of a manifest have some 1 to 4 KiB, but may have as
+/// many as a row.
 pub const CHECKED_BYTES: usize = 4 << 20;
 
 /// How deep a manifest entry may be nested. Real ones go to 2.
@@ -68,6 +68,10 @@ pub const FOLDER_DEPTH: u32 = 8;
 
 /// Rows of one command, over all its files: with some 400 bytes each they fit in 2 GiB.
 pub const ROWS: usize = 4 << 20;
+
+/// Rows of one file or archive that cannot be read, before the first that can: a megabyte of zip
+/// holds four million such, with two gigabytes of words about them. A manifest is not like that.
+pub const UNREADABLE: u64 = 1 << 18;
 
 /// Batches of one command: as many uploads wait side by side until all are sealed.
 pub const BATCHES: usize = 64;

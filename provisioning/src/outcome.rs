@@ -129,6 +129,15 @@ pub enum Phase {
     Acknowledging,
 }
 
+/// Part of the bytes of all files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes {
+    /// Read so far.
+    pub done: u64,
+    /// Of how many.
+    pub total: u64,
+}
+
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -138,6 +147,8 @@ pub struct Progress {
     pub done: u64,
     /// Of how many, where that is known.
     pub total: Option<u64>,
-    /// Outcomes so far, once rows are staged.
+    /// Outcomes so far; while files are read, only what waits or is refused.
     pub counts: Counts,
+    /// While files are read: how far that is, in bytes of the files.
+    pub bytes: Option<Bytes>,
 }

@@ -111,6 +111,11 @@ impl RowFault {
         Self { code: code.into(), field, reason: reason.into(), cure }
     }
 
+    /// Why a row waits that says nothing but that it has no key.
+    pub(crate) fn without_key() -> Self {
+        Self::new("key-missing", "the row has no public key yet")
+    }
+
     /// The same about a named field.
     pub(crate) fn of_field(mut self, field: &'static str) -> Self {
         self.field = field;

@@ -15,7 +15,7 @@ use std::io::{self, Write};
 
 /// A finished command.
 pub struct Finished {
-    rows: Rows,
+    pub(crate) rows: Rows,
     batches: Vec<Batch>,
     summary: Summary,
     journal: Option<Journal>,

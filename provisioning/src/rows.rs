@@ -2,7 +2,9 @@
 //! and its leaf are spooled.
 
 use crate::check::{Checked, Checks, Mark};
+use crate::formats::Span;
 use crate::limits::BATCHES;
+use crate::mending::Mendable;
 use crate::sorted::{Place, Sorted, Sorter};
 use crate::spool::{Spool, Spooled};
 use crate::words::Words;
@@ -60,6 +62,8 @@ pub(crate) struct Group {
 #[derive(Debug)]
 pub(crate) struct Rows {
     pub(crate) files: Vec<String>,
+    /// Those that rows can be taken out of, in the order of the files.
+    pub(crate) mendable: Vec<Mendable>,
     pub(crate) rows: Vec<Row>,
     pub(crate) warnings: Vec<String>,
     pub(crate) groups: Vec<Group>,
@@ -82,6 +86,8 @@ pub(crate) struct Collector {
     words: Spool,
     /// Of each row that may be staged: its number, and by what its key and serial are compared.
     ready: Vec<(u32, Mark, Mark)>,
+    /// What is known so far.
+    counts: Counts,
 }
 
 impl Collector {
@@ -94,11 +100,13 @@ impl Collector {
             leaves: Sorter::new(spool),
             words: Spool::new(spool),
             ready: Vec::new(),
+            counts: Counts::default(),
         }
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.rows.len() as u64
+    /// How many rows there are so far, and which of them wait or are refused.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Takes the next row; gives back the field of a private key.
@@ -106,11 +114,13 @@ impl Collector {
         &mut self,
         file: u32,
         line: u64,
+        span: Option<Span>,
         checked: Checked,
     ) -> Result<Result<(), String>, Error> {
-        let Checked { serial, note, outcome } = checked;
+        let Checked { serial, note, lot, model, outcome } = checked;
         let row = self.rows.len() as u32;
-        let mut words = Words { serial, note, did: None, fault: None };
+        let (lot, model) = (lot.map(Box::from), model.map(Box::from));
+        let mut words = Words { serial, note, did: None, fault: None, lot, model, span };
         let state = match outcome {
             Checks::Ready(device) => {
                 words.did = Some(device.did);
@@ -133,6 +143,7 @@ impl Collector {
             Checks::PrivateKey(field) => return Ok(Err(field)),
         };
         words.write(&mut self.words).map_err(spooling)?;
+        count(&mut self.counts, state, 1);
         self.rows.push(Row { file, line, state });
         Ok(Ok(()))
     }
@@ -160,6 +171,7 @@ impl Collector {
     pub(crate) fn finish(
         mut self,
         files: Vec<String>,
+        mendable: Vec<Mendable>,
         warnings: Vec<String>,
     ) -> Result<Rows, Error> {
         let ready = std::mem::take(&mut self.ready);
@@ -168,6 +180,7 @@ impl Collector {
         self.rows.iter().for_each(|row| count(&mut counts, row.state, 1));
         Ok(Rows {
             files,
+            mendable,
             counts,
             rows: self.rows,
             warnings,

@@ -1,11 +1,11 @@
 //! What the user names beside the manifests: signer certificates, the line's keys, the slot.
 
-use crate::Error;
 use crate::formats::{Mapping, Signers, Trust, search_secrets};
 use crate::keys::LineKeys;
 use crate::x509::{
     CERTIFICATES, CRL_BYTES, Certificate, Crl, X509Fault, bundle, private_key, revocations,
 };
+use crate::{Error, Unit};
 use muster_ledger::Time;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -186,7 +186,7 @@ fn bounded(path: &Path, bound: u64) -> Result<Vec<u8>, Error> {
     let file = path.display().to_string();
     // An issuer's private key is worth more than all of its devices'.
     if private_key(&bytes).is_some() {
-        return Err(Error::PrivateKey { file, line: 1, field: "row".into() });
+        return Err(Error::PrivateKey { file, line: 1, unit: Unit::Line, field: "row".into() });
     }
     search_secrets(&file, &mut &bytes[..])?;
     Ok(bytes)

@@ -1,6 +1,7 @@
 //! What a row says and is told, as it is spooled between reading and results.
 
 use crate::RowFault;
+use crate::formats::Span;
 use muster_identity::Did;
 use std::io::{self, Read, Write};
 
@@ -15,13 +16,25 @@ pub(crate) struct Words {
     pub(crate) did: Option<Did>,
     /// Why it waits or is refused, if that was found before anything was sent.
     pub(crate) fault: Option<RowFault>,
+    /// Lot and model, of rows that may come into the list of what is missing.
+    pub(crate) lot: Option<Box<str>>,
+    pub(crate) model: Option<Box<str>>,
+    /// Where it stands, if it can be taken out of its file.
+    pub(crate) span: Option<Span>,
 }
 
 impl Words {
     /// Writes them: a byte that says what is there, then that.
     pub(crate) fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        let there =
-            [self.serial.is_some(), self.note.is_some(), self.did.is_some(), self.fault.is_some()];
+        let there = [
+            self.serial.is_some(),
+            self.note.is_some(),
+            self.did.is_some(),
+            self.fault.is_some(),
+            self.lot.is_some(),
+            self.model.is_some(),
+            self.span.is_some(),
+        ];
         let flags = there.iter().enumerate().map(|(bit, there)| u8::from(*there) << bit).sum();
         to.write_all(&[flags])?;
         for text in [&self.serial, &self.note].into_iter().flatten() {
@@ -34,6 +47,13 @@ impl Words {
             put(to, &fault.code)?;
             put(to, fault.field)?;
             put(to, &fault.reason)?;
+        }
+        for text in [&self.lot, &self.model].into_iter().flatten() {
+            put(to, text)?;
+        }
+        if let Some(span) = self.span {
+            to.write_all(&span.at.to_le_bytes())?;
+            to.write_all(&span.length.to_le_bytes())?;
         }
         Ok(())
     }
@@ -58,6 +78,19 @@ impl Words {
         if there(3) {
             let (code, field, reason) = (get(from)?, get(from)?, get(from)?);
             words.fault = Some(RowFault::recalled(&code, &field, reason));
+        }
+        if there(4) {
+            words.lot = Some(get(from)?.into());
+        }
+        if there(5) {
+            words.model = Some(get(from)?.into());
+        }
+        if there(6) {
+            let (mut at, mut length) = ([0; 8], [0; 4]);
+            from.read_exact(&mut at)?;
+            from.read_exact(&mut length)?;
+            let (at, length) = (u64::from_le_bytes(at), u32::from_le_bytes(length));
+            words.span = Some(Span { at, length });
         }
         Ok(words)
     }
@@ -91,6 +124,9 @@ mod tests {
                 note: Some("the signer has expired since".into()),
                 did: Some(Did::from_digest([7; 32])),
                 fault: Some(fault),
+                lot: Some("reel 7".into()),
+                model: Some("sensor".into()),
+                span: Some(Span { at: 1 << 40, length: 300 }),
             },
             Words {
                 fault: Some(RowFault::by_node(Some("brand-new".into()), None)),

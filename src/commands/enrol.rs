@@ -1,3 +1,8 @@
+mod files;
+mod progress;
+
+pub(crate) use files::write;
+
 use super::Session;
 use crate::cli::{Enrol, FormatArg};
 use crate::home::Home;
@@ -5,15 +10,11 @@ use crate::host::Machine;
 use crate::output::Output;
 use crate::signing::Desk;
 use anyhow::{Context as _, Result};
-use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
+use files::{Paths, Written, beside, folder_of};
 use muster_provisioning::formats::{Format, Mapping};
-use muster_provisioning::{
-    Enrolment, Finished, Outcome, Phase, Progress, RowOutcome, SourceOptions,
-};
+use muster_provisioning::{Enrolment, Finished, Outcome, RowOutcome, SourceOptions};
+use progress::Bars;
 use serde_json::json;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,19 +23,18 @@ use std::time::Duration;
 /// How long a node that does not answer is waited for: as long as one takes to start again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Rows that are shown on the terminal; all are in the results file.
-const SHOWN: usize = 20;
-
 pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
     let desk = Desk::open(&session.home, &arg.sign, "keys/admin.pem")?;
     let format = match arg.format {
         FormatArg::Auto => None,
         FormatArg::Jsonl => Some(Format::Jsonl),
+        FormatArg::Json => Some(Format::Json),
         FormatArg::Csv => Some(Format::Csv),
         FormatArg::Microchip => Some(Format::Microchip),
         FormatArg::X509 | FormatArg::Pkcs10 => Some(Format::X509),
     };
-    let results = arg.results.clone().unwrap_or_else(|| beside(&arg.files[0], "results.jsonl"));
+    let paths = Paths::new(&arg)?;
+    let results = paths.results.clone();
     let mut enrolment = enrolment(&session.home, desk)?;
     enrolment.grant = arg.grant.as_deref().map(str::parse).transpose().context("--grant")?;
     enrolment.model = arg.model.clone();
@@ -48,18 +48,13 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
     };
     enrolment.dry_run = arg.dry_run;
     enrolment.resume = arg.resume;
-    enrolment.journal = Some(beside(&arg.files[0], "journal"));
+    // Where results may be written the journal may be, too.
+    enrolment.journal = Some(beside(arg.results.as_ref().unwrap_or(&arg.files[0]), "journal"));
     enrolment.spool = folder_of(&results);
     let finished = watch(session.output, enrolment, arg.files, format).await?;
-    let mut troubled = Vec::new();
-    write(&results, |out| {
-        troubled = finished.write_results(out, SHOWN)?;
-        Ok(())
-    })?;
-    if let Some(file) = &arg.out {
-        write(file, |out| finished.write_receipts(out))?;
-    }
-    session.output.result(&object(&finished, &results), describe(&finished, &troubled, &results));
+    let (written, troubled) = paths.write(&finished)?;
+    let words = describe(&finished, &troubled, &results, &written);
+    session.output.result(&object(&finished, &results, &written), words);
     // Waiting and refused rows are what the user must see to: scripts learn it by the status.
     let counts = finished.summary().counts;
     let complete = counts.refused == 0 && counts.waiting == 0;
@@ -89,100 +84,25 @@ pub(crate) fn enrolment(home: &Home, desk: Desk) -> Result<Enrolment> {
     })
 }
 
-/// Runs it with a progress bar on a terminal, a line per tenth elsewhere.
+/// Runs it with a bar for each phase on a terminal, a line per tenth elsewhere.
 pub(crate) async fn watch(
     output: Output,
     enrolment: Enrolment,
     files: Vec<PathBuf>,
     format: Option<Format>,
 ) -> Result<Finished> {
-    let mut bar = Bar::new(output);
-    let finished = enrolment.run(files, format, &mut |progress| bar.show(&progress)).await?;
-    bar.bar.finish_and_clear();
+    let mut bars = Bars::new(output);
+    let finished = enrolment.run(files, format, &mut |progress| bars.show(&progress)).await?;
+    bars.end();
     Ok(finished)
-}
-
-/// Writes a file beside its place and moves it there: whole or not at all.
-pub(crate) fn write(
-    file: &Path,
-    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<()> {
-    let mut part = file.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let done = (|| {
-        // Serial numbers are the owner's business.
-        let open = File::options().write(true).create(true).truncate(true).mode(0o600).open(&part);
-        let mut out = BufWriter::new(open?);
-        content(&mut out)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&part, file)
-    })();
-    done.with_context(|| format!("cannot write {}", file.display()))
-}
-
-struct Bar {
-    bar: ProgressBar,
-    lines: bool,
-    tenth: u64,
-}
-
-impl Bar {
-    fn new(output: Output) -> Self {
-        let terminal = io::stderr().is_terminal() && !output.is_json();
-        let bar = if terminal { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        if let Ok(style) = ProgressStyle::with_template(
-            "  {msg:8} [{bar:32}] {human_pos}/{human_len}, {rate}/s, {eta} left",
-        ) {
-            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let _ = write!(out, "{}", HumanCount(state.per_sec() as u64));
-            };
-            bar.set_style(style.progress_chars("=> ").with_key("rate", rate));
-        }
-        Self { bar, lines: !terminal && !output.is_json(), tenth: 0 }
-    }
-
-    fn show(&mut self, progress: &Progress) {
-        let step = match progress.phase {
-            Phase::Reading => "reading",
-            Phase::Staging => "staging",
-            Phase::Sealing => "sealing",
-            Phase::Acknowledging => "signing",
-        };
-        let total = progress.total.unwrap_or(progress.done);
-        self.bar.set_length(total);
-        self.bar.set_position(progress.done);
-        self.bar.set_message(step);
-        let tenth = (progress.done * 10).checked_div(total).unwrap_or(0);
-        if self.lines && progress.phase == Phase::Staging && total >= 10_000 && tenth > self.tenth {
-            eprintln!("{step} {} of {total} rows", progress.done);
-        }
-        self.tenth = tenth;
-    }
-}
-
-/// A file of the command beside its first file; a folder's are beside it, not in it, whether it
-/// is named with a slash or not.
-fn beside(file: &Path, what: &str) -> PathBuf {
-    let mut name = file.components().as_path().as_os_str().to_owned();
-    name.push(".");
-    name.push(what);
-    name.into()
-}
-
-/// The folder that a file stands in.
-fn folder_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if folder != Path::new("") => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }
 
 fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn object(finished: &Finished, results: &Path) -> serde_json::Value {
+fn object(finished: &Finished, results: &Path, written: &Written) -> serde_json::Value {
+    let shown = |path: &PathBuf| path.display().to_string();
     let summary = finished.summary();
     let counts = &summary.counts;
     json!({
@@ -201,10 +121,18 @@ fn object(finished: &Finished, results: &Path) -> serde_json::Value {
         "batches": finished.batches().map(|b| b.batch.to_string()).collect::<Vec<_>>(),
         "warnings": summary.warnings,
         "results": results.display().to_string(),
+        "rejects": written.rejects.first().map(shown),
+        "more_rejects": written.rejects.iter().skip(1).map(shown).collect::<Vec<_>>(),
+        "missing": written.missing.as_ref().map(shown),
     })
 }
 
-fn describe(finished: &Finished, troubled: &[RowOutcome<'_>], results: &Path) -> String {
+fn describe(
+    finished: &Finished,
+    troubled: &[RowOutcome<'_>],
+    results: &Path,
+    written: &Written,
+) -> String {
     let summary = finished.summary();
     let counts = &summary.counts;
     let mut words = String::new();
@@ -254,5 +182,14 @@ fn describe(finished: &Finished, troubled: &[RowOutcome<'_>], results: &Path) ->
         counts.refused,
         results.display()
     ));
+    for file in &written.rejects {
+        words.push_str(&format!("\nrejects {}  mend its rows and enrol it", file.display()));
+    }
+    if let Some(file) = &written.missing {
+        words.push_str(&format!(
+            "\nmissing {}  with publicKey filled in, give it by --keys",
+            file.display()
+        ));
+    }
     words
 }

@@ -4,7 +4,7 @@ mod architecture;
 mod at_once;
 mod bench;
 mod cuts;
+mod enrol;
 mod factory;
-
 mod muster;
 mod story;

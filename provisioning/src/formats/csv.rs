@@ -3,7 +3,7 @@
 use super::cells::Splitter;
 use super::fields::{Draft, Field, Unknown};
 use super::lines::{Line, Lines};
-use super::{Item, Mapping, secrets, x509};
+use super::{Item, Mapping, Span, secrets, x509};
 use crate::limits::{COLUMNS, OPEN_QUOTES, ROW_BYTES};
 use crate::{Error, RowFault};
 use std::collections::VecDeque;
@@ -23,6 +23,10 @@ pub(super) struct Csv<R> {
     /// The first record, where it turned out to be a row.
     first: Option<Record>,
     warnings: VecDeque<String>,
+    /// Where the last record stands.
+    pub(super) span: Option<Span>,
+    /// Bytes of what stands before the rows: byte order mark, stated delimiter, header.
+    pub(super) preface: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -50,6 +54,8 @@ impl<R: BufRead> Csv<R> {
             columns: Vec::new(),
             first: None,
             warnings: VecDeque::new(),
+            span: None,
+            preface: None,
         }
     }
 
@@ -61,6 +67,7 @@ impl<R: BufRead> Csv<R> {
     fn record(&mut self) -> Result<Option<Record>, Error> {
         loop {
             let Some(first) = self.line().transpose()? else { return Ok(None) };
+            self.span = first.span;
             let first_text = match first.text {
                 Err(fault) => return Ok(Some((first.number, Err(fault)))),
                 Ok(text) if text.trim().is_empty() => continue,
@@ -87,8 +94,12 @@ impl<R: BufRead> Csv<R> {
                     splitter.feed_line_end();
                     splitter.feed(text);
                 }
+                if let (true, Some(span), Some(line)) = (goes_on, self.span, &next) {
+                    self.span = line.span.and_then(|line| Span::between(span.at, line.end()));
+                }
                 held.extend(next);
                 if !goes_on {
+                    self.span = first.span;
                     held.append(&mut self.again);
                     self.again = held;
                     self.lines.search(first.number, first_text.as_bytes())?;
@@ -125,6 +136,7 @@ impl<R: BufRead> Csv<R> {
         {
             return self.no_header(line, names, place);
         }
+        self.preface = self.span.map(Span::end);
         let fields = self.fields(line, &names)?;
         let columns = fields.into_iter().zip(&names).map(|(field, name)| Column {
             field,
@@ -167,6 +179,7 @@ impl<R: BufRead> Csv<R> {
                 secret: false,
             });
             self.columns = columns.collect();
+            self.preface = self.span.map(|span| span.at);
             let text = "the file has no header; its columns are taken as nRF Cloud has them: device \
                         id, sub-type, tags, firmware types, certificate";
             self.warnings.push_back(format!("line {line}: {text}"));
@@ -292,6 +305,7 @@ impl<R: BufRead> Csv<R> {
             None => None,
             Some((line, Ok(cells))) => {
                 if self.columns.is_empty() {
+                    self.preface = self.span.map(|span| span.at);
                     self.count_columns(cells.len())?;
                 }
                 Some(self.draft(line, &cells)?)

@@ -173,6 +173,22 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Bytes of its texts, so that a share of rows stays bounded.
+    pub(crate) fn size(&self) -> usize {
+        let texts = [
+            &self.serial,
+            &self.key_type,
+            &self.possession,
+            &self.challenge,
+            &self.lot,
+            &self.model,
+        ];
+        let key = self.public_key.as_ref().map_or(0, KeyText::size);
+        let chain = self.chain.as_ref().map_or(0, |chain| chain.len());
+        let document = self.document.as_ref().map_or(0, Document::size);
+        texts.into_iter().flatten().map(String::len).sum::<usize>() + key + chain + document
+    }
+
     /// Sets a field; an empty text is none.
     pub(super) fn set(&mut self, field: Field, text: &str) {
         let text = Some(text.trim()).filter(|text| !text.is_empty()).map(String::from);

@@ -2,7 +2,7 @@
 
 use super::json_rows::{JsonRows, PrivateKey};
 use super::lines::Lines;
-use super::{Item, Mapping};
+use super::{Item, Mapping, Span};
 use crate::Error;
 use std::io::BufRead;
 
@@ -10,11 +10,15 @@ use std::io::BufRead;
 pub(super) struct Jsonl<R> {
     lines: Lines<R>,
     rows: JsonRows,
+    /// Where the last row stands.
+    pub(super) span: Option<Span>,
+    /// Bytes before the first one: a byte order mark.
+    pub(super) preface: Option<u64>,
 }
 
 impl<R: BufRead> Jsonl<R> {
     pub(super) fn new(lines: Lines<R>, mapping: Mapping) -> Self {
-        Self { lines, rows: JsonRows::new(mapping) }
+        Self { lines, rows: JsonRows::new(mapping), span: None, preface: None }
     }
 }
 
@@ -30,6 +34,8 @@ impl<R: BufRead> Iterator for Jsonl<R> {
                 Ok(line) => line,
                 Err(error) => return Some(Err(error)),
             };
+            self.span = line.span;
+            self.preface = self.preface.or(line.span.map(|span| span.at));
             match line.text {
                 Ok(text) if text.trim().is_empty() => {}
                 Ok(text) => {

@@ -78,6 +78,14 @@ const PEM_BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const PEM_END: &str = "-----END PUBLIC KEY-----";
 
 impl KeyText {
+    /// Bytes of its text.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Jwk(Jwk { kty, crv, x, y }) => kty.len() + crv.len() + x.len() + y.len(),
+        }
+    }
+
     /// The bytes of an Ed25519 key in its main form, not looked at any further: for rows with a
     /// possession signature, which the node verifies.
     pub(crate) fn stated_ed25519(&self, key_type: Option<&str>) -> Option<[u8; 32]> {

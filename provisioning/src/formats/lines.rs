@@ -1,9 +1,9 @@
 //! Lines of bounded length, as UTF-8, numbered from 1. Every byte of the file passes here, so
 //! the search for private keys covers what no format can read.
 
-use super::secrets;
+use super::{Span, secrets};
 use crate::limits::ROW_BYTES;
-use crate::{Error, RowFault};
+use crate::{Error, RowFault, Unit};
 use std::io::{BufRead, Read as _};
 
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -16,6 +16,8 @@ pub(super) struct Lines<R> {
     file: String,
     input: R,
     number: u64,
+    /// Bytes of the lines that were read.
+    at: u64,
 }
 
 /// A line without its end.
@@ -23,11 +25,13 @@ pub(super) struct Lines<R> {
 pub(super) struct Line {
     pub(super) number: u64,
     pub(super) text: Result<String, RowFault>,
+    /// Where it stands, with its end; none if it is too long to be taken up whole.
+    pub(super) span: Option<Span>,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(file: &str, input: R) -> Self {
-        Self { file: file.into(), input, number: 0 }
+        Self { file: file.into(), input, number: 0, at: 0 }
     }
 
     /// The file is refused as a whole.
@@ -37,7 +41,8 @@ impl<R: BufRead> Lines<R> {
 
     /// The file holds a private key.
     pub(super) fn private_key(&self, line: u64, field: impl Into<String>) -> Error {
-        Error::PrivateKey { file: self.file.clone(), line, field: field.into() }
+        let (file, field) = (self.file.clone(), field.into());
+        Error::PrivateKey { file, line, unit: Unit::Line, field }
     }
 
     /// What comes next, without taking it.
@@ -58,6 +63,7 @@ impl<R: BufRead> Lines<R> {
         let number = self.number + 1;
         let (mut bytes, mut too_long, mut any) = (Vec::new(), false, false);
         let mut lone_return = false;
+        let mut from = self.at;
         loop {
             let piece = match self.input.fill_buf() {
                 Ok(piece) => piece,
@@ -74,6 +80,7 @@ impl<R: BufRead> Lines<R> {
             bytes.extend_from_slice(&piece[..end.unwrap_or(piece.len())]);
             let used = end.map_or(piece.len(), |end| end + 1);
             self.input.consume(used);
+            self.at += used as u64;
             if end.is_some() {
                 break;
             }
@@ -94,6 +101,7 @@ impl<R: BufRead> Lines<R> {
             }
             if bytes.starts_with(BYTE_ORDER_MARK) {
                 bytes.drain(..BYTE_ORDER_MARK.len());
+                from += BYTE_ORDER_MARK.len() as u64;
             }
         }
         if bytes.last() == Some(&b'\r') {
@@ -106,7 +114,8 @@ impl<R: BufRead> Lines<R> {
             let why = "the lines end in CR alone, as of old Macintosh";
             return Err(self.fault(why, "save the file with line ends LF or CRLF"));
         }
-        let text = if too_long || bytes.len() > ROW_BYTES {
+        let too_long = too_long || bytes.len() > ROW_BYTES;
+        let text = if too_long {
             self.search(number, &bytes)?;
             Err(RowFault::new("row-too-long", "the row is longer than 65,536 bytes"))
         } else {
@@ -118,7 +127,8 @@ impl<R: BufRead> Lines<R> {
                 }
             }
         };
-        Ok(Some(Line { number, text }))
+        let span = if too_long { None } else { Span::between(from, self.at) };
+        Ok(Some(Line { number, text, span }))
     }
 
     /// Looks for private keys in bytes that will not be read any further.

@@ -35,7 +35,7 @@ pub(super) fn is_entry(members: &[(String, Json)]) -> bool {
 }
 
 #[derive(Debug)]
-pub(super) struct Microchip<R>(Pieces<R>);
+pub(super) struct Microchip<R>(pub(super) Pieces<R>);
 
 impl<R: BufRead> Microchip<R> {
     pub(super) fn new(file: &str, input: R) -> Self {

@@ -13,12 +13,14 @@ mod jsonl;
 mod key_text;
 mod lines;
 mod mapping;
+mod members;
 mod microchip;
 mod objects;
 mod pieces;
 mod scan;
 mod secrets;
 mod signers;
+mod span;
 mod trust;
 mod x509;
 
@@ -29,10 +31,10 @@ pub(crate) use key_text::base64;
 pub use key_text::{Jwk, KeyText};
 pub use mapping::Mapping;
 pub use signers::Signers;
+pub use span::Span;
 pub use trust::Trust;
 
 pub(crate) use secrets::search as search_secrets;
-pub(crate) use x509::lost;
 
 use crate::{Error, RowFault};
 use std::io::BufRead;
@@ -157,6 +159,39 @@ enum Kind<R> {
     Microchip(microchip::Microchip<R>),
     X509(Box<x509::X509<R>>),
     Refused(Option<Error>),
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Where the row that was given last stands, if it can be taken out of its file whole: for
+    /// rows of lines, tables and JSON.
+    pub fn span(&self) -> Option<Span> {
+        match self.0.as_ref()? {
+            Kind::Jsonl(reader) => reader.span,
+            Kind::Json(reader) => reader.pieces.span,
+            Kind::Csv(reader) => reader.span,
+            Kind::Microchip(reader) => reader.0.span,
+            Kind::X509(_) | Kind::Refused(_) => None,
+        }
+    }
+
+    /// Bytes at the beginning of the file that belong to all its rows: byte order mark, header.
+    pub fn preface(&self) -> u64 {
+        let preface = match &self.0 {
+            Some(Kind::Jsonl(reader)) => reader.preface,
+            Some(Kind::Csv(reader)) => reader.preface,
+            _ => None,
+        };
+        preface.unwrap_or(0)
+    }
+
+    /// Whether `line` is the number of an entry or document, since the file has no lines.
+    pub fn counts_entries(&self) -> bool {
+        match &self.0 {
+            Some(Kind::Json(_) | Kind::Microchip(_)) => true,
+            Some(Kind::X509(reader)) => reader.is_binary(),
+            _ => false,
+        }
+    }
 }
 
 impl<R: BufRead> Iterator for Reader<R> {

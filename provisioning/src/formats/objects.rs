@@ -9,7 +9,7 @@ use std::io::BufRead;
 
 #[derive(Debug)]
 pub(super) struct Objects<R> {
-    pieces: Pieces<R>,
+    pub(super) pieces: Pieces<R>,
     rows: JsonRows,
 }
 

@@ -1,8 +1,8 @@
 //! The entries of a JSON array, or objects one behind the other, as they stream by.
 
 use super::scan::{Piece, Scanner, Trouble};
-use super::secrets;
-use crate::{Error, RowFault};
+use super::{Span, secrets};
+use crate::{Error, RowFault, Unit};
 use std::io::{BufRead, ErrorKind};
 
 #[derive(Debug)]
@@ -10,6 +10,8 @@ pub(super) struct Pieces<R> {
     file: String,
     input: R,
     scanner: Scanner,
+    /// Where the last entry stands.
+    pub(super) span: Option<Span>,
 }
 
 /// An entry's number, from 1, and its text, or why there is none.
@@ -17,11 +19,12 @@ pub(super) type Entry = (u64, Result<String, RowFault>);
 
 impl<R: BufRead> Pieces<R> {
     pub(super) fn new(file: &str, input: R, scanner: Scanner) -> Self {
-        Self { file: file.into(), input, scanner }
+        Self { file: file.into(), input, scanner, span: None }
     }
 
     pub(super) fn private_key(&self, number: u64, field: String) -> Error {
-        Error::PrivateKey { file: self.file.clone(), line: number, field }
+        let file = self.file.clone();
+        Error::PrivateKey { file, line: number, unit: Unit::Entry, field }
     }
 
     /// The next entry, at most [`crate::limits::ROW_BYTES`] of it.
@@ -50,8 +53,9 @@ impl<R: BufRead> Pieces<R> {
         }
     }
 
-    fn entry(&self, piece: Piece) -> Result<Entry, Error> {
-        let Piece { number, line, bytes, trouble } = piece;
+    fn entry(&mut self, piece: Piece) -> Result<Entry, Error> {
+        let Piece { number, line, span, bytes, trouble } = piece;
+        self.span = span;
         let fault = match trouble {
             Some(Trouble::PrivateKey) => return Err(self.private_key(number, "row".into())),
             Some(Trouble::NotAnArray) => {
@@ -72,6 +76,7 @@ impl<R: BufRead> Pieces<R> {
                     return Err(self.private_key(number, "row".into()));
                 }
                 Err(_) => {
+                    self.span = None;
                     let place = format!("entry {number}, in line {line} of the file");
                     RowFault::new("encoding", format!("{place}, is not UTF-8"))
                 }

@@ -2,7 +2,7 @@
 //! broken the next one is found again, so a lost quote or brace costs one row.
 
 use super::lines::BYTE_ORDER_MARK;
-use super::secrets;
+use super::{Span, secrets};
 use crate::limits::{ENTRY_DEPTH, ROW_BYTES};
 use std::mem::take;
 
@@ -16,6 +16,8 @@ pub(super) struct Piece {
     pub(super) number: u64,
     /// The line of the file where it begins, from 1.
     pub(super) line: u64,
+    /// Where it stands, if there is no trouble.
+    pub(super) span: Option<Span>,
     /// The entry; if there is trouble, what is left of it.
     pub(super) bytes: Vec<u8>,
     pub(super) trouble: Option<Trouble>,
@@ -40,6 +42,10 @@ pub(super) struct Scanner {
     number: u64,
     /// Line ends so far.
     lines: u64,
+    /// Bytes so far.
+    at: u64,
+    /// The place of the last opening brace within a string, where an entry may turn out to begin.
+    brace: u64,
     /// Bytes of the byte order mark that were read.
     mark: usize,
     /// Objects may stand there without an array around them.
@@ -70,6 +76,8 @@ enum Place {
 struct Entry {
     bytes: Vec<u8>,
     line: u64,
+    /// Bytes of the file before it.
+    at: u64,
     depth: u32,
     /// The innermost containers, one bit each: 1 is an array.
     arrays: u64,
@@ -93,12 +101,13 @@ impl Scanner {
 
     pub(super) fn feed(&mut self, byte: u8) -> Option<Piece> {
         self.lines += u64::from(byte == b'\n');
+        self.at += 1;
         match self.place {
             Place::Start => self.start(byte),
             Place::Between => match byte {
                 b',' | b' ' | b'\t' | b'\r' | b'\n' => None,
                 b']' => self.go(Place::After),
-                b'{' | b'[' => self.begin(&[byte]),
+                b'{' | b'[' => self.begin(&[byte], self.at - 1),
                 _ => self.junk(byte, "something that is no object stands between the entries"),
             },
             Place::Entry => self.inside(byte),
@@ -106,7 +115,7 @@ impl Scanner {
                 b']' => self.finish(Place::After),
                 b'{' | b'[' => {
                     let piece = self.finish(Place::Between);
-                    self.begin(&[byte]);
+                    self.begin(&[byte], self.at - 1);
                     piece
                 }
                 _ => self.keep(byte),
@@ -137,7 +146,7 @@ impl Scanner {
                 self.finish(Place::Done)
             }
             Place::Between => {
-                self.begin(&[]);
+                self.begin(&[], self.at);
                 self.entry.fault = Some(cut);
                 self.finish(Place::Done)
             }
@@ -149,7 +158,7 @@ impl Scanner {
             b'[' => self.go(Place::Between),
             b'{' if self.may_be_bare => {
                 self.bare = true;
-                self.begin(b"{")
+                self.begin(b"{", self.at - 1)
             }
             b' ' | b'\t' | b'\r' | b'\n' => None,
             _ if BYTE_ORDER_MARK.get(self.mark) == Some(&byte) => {
@@ -163,7 +172,7 @@ impl Scanner {
     fn no_array(&mut self, byte: u8) -> Option<Piece> {
         self.place = Place::Done;
         let trouble = Some(Trouble::NotAnArray);
-        Some(Piece { number: 1, line: 1, bytes: vec![byte], trouble })
+        Some(Piece { number: 1, line: 1, span: None, bytes: vec![byte], trouble })
     }
 
     fn go(&mut self, place: Place) -> Option<Piece> {
@@ -171,10 +180,10 @@ impl Scanner {
         None
     }
 
-    fn begin(&mut self, first: &[u8]) -> Option<Piece> {
+    fn begin(&mut self, first: &[u8], at: u64) -> Option<Piece> {
         self.place = Place::Between;
         self.number += 1;
-        self.entry = Entry { line: self.lines + 1, ..Entry::default() };
+        self.entry = Entry { line: self.lines + 1, at, ..Entry::default() };
         for byte in first {
             self.place = Place::Entry;
             self.inside(*byte);
@@ -183,7 +192,7 @@ impl Scanner {
     }
 
     fn junk(&mut self, byte: u8, reason: &'static str) -> Option<Piece> {
-        self.begin(&[]);
+        self.begin(&[], self.at - 1);
         self.place = Place::Junk;
         self.entry.fault = Some(("not-json", reason));
         self.keep(byte)
@@ -204,14 +213,15 @@ impl Scanner {
             Some((code, reason)) => Some(Trouble::Fault(code, reason)),
             None => None,
         };
-        Some(Piece { number: self.number, line: entry.line, bytes: entry.bytes, trouble })
+        let span = Span::between(entry.at, self.at).filter(|_| trouble.is_none());
+        Some(Piece { number: self.number, line: entry.line, span, bytes: entry.bytes, trouble })
     }
 
     /// The entry is broken, and another begins with `first`.
-    fn resume(&mut self, first: &[u8], reason: &'static str) -> Option<Piece> {
+    fn resume(&mut self, first: &[u8], at: u64, reason: &'static str) -> Option<Piece> {
         self.entry.fault.get_or_insert(("not-json", reason));
         let piece = self.finish(Place::Between);
-        self.begin(first);
+        self.begin(first, at);
         piece
     }
 
@@ -220,10 +230,13 @@ impl Scanner {
         if entry.quoted {
             return match (byte, entry.boundary) {
                 (b'"', 3) if !entry.escaped => {
-                    self.resume(b"{\"", "a quote is not closed, or stands alone")
+                    self.resume(b"{\"", self.brace, "a quote is not closed, or stands alone")
                 }
                 _ => {
                     entry.in_string(byte);
+                    if byte == b'{' {
+                        self.brace = self.at - 1;
+                    }
                     self.keep(byte)
                 }
             };
@@ -231,7 +244,7 @@ impl Scanner {
         match byte {
             // In an object a comma is followed by a name: the brace that closes was lost.
             b'{' if entry.lost || (entry.last == b',' && !entry.in_array()) => {
-                return self.resume(b"{", "a brace is not closed");
+                return self.resume(b"{", self.at - 1, "a brace is not closed");
             }
             // It stands for something else, a quote or a brace.
             b'[' if !entry.may_hold_array() => {

@@ -4,8 +4,8 @@
 use super::json::Json;
 use super::key_text::{base64, hex_der};
 use super::lines::OVERLAP;
-use crate::Error;
 use crate::x509::private_key;
+use crate::{Error, Unit};
 use std::io::{BufRead, ErrorKind};
 
 /// How the labels of PEM end (RFC 7468 §10, §11, older ones), and those of OpenPGP (RFC 9580 §6.2).
@@ -181,7 +181,12 @@ pub(crate) fn search(file: &str, input: &mut dyn BufRead) -> Result<(), Error> {
         let used = piece.len();
         input.consume(used);
         if in_pem(&kept) || (json && in_unreadable(&kept)) {
-            return Err(Error::PrivateKey { file: file.into(), line, field: "row".into() });
+            return Err(Error::PrivateKey {
+                file: file.into(),
+                line,
+                unit: Unit::Line,
+                field: "row".into(),
+            });
         }
         line += kept.iter().filter(|b| **b == b'\n').count() as u64;
         kept.drain(..kept.len().saturating_sub(OVERLAP));

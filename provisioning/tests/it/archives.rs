@@ -159,7 +159,7 @@ async fn bombs_and_broken_archives_are_named() {
         (gz(&gz(&one)), "archive within another"),
         (zipped[..zipped.len() - 30].to_vec(), "cannot be read"),
         (one[..700].to_vec(), ""),
-        (tar(&[("read.me", b"hello".to_vec())]), "no certificate or signing request"),
+        (tar(&[("read.me", b"hello".to_vec())]), "no file of devices"),
     ];
     for (i, (bytes, part)) in cases.into_iter().enumerate() {
         let path = file(line.dir.path(), "x.bin", bytes);
@@ -231,4 +231,61 @@ async fn gzip_of_one_file_is_that_file_and_no_byte_of_it_is_shown() {
     let path = file(line.dir.path(), "x.xlsx", zip(&[("xl/workbook.xml", b"<x/>".to_vec())]));
     let error = line.enrol(path).await.err().expect("refused").to_string();
     assert!(error.contains("Excel") && error.contains("CSV"), "{error}");
+}
+
+#[tokio::test]
+async fn every_known_format_is_read_in_archives() {
+    let line = Line::new().await;
+    let key = |n: u32| p256(&format!("member {n}")).public_key().to_multikey();
+    let files = [
+        ("LICENSE", b"Permission is hereby granted, free of charge; to any person".to_vec()),
+        ("list.csv", format!("serial;publicKey\nC-1;{}\nC-2;x\n", key(1)).into_bytes()),
+        ("lot.json", format!("[{{\"serial\":\"J-1\",\"publicKey\":\"{}\"}}]", key(2)).into()),
+        ("lot.jsonl", format!("{{\"serial\":\"L-1\",\"publicKey\":\"{}\"}}\n", key(3)).into()),
+        ("note.rtf", b"{\\rtf1 hello\n}".to_vec()),
+        ("package.json", b"{\n\"name\": \"x\",\n\"version\": \"1\"\n}\n".to_vec()),
+        ("reel.json", b"[{\"payload\":\"e30\",\"protected\":\"e30\",\"signature\":\"\"}]".to_vec()),
+        ("z.csr", csr_pem("Z")),
+    ];
+    for (i, path) in line.all(&files).into_iter().enumerate() {
+        let finished = line.enrol(path.clone()).await.expect("enrolled");
+        let rows: Vec<_> = outcomes(&finished)
+            .into_iter()
+            .map(|row| {
+                let member = row.file.expect("a file").rsplit_once(':').expect("a member").1;
+                (member.to_owned(), row.outcome, row.code.map(String::from).unwrap_or_default())
+            })
+            .collect();
+        let good = if i == 0 { Outcome::Enrolled } else { Outcome::Already };
+        let row = |name: &str, outcome, code: &str| (name.to_owned(), outcome, code.to_owned());
+        let expected = [
+            row("list.csv", good, ""),
+            row("list.csv", Outcome::Refused, "public-key"),
+            row("lot.json", good, ""),
+            row("lot.jsonl", good, ""),
+            row("reel.json", Outcome::Refused, "jws"),
+            row("z.csr", good, ""),
+        ];
+        assert_eq!(rows, expected, "{}", path.display());
+        let warnings = finished.summary().warnings.join("\n");
+        let unread = ["LICENSE", "note.rtf", "package.json"];
+        assert!(unread.iter().all(|name| warnings.contains(name)), "{warnings}");
+        assert_eq!(warnings.lines().count(), unread.len(), "{warnings}");
+        // Nothing can be mended in an archive: its rows are listed.
+        assert!(finished.rejects().file().expect("readable").is_none());
+        let mut list = Vec::new();
+        assert_eq!(finished.write_missing(&mut list).expect("written"), 2);
+        let list = String::from_utf8(list).expect("text");
+        assert!(
+            list.contains("C-2,,,sensor,public-key,") && list.contains("list.csv,3\n"),
+            "{list}"
+        );
+    }
+    let path = file(line.dir.path(), "run.csv.gz", gz(&files[1].1));
+    assert_eq!(line.enrol(path).await.expect("read").summary().counts.already, 1);
+    let secret = [("a.csv", b"serial,privateKey\nS,x\n".to_vec()), ("z.csr", csr_pem("Y"))];
+    for path in line.all(&secret) {
+        let error = line.enrol(path).await.err().expect("refused").to_string();
+        assert!(error.contains("a.csv, line 2: `privateKey`"), "{error}");
+    }
 }

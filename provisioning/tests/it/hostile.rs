@@ -192,3 +192,45 @@ fn broken_utf8_costs_its_row() {
         assert_eq!(read.drafts.len(), 2, "{format:?}");
     }
 }
+
+/// Bytes held for a row that is refused: where it stands and its state, twice while the table
+/// grows, and buffers; what it says is on the disk.
+const REFUSED: u64 = 160;
+
+/// Files of nothing but refused rows, once few and then many, in a process of its own.
+#[tokio::test]
+#[ignore = "run by the test below"]
+async fn refused_rows_are_counted() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let genesis = crate::made::genesis(&["sensor"], 1_000);
+    let node = crate::node::Node::start(&genesis, crate::node::Fault::None, 16).await;
+    let mut before = 0;
+    let few = 80_000;
+    let text = "-----BEGIN X-----\n".repeat(3 * few);
+    for rows in [few, 3 * few] {
+        let file = crate::made::file(dir.path(), "a.pem", &text[..text.len() / 3 / few * rows]);
+        before = peak();
+        let enrolment = crate::made::enrolment(&node);
+        let done = enrolment.run(vec![file], None, &mut |_| {}).await.expect("read");
+        assert_eq!(done.summary().counts.refused, rows as u64);
+        done.write_missing(&mut std::io::sink()).expect("written");
+    }
+    println!("HELD {}", (peak() - before) * 1024 / (2 * few as u64));
+    // A file of nothing else is no manifest.
+    let file = crate::made::file(dir.path(), "a.pem", "-----BEGIN X-----\n".repeat(300_000));
+    let enrolment = crate::made::enrolment(&node);
+    let error = enrolment.run(vec![file], None, &mut |_| {}).await.err().expect("refused");
+    assert!(error.to_string().contains("none of the first 262,144 rows"), "{error}");
+}
+
+#[test]
+fn refused_rows_take_few_bytes_each() {
+    let done = Command::new(std::env::current_exe().expect("this program"))
+        .args(["hostile::refused_rows_are_counted", "--exact", "--ignored", "--nocapture"])
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&done.stdout);
+    let held = said.lines().find_map(|line| line.split_once("HELD ")?.1.trim().parse().ok());
+    let held: u64 = held.unwrap_or_else(|| panic!("{said}"));
+    assert!(held < REFUSED, "{held} bytes a row");
+}

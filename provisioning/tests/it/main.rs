@@ -8,6 +8,7 @@ mod hostile;
 mod made;
 mod made_x509;
 mod mapping;
+mod mending;
 mod microchip;
 mod microchip_pipeline;
 mod microchip_traps;

@@ -183,6 +183,6 @@ async fn a_private_key_in_an_entry_refuses_the_file() {
         format!("[{good},{{\"payload\":\"{payload}\",\"protected\":\"e30\",\"signature\":\"\"}}]");
     let input = file(line.dir.path(), "bad.json", text);
     let error = line.enrol(input, None).await.err().expect("refused").to_string();
-    assert!(error.contains("line 2") && error.contains("`d`"), "{error}");
+    assert!(error.contains("entry 2") && error.contains("`d`"), "{error}");
     assert!(!error.contains("secret"), "{error}");
 }

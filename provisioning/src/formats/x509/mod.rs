@@ -16,26 +16,16 @@ use super::lines::{Line, Lines};
 use super::secrets::shown;
 use crate::limits::{CHAIN, ROW_BYTES};
 use crate::x509::{CERTIFICATE_BYTES, private_key};
-use crate::{Error, RowFault};
+use crate::{Error, RowFault, Unit};
 use kind::{
     is_base64_line, is_der, is_wrapped, kind_of_der, kind_of_label, seems_ca, whole_length,
 };
 use other::{Other, is_voucher};
 use std::collections::VecDeque;
-use std::io::{BufRead, Cursor};
+use std::io::BufRead;
 
 const BEGIN: &str = "-----BEGIN ";
 const GLUED: &str = "----------BEGIN ";
-
-/// The label of what stands for a loss.
-const LOST: &str = "LOST MEMBER";
-
-/// What is handed out in place of something that an archive has lost, so that the loss is a row of
-/// its own and nothing is skipped silently.
-pub(crate) fn lost(why: &str) -> Cursor<Vec<u8>> {
-    let block = format!("{BEGIN}{LOST}-----\n{why}\n-----END {LOST}-----\n");
-    Cursor::new(block.into_bytes())
-}
 
 #[derive(Debug)]
 pub(super) struct X509<R> {
@@ -92,6 +82,11 @@ impl<R: BufRead> X509<R> {
         }
     }
 
+    /// Whether documents stand in it one behind the other, in DER.
+    pub(super) fn is_binary(&self) -> bool {
+        self.binary.is_some()
+    }
+
     /// The next document in DER. Several may stand one behind the other: the number is the place.
     fn binary(&mut self, number: u64) -> Result<(), Error> {
         self.binary = Some(number);
@@ -118,7 +113,7 @@ impl<R: BufRead> X509<R> {
     fn text(&mut self) -> Result<(), Error> {
         while self.ready.is_empty() {
             let line = self.lines.next().transpose();
-            let Some(Line { number, text }) = line.map_err(|error| self.behind(error))? else {
+            let Some(Line { number, text, .. }) = line.map_err(|error| self.behind(error))? else {
                 self.ended = true;
                 match self.block.take() {
                     Some(block) if block.width.is_some() => self.end_block(block, true)?,
@@ -209,10 +204,6 @@ impl<R: BufRead> X509<R> {
             self.refuse(line, "row-too-long", "the PEM block is longer than 65,536 bytes");
             return Ok(());
         }
-        if label == LOST {
-            self.refuse(line, "cut-short", &text);
-            return Ok(());
-        }
         if !closed {
             self.refuse(line, "pem", "the PEM block ends by another name than it began");
             return Ok(());
@@ -236,7 +227,12 @@ impl<R: BufRead> X509<R> {
     /// One document in DER, from wherever.
     fn take(&mut self, line: u64, der: Vec<u8>) -> Result<(), Error> {
         if private_key(&der).is_some() {
-            return Err(self.lines.private_key(line, "row"));
+            return Err(match self.lines.private_key(line, "row") {
+                Error::PrivateKey { file, line, field, .. } if self.is_binary() => {
+                    Error::PrivateKey { file, line, unit: Unit::Entry, field }
+                }
+                error => error,
+            });
         }
         if let Some(other) = Other::of_der(&der) {
             self.refuse_other(line, other);
@@ -303,9 +299,9 @@ impl<R: BufRead> X509<R> {
     /// Names what a private key stands behind: vouchers come with one when they are samples.
     fn behind(&self, error: Error) -> Error {
         match error {
-            Error::PrivateKey { file, line, .. } if self.voucher => {
+            Error::PrivateKey { file, line, unit, .. } if self.voucher => {
                 let field = "PEM behind a FIDO ownership voucher".into();
-                Error::PrivateKey { file, line, field }
+                Error::PrivateKey { file, line, unit, field }
             }
             error => error,
         }
