@@ -2,10 +2,12 @@
 //! that a bad row is refused with its place before anything is sent. Possession signatures are
 //! left to the node, which verifies each of them anyway.
 
+use crate::making;
 use crate::formats::{Document, Draft, Finding, Verdict, base64};
 use crate::keys::LineKey;
 use crate::sources::Sources;
 use crate::{Error, RowFault};
+use muster_api::LineResult;
 use muster_api::limits::LOT_BYTES;
 use muster_identity::cbor::Encode;
 use muster_identity::{Did, Inception, PossessionTerms, PublicKey, Signature, sha256};
@@ -39,6 +41,16 @@ pub(crate) struct Checked {
     pub(crate) serial: Option<Box<str>>,
     pub(crate) note: Option<Box<str>>,
     pub(crate) outcome: Checks,
+    /// What the line says of it.
+    pub(crate) told: Option<Box<Told>>,
+}
+
+/// What the line says of a row's device.
+pub(crate) struct Told {
+    pub(crate) result: LineResult,
+    /// As it is sent (CBOR).
+    pub(crate) record: Box<[u8]>,
+    pub(crate) serial: Mark,
 }
 
 /// What the checks of a row came to.
@@ -65,6 +77,8 @@ impl From<Result<Option<Device>, RowFault>> for Checks {
 pub(crate) struct Device {
     pub(crate) did: Did,
     pub(crate) model: String,
+    /// It is enrolled to be revoked.
+    pub(crate) scrap: bool,
     /// The row as it is sent (CBOR).
     pub(crate) row: Box<[u8]>,
     /// What its serial number is compared by.
@@ -98,25 +112,39 @@ impl Terms {
             Ok(draft) => draft,
             Err(fault) => {
                 let outcome = Checks::Refused(Box::new(fault.clone()));
-                return Checked { serial: None, note: None, outcome };
+                return Checked { serial: None, note: None, outcome, told: None };
             }
         };
-        if let Some(document) = &draft.document {
-            return self.document(found.number, draft, document);
+        let (mut checked, lot) = match &draft.document {
+            Some(document) => self.document(found.number, draft, document),
+            None => (self.plain(found.number, draft), draft.lot.clone()),
+        };
+        if let Some(said) = &draft.making {
+            making::settle(&mut checked, said, lot);
         }
+        checked
+    }
+
+    fn plain(&self, number: u32, draft: &Draft) -> Checked {
         let serial = serial(draft);
         let known = serial.as_ref().ok().map(|s| Box::from(*s));
         let outcome = serial.and_then(|serial| {
             if draft.lot.as_ref().is_some_and(|lot| !is_label(lot, LOT_BYTES)) {
                 return Err(RowFault::new("lot", "the lot is too long or not printable"));
             }
-            self.device(found.number, draft, serial)
+            self.device(number, draft, serial)
         });
-        Checked { serial: known, note: None, outcome: outcome.into() }
+        Checked { serial: known, note: None, outcome: outcome.into(), told: None }
     }
 
-    /// A row that is a document. What it says of lot and model stands behind what the user says.
-    fn document(&self, number: u32, draft: &Draft, document: &Document) -> Checked {
+    /// A row that is a document, and its lot. What it says of lot and model stands behind what the
+    /// user says.
+    fn document(
+        &self,
+        number: u32,
+        draft: &Draft,
+        document: &Document,
+    ) -> (Checked, Option<String>) {
         let Finding { serial: found, lot, model, note, verdict } = document.judge(&self.sources);
         let model = if self.model.is_some() { None } else { model };
         let model = draft.model.clone().or(model);
@@ -167,7 +195,8 @@ impl Terms {
                     .into()
             }
         };
-        Checked { serial: known, note: note.map(Box::from), outcome }
+        let note = note.map(Box::from);
+        (Checked { serial: known, note, outcome, told: None }, draft.lot)
     }
 
     /// What stands beside a document in its row: the key again, or the device's own signature,
@@ -286,10 +315,10 @@ fn ready(number: u32, draft: &Draft, serial: &str, model: &str, did: Did, leaf: 
     let lot = draft.lot.clone();
     let row = muster_api::Row { number: number.into(), leaf, serial: serial.into(), lot };
     let (row, serial) = (row.to_cbor().into(), mark(serial));
-    Device { did, model: model.into(), row, serial }
+    Device { did, model: model.into(), scrap: false, row, serial }
 }
 
-fn mark(serial: &str) -> Mark {
+pub(crate) fn mark(serial: &str) -> Mark {
     let mut mark = Mark::default();
     mark.copy_from_slice(&sha256(&[serial.as_bytes()])[..16]);
     mark
@@ -317,7 +346,7 @@ fn serial(draft: &Draft) -> Result<&str, RowFault> {
 
 /// Text of 1 to `bound` bytes that people can tell from another: no control characters, and
 /// none that are invisible or turn the direction of writing.
-fn is_label(text: &str, bound: usize) -> bool {
+pub(crate) fn is_label(text: &str, bound: usize) -> bool {
     let invisible = |c| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     (1..=bound).contains(&text.len()) && !text.chars().any(|c| c.is_control() || invisible(c))
 }

@@ -91,9 +91,9 @@ impl Enrolment {
             }
             _ => None,
         };
-        let done =
-            self.enrol(network, &mut rows, &mut batches, &mut journal, &mut summary, progress);
-        let done = done.await;
+        let done = self
+            .enrol(network, &view, &mut rows, &mut batches, &mut journal, &mut summary, progress)
+            .await;
         let goes_on = matches!(&done, Err(error) if error.may_go_on()) && journal.is_some();
         if !goes_on {
             for upload in batches.iter_mut().filter_map(|batch| batch.upload.take()) {
@@ -172,6 +172,7 @@ impl Enrolment {
     async fn enrol(
         &self,
         network: Network,
+        view: &NetworkView,
         rows: &mut Rows,
         batches: &mut [Batch],
         journal: &mut Option<Journal>,
@@ -211,6 +212,7 @@ impl Enrolment {
         if self.dry_run {
             return Ok(());
         }
+        self.tell_line(network, view, rows, batches).await?;
 
         let started = Instant::now();
         let phase = Phase::Acknowledging;
@@ -287,7 +289,7 @@ impl Rows {
             Err(_) => return,
         };
         for number in numbers {
-            if !matches!(self.rows[number as usize].state, State::Double(..)) {
+            if !matches!(self.rows[number as usize].state, State::Double(..) | State::Later(_)) {
                 self.set(number as usize, State::Ready(batch));
             }
         }

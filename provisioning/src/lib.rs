@@ -10,6 +10,8 @@ pub mod formats;
 mod journal;
 mod keys;
 pub mod limits;
+mod line;
+mod making;
 mod outcome;
 mod reading;
 mod reasons;

@@ -1,4 +1,5 @@
 use super::Session;
+use super::lot::after_enrol;
 use crate::cli::{Enrol, FormatArg};
 use crate::home::Home;
 use crate::host::Machine;
@@ -51,6 +52,8 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
     enrolment.journal = Some(beside(&arg.files[0], "journal"));
     enrolment.spool = folder_of(&results);
     let finished = watch(session.output, enrolment, arg.files, format).await?;
+    // First of all: what is scrap is valid until then.
+    let scrapped = after_enrol(session, &arg.sign, &finished).await;
     let mut troubled = Vec::new();
     write(&results, |out| {
         troubled = finished.write_results(out, SHOWN)?;
@@ -59,10 +62,14 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
     if let Some(file) = &arg.out {
         write(file, |out| finished.write_receipts(out))?;
     }
-    session.output.result(&object(&finished, &results), describe(&finished, &troubled, &results));
+    let scrapped = scrapped?;
+    let mut said = object(&finished, &results);
+    scrapped.add_to(&mut said);
+    let words = describe(&finished, &troubled, &results) + &scrapped.words();
+    session.output.result(&said, words);
     // Waiting and refused rows are what the user must see to: scripts learn it by the status.
     let counts = finished.summary().counts;
-    let complete = counts.refused == 0 && counts.waiting == 0;
+    let complete = counts.refused == 0 && counts.waiting == 0 && scrapped.is_over();
     drop(troubled);
     finished.close()?;
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -46,7 +46,7 @@ const KEY: &str = "key";
 const PARTS: [&str; 4] = ["privatekey", "privkey", "secretkey", "saskey"];
 
 /// A name without case and separators.
-pub(super) fn bare(name: &str) -> String {
+pub(crate) fn bare(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
