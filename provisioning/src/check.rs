@@ -2,9 +2,9 @@
 //! that a bad row is refused with its place before anything is sent. Possession signatures are
 //! left to the node, which verifies each of them anyway.
 
-use crate::making;
 use crate::formats::{Document, Draft, Finding, Verdict, base64};
 use crate::keys::LineKey;
+use crate::making;
 use crate::sources::Sources;
 use crate::{Error, RowFault};
 use muster_api::LineResult;

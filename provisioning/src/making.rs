@@ -91,10 +91,13 @@ fn result(text: &str) -> Result<LineResult, RowFault> {
     if let Some((_, result)) = RESULTS.iter().find(|(known, _)| *known == word) {
         return Ok(*result);
     }
-    Err(RowFault::new("result", match word.starts_with("fail") {
-        true => "a failure does not say whether the device is repaired or scrapped",
-        false => "no test result that is known",
-    }))
+    Err(RowFault::new(
+        "result",
+        match word.starts_with("fail") {
+            true => "a failure does not say whether the device is repaired or scrapped",
+            false => "no test result that is known",
+        },
+    ))
 }
 
 /// A whole number, as the node keeps it.

@@ -163,7 +163,8 @@ impl Node {
             Some("scrap" | "scrap-valid") => WhichLots::Result(LineResult::Scrap),
             Some("not-enrolled") => WhichLots::NotEnrolled,
             Some(_) => {
-                let why = "the states are shipped, rework, scrap, scrap-valid, revoked, not-enrolled";
+                let why =
+                    "the states are shipped, rework, scrap, scrap-valid, revoked, not-enrolled";
                 return Err(Problem::new(400, "state", why));
             }
         };

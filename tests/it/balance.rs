@@ -97,7 +97,8 @@ fn made_is_shipped_and_rework_and_scrap() {
 
     // The importer's key may not revoke: scrap is enrolled and valid, as after a crash between.
     let at_node = ["--node", &line.node.url];
-    line.muster.json(&[&["org", "key-add", "importer.pem", "--can", "enrol"], &at_node[..]].concat());
+    line.muster
+        .json(&[&["org", "key-add", "importer.pem", "--can", "enrol"], &at_node[..]].concat());
     let (good, object) = line.run(&["enrol", "day1.jsonl", "--sign-with", "importer.pem"]);
     assert!(!good);
     assert_eq!(object["batches"].as_array().map(Vec::len), Some(2), "{object}");

@@ -5,7 +5,7 @@ mod lots;
 mod rows;
 pub(crate) mod sqlite;
 
-pub(crate) use lots::{Asked, Counted, LineRow, Word, LotDevice, LotDevices, LotGroup, WhichLots};
+pub(crate) use lots::{Asked, Counted, LineRow, LotDevice, LotDevices, LotGroup, WhichLots, Word};
 pub(crate) use rows::{
     BlockRow, CheckedRow, Clash, Clashes, Commit, DirectoryRow, Flip, Found, LeafRow, NewUpload,
     Place, Plan, Serial, Settlement, StagedLeaf, Upload,

@@ -116,7 +116,8 @@ pub(in crate::commands) async fn after_enrol(
 
 /// Whether the key may revoke.
 async fn may_operate(desk: &Desk) -> Result<bool> {
-    let (organisation, key) = (desk.organisation().to_string(), desk.key.public_key().to_multikey());
+    let (organisation, key) =
+        (desk.organisation().to_string(), desk.key.public_key().to_multikey());
     let network = desk.client.network().await?;
     let organisation = network.organisations.iter().find(|o| o.did == organisation);
     let key = organisation.and_then(|o| o.keys.iter().find(|known| known.key == key));
@@ -165,7 +166,9 @@ pub(super) async fn run(session: &Session, arg: LotScrap) -> Result<ExitCode> {
     let targets = batches.keys().copied().chain(single.iter().filter_map(|d| d.did.as_deref()));
     for target in targets {
         revoke(&desk, target).await.map_err(|e| {
-            e.context(format!("{operations} operations are done, then {target} failed; run it again"))
+            e.context(format!(
+                "{operations} operations are done, then {target} failed; run it again"
+            ))
         })?;
         operations += 1;
     }

@@ -17,7 +17,8 @@ pub(super) fn line(lot: &LotView) -> String {
         lot.shipped,
         lot.rework
     );
-    for (count, what) in [(lot.revoked, "revoked"), (lot.missing.max(0).unsigned_abs(), "missing")] {
+    for (count, what) in [(lot.revoked, "revoked"), (lot.missing.max(0).unsigned_abs(), "missing")]
+    {
         if count > 0 {
             let _ = write!(text, " + {count} {what}");
         }

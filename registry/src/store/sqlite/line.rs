@@ -22,11 +22,8 @@ static LINE: Insert = Insert::new(
      counter_before = excluded.counter_before, counter_after = excluded.counter_after, \
      runs = excluded.runs, batch = excluded.batch, born = excluded.born",
 );
-static EARLIER: Insert = Insert::new(
-    "INSERT INTO line_earlier",
-    "(?,?,?,?,?,?,?,?,?)",
-    "ON CONFLICT DO NOTHING",
-);
+static EARLIER: Insert =
+    Insert::new("INSERT INTO line_earlier", "(?,?,?,?,?,?,?,?,?)", "ON CONFLICT DO NOTHING");
 
 /// Serial number, lot, order, station, result, counters.
 type WordColumns = (String, String, String, String, i64, Option<i64>, Option<i64>);
@@ -173,8 +170,10 @@ async fn rows(
         .fetch_all(connection)
         .await
         .map_err(fault)?;
-    let mut stands: BTreeMap<String, _> =
-        stands.into_iter().map(|(serial, runs, batch, born)| (serial, (runs, batch, born))).collect();
+    let mut stands: BTreeMap<String, _> = stands
+        .into_iter()
+        .map(|(serial, runs, batch, born)| (serial, (runs, batch, born)))
+        .collect();
     let mut rows = BTreeMap::new();
     for columns in words {
         let record = record(columns)?;

@@ -44,7 +44,8 @@ fn lots_of(asked: &Asked) -> Result<SqliteArguments, Error> {
         None => all.add(Vec::<u8>::new()),
     }
     .map_err(unbound)?;
-    let places = [after.map(|(l, _)| l), after.map(|(_, o)| o), to.map(|(l, _)| l), to.map(|(_, o)| o)];
+    let places =
+        [after.map(|(l, _)| l), after.map(|(_, o)| o), to.map(|(l, _)| l), to.map(|(_, o)| o)];
     for text in std::iter::once(asked.order.as_ref()).chain(places) {
         all.add(text.cloned()).map_err(unbound)?;
     }
@@ -64,9 +65,8 @@ pub(super) async fn lots(
     count: u64,
 ) -> Result<Vec<(String, String)>, Error> {
     let count = integer(count)?;
-    let sql = format!(
-        "SELECT DISTINCT lot, ord FROM line WHERE {LOTS} ORDER BY lot, ord LIMIT {count}"
-    );
+    let sql =
+        format!("SELECT DISTINCT lot, ord FROM line WHERE {LOTS} ORDER BY lot, ord LIMIT {count}");
     all(pool, sql, lots_of(&asked)?).await
 }
 
@@ -105,7 +105,8 @@ pub(super) async fn groups(pool: &SqlitePool, asked: Asked) -> Result<Vec<LotGro
         let late = group(late)?;
         let mut left = late.devices;
         let same = |g: &&mut LotGroup| {
-            g.batch.is_none() && (&g.lot, &g.order, g.result) == (&late.lot, &late.order, late.result)
+            g.batch.is_none()
+                && (&g.lot, &g.order, g.result) == (&late.lot, &late.order, late.result)
         };
         for group in groups.iter_mut().filter(same) {
             let moved = group.devices.min(left);
