@@ -92,7 +92,7 @@ impl Enrolment {
             _ => None,
         };
         let done = self
-            .enrol(network, &view, &mut rows, &mut batches, &mut journal, &mut summary, progress)
+            .enrol(network, &mut rows, &mut batches, &mut journal, &mut summary, progress)
             .await;
         let goes_on = matches!(&done, Err(error) if error.may_go_on()) && journal.is_some();
         if !goes_on {
@@ -172,7 +172,6 @@ impl Enrolment {
     async fn enrol(
         &self,
         network: Network,
-        view: &NetworkView,
         rows: &mut Rows,
         batches: &mut [Batch],
         journal: &mut Option<Journal>,
@@ -212,7 +211,7 @@ impl Enrolment {
         if self.dry_run {
             return Ok(());
         }
-        self.tell_line(network, view, rows, batches).await?;
+        self.tell_line(network, rows, batches).await?;
 
         let started = Instant::now();
         let phase = Phase::Acknowledging;

@@ -9,7 +9,7 @@ use crate::enrolment::Enrolment;
 use crate::limits::{LOTS_NAMED, SIGNATURE_LIFETIME_MS};
 use crate::rows::{Group, Row, Rows, State, spooling};
 use crate::spool::{Spool, Spooled};
-use muster_api::{LineRecord, LineResult, NetworkView, limits};
+use muster_api::{LineRecord, LineResult, limits};
 use muster_identity::cbor::Decode as _;
 use muster_ledger::{Network, UploadRequest};
 use std::collections::BTreeSet;
@@ -105,14 +105,13 @@ impl Enrolment {
     pub(crate) async fn tell_line(
         &self,
         network: Network,
-        view: &NetworkView,
         rows: &mut Rows,
         batches: &[Batch],
     ) -> Result<(), Error> {
         if rows.line.rows == 0 {
             return Ok(());
         }
-        let upload = self.open_for_line(network, view, batches).await?;
+        let upload = self.open_for_line(network, batches).await?;
         let told = self.tell(&upload, rows).await;
         // A courtesy: it holds nothing.
         let _ = self.client.drop_upload(&upload).await;
@@ -159,16 +158,13 @@ impl Enrolment {
 
     /// An upload of its own, which holds no rows: there may be no other, or one that an earlier
     /// run used up.
-    async fn open_for_line(
-        &self,
-        network: Network,
-        view: &NetworkView,
-        batches: &[Batch],
-    ) -> Result<String, Error> {
-        let any = || batches::any_grant(view, &self.organisation, self.grant, self.host.now());
+    async fn open_for_line(&self, network: Network, batches: &[Batch]) -> Result<String, Error> {
         let (grant, model) = match batches.first() {
             Some(batch) => (batch.grant, batch.model.clone()),
-            None => any()?,
+            None => {
+                let view = self.patiently(|| self.client.network()).await?;
+                batches::any_grant(&view, &self.organisation, self.grant, self.host.now())?
+            }
         };
         let open = || async {
             let request = UploadRequest {

@@ -198,7 +198,7 @@ pub struct Draft {
     /// Public key.
     pub public_key: Option<KeyText>,
     /// Kind of a raw key.
-    pub key_type: Option<String>,
+    pub key_type: Option<Box<str>>,
     /// Possession signature.
     pub possession: Option<String>,
     /// Challenge.
@@ -237,7 +237,7 @@ impl Draft {
         match field {
             Field::Serial => self.serial = text,
             Field::PublicKey => self.public_key = text.map(KeyText::Text),
-            Field::KeyType => self.key_type = text,
+            Field::KeyType => self.key_type = text.map(Into::into),
             Field::Possession => self.possession = text,
             Field::Challenge => self.challenge = text,
             Field::Lot => self.lot = text,
