@@ -48,6 +48,7 @@ pub(crate) fn routes(registry: Registry) -> Router {
     let muster = Muster::new(Arc::new(registry.clone()));
     let resolver = Arc::new(Resolver::new(vec![Box::new(muster), Box::new(Key), Box::new(Jwk)]));
     let waiting = Arc::new(Semaphore::new(limits::WAITING_FOLLOWERS));
+    let few_lots = GlobalConcurrencyLimitLayer::new(limits::LOT_REQUESTS);
     Router::new()
         .route("/v1/genesis", get(genesis))
         .route("/v1/network", get(network))
@@ -74,8 +75,8 @@ pub(crate) fn routes(registry: Registry) -> Router {
         .route("/v1/devices/{did}", get(device))
         .route("/v1/devices/{did}/part", get(device_part))
         .route("/v1/devices/{did}/receipt", get(receipt))
-        .route("/v1/lots", get(lots))
-        .route("/v1/lots/devices", get(lot_devices))
+        .route("/v1/lots", get(lots).layer::<_, Infallible>(few_lots.clone()))
+        .route("/v1/lots/devices", get(lot_devices).layer::<_, Infallible>(few_lots))
         .route("/v1/batches", get(batches))
         .route("/v1/batches/{batch}", get(batch))
         .route("/v1/history/{subject}", get(history))

@@ -30,6 +30,10 @@ pub const LINE_TEXT_BYTES: usize = 64;
 /// Lots in one answer: some 200 kB.
 pub const LOTS_PAGE: u64 = 256;
 
+/// Questions about lots that are answered at once: below the node's four readers, since a report
+/// over millions of counts takes one for seconds.
+pub const LOT_REQUESTS: usize = 2;
+
 /// Devices of lots that one answer looks at: some 1 MB.
 pub const LOT_DEVICES_PAGE: u64 = 4_096;
 

@@ -117,10 +117,10 @@ impl Terms {
         };
         let (mut checked, lot) = match &draft.document {
             Some(document) => self.document(found.number, draft, document),
-            None => (self.plain(found.number, draft), draft.lot.clone()),
+            None => (self.plain(found.number, draft), None),
         };
         if let Some(said) = &draft.making {
-            making::settle(&mut checked, said, lot);
+            making::settle(&mut checked, said, lot.or_else(|| draft.lot.clone()));
         }
         checked
     }

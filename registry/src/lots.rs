@@ -3,7 +3,7 @@
 
 use crate::Error;
 use crate::claims::Claim;
-use crate::counters::Counters;
+use crate::counters::LotCounters;
 use crate::node::{Node, Published};
 use crate::store::{Asked, LotDevice, LotGroup, WhichLots};
 use muster_api::{
@@ -86,11 +86,7 @@ impl Node {
             *place(view, group.result, stands) += group.devices;
         }
         self.settle_changed(&published, &asked, &mut live, &mut lots).await?;
-        let mut counters = Counters::default();
-        for counted in self.store.lot_counts(asked).await? {
-            counters.count(counted);
-        }
-        let mut counters = counters.finish();
+        let mut counters = self.store.lot_counts(asked).await?.finish();
         for (place, view) in &mut lots {
             balance(view, counters.remove(place).unwrap_or_default());
         }
@@ -239,7 +235,7 @@ fn state_word(result: LineResult, stands: Option<Stands>) -> &'static str {
 }
 
 /// Draws the balance once everything is counted.
-fn balance(view: &mut LotView, counters: crate::counters::LotCounters) {
+fn balance(view: &mut LotView, counters: LotCounters) {
     view.counted = counters.made;
     view.made = counters.made + view.devices.saturating_sub(counters.rows);
     let there = view.shipped + view.rework + view.scrap + view.scrap_valid + view.revoked;

@@ -182,3 +182,22 @@ fn re_runs_in_one_file_are_one_device() {
     let (_, lot) = line.report();
     assert_eq!((lot[1], lot[3], lot[4]), (1, 1, 0));
 }
+
+#[test]
+fn a_run_that_was_cut_off_before_its_scrap_was_revoked_is_gone_on_with() {
+    let line = Line::new();
+    line.file("a.jsonl", &[("a", "pass", 0, 1), ("b", "scrap", 1, 2)]);
+    let at_node = ["--node", &line.node.url];
+    let key = ["org", "key-add", "importer.pem", "--can", "enrol"];
+    line.muster.json(&[&key[..], &at_node[..]].concat());
+    // Enrolled, not revoked, and no results: its journal stays.
+    let cut = ["enrol", "a.jsonl", "--sign-with", "importer.pem", "--results", "home"];
+    line.muster.refused(&[&cut[..], &at_node[..]].concat(), 1);
+    assert!(line.muster.path("a.jsonl.journal").exists());
+    assert_eq!(line.report(), (false, [2, 1, 0, 0, 1, 0]));
+    let (good, object) = line.run(&["enrol", "a.jsonl", "--resume"]);
+    assert!(good, "{object}");
+    assert_eq!(object["scrap"]["revoked"].as_array().map(Vec::len), Some(1));
+    assert_eq!(object["lots"][0]["balanced"], true);
+    assert_eq!(line.report(), (true, [2, 1, 0, 1, 0, 0]));
+}

@@ -13,6 +13,7 @@ pub(crate) use rows::{
 
 use crate::Error;
 use crate::claims::Claim;
+use crate::counters::Counters;
 use crate::tiles::Tile;
 use muster_api::{BoxFuture, LineRecord, Problem, RowVerdict};
 use muster_identity::Did;
@@ -122,9 +123,8 @@ pub(crate) trait Store: Send + Sync {
     /// Their devices, counted by what they have in common.
     fn lot_groups(&self, asked: Asked) -> Answer<'_, Vec<LotGroup>>;
 
-    /// The stations' counts that concern them, and those beside them, in the order of stations
-    /// and counts.
-    fn lot_counts(&self, asked: Asked) -> Answer<'_, Vec<Counted>>;
+    /// What the counters of the stations tell that counted for them.
+    fn lot_counts(&self, asked: Asked) -> Answer<'_, Counters>;
 
     /// Groups of one for those of these devices that belong to them.
     fn lot_groups_of(&self, asked: Asked, names: Vec<Claim>) -> Answer<'_, Vec<LotGroup>>;

@@ -5,7 +5,9 @@ use super::line::result;
 use super::reading::hex_list;
 use crate::Error;
 use crate::claims::Claim;
+use crate::counters::Counters;
 use crate::store::{Asked, Counted, LotDevice, LotDevices, LotGroup, WhichLots};
+use futures_util::TryStreamExt as _;
 use muster_api::LineResult;
 use muster_ledger::BatchId;
 use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
@@ -136,7 +138,8 @@ pub(super) async fn groups_of(
 
 type CountColumns = (String, i64, i64, String, String, i64);
 
-pub(super) async fn counts(pool: &SqlitePool, asked: Asked) -> Result<Vec<Counted>, Error> {
+/// One after the other: a station counts millions.
+pub(super) async fn counts(pool: &SqlitePool, asked: Asked) -> Result<Counters, Error> {
     // Of one lot, the stations that counted for it; of all lots, all of them.
     let stations = format!("SELECT DISTINCT station FROM line WHERE {LOTS} AND {COUNTED}");
     let stations: BTreeSet<String> = match asked.lot.is_some() || asked.order.is_some() {
@@ -156,18 +159,18 @@ pub(super) async fn counts(pool: &SqlitePool, asked: Asked) -> Result<Vec<Counte
         AND (? OR station IN (SELECT value FROM json_each(?))) \
         ORDER BY station, counter_before, counter_after";
     let stations = serde_json::to_string(&stations).map_err(|e| Error::Us(e.to_string()))?;
-    let found: Vec<CountColumns> = sqlx::query_as(SQL)
+    let mut found = sqlx::query_as(SQL)
         .bind(&asked.organisation.digest()[..])
         .bind(every)
         .bind(stations)
-        .fetch_all(pool)
-        .await
-        .map_err(fault)?;
-    let counted = |(station, before, after, lot, order, again): CountColumns| {
+        .fetch(pool);
+    let mut counters = Counters::default();
+    while let Some(row) = found.try_next().await.map_err(fault)? {
+        let (station, before, after, lot, order, again): CountColumns = row;
         let (before, after) = (natural(before)?, natural(after)?);
-        Ok(Counted { station, before, after, lot, order, again: again == 1 })
-    };
-    found.into_iter().map(counted).collect()
+        counters.count(Counted { station, before, after, lot, order, again: again == 1 });
+    }
+    Ok(counters)
 }
 
 type DeviceColumns = (String, String, String, i64, Option<Vec<u8>>, Option<Vec<u8>>);

@@ -17,12 +17,13 @@ pub(crate) use schema::FORMAT;
 pub(crate) use snapshot::{BlockColumns, Snapshot, declared_by_us};
 
 use super::{
-    Answer, Asked, BlockRow, CheckedRow, Commit, Counted, DirectoryRow, Judge, LeafRow, LotDevices,
+    Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, Judge, LeafRow, LotDevices,
     LotGroup, NewUpload, Opened, Serial, SerialOf, Settle, Staged, StagedLeaf, Store, Upload,
     WhichLots,
 };
 use crate::Error;
 use crate::claims::Claim;
+use crate::counters::Counters;
 use crate::tiles::Tile;
 use fault::fault;
 use muster_api::{BoxFuture, LineRecord, Problem, RowVerdict};
@@ -305,7 +306,7 @@ impl Store for Sqlite {
         Box::pin(lots::groups(&self.readers, asked))
     }
 
-    fn lot_counts(&self, asked: Asked) -> Answer<'_, Vec<Counted>> {
+    fn lot_counts(&self, asked: Asked) -> Answer<'_, Counters> {
         Box::pin(lots::counts(&self.readers, asked))
     }
 
