@@ -86,6 +86,11 @@ async fn lots_follow_the_ledger() {
     network.enrol(&late).await;
     assert_eq!(sums(&lot(&network, "B").await), [1, 1, 0, 0, 0, 0, 0]);
 
+    // Counts of a lot are the same whether it is asked for alone or with all.
+    let alone = [lot(&network, "A").await, lot(&network, "B").await];
+    assert_eq!(network.registry.lots(&LotQuery::default()).await.unwrap().lots, alone);
+    assert_eq!(alone[0].counters[0].fault, "between");
+
     // Kept over a restart; another organisation has none of it.
     network.registry.close().await;
     network.reopen().await.unwrap();

@@ -89,11 +89,13 @@ pub(in crate::commands) async fn after_enrol(
         })
         .collect();
     for query in &queries {
-        if lots(&desk.client, query.clone()).await?.iter().any(|lot| lot.scrap_valid > 0) {
+        let found = lots(&desk.client, query.clone()).await?;
+        if found.iter().any(|lot| lot.scrap_valid > 0) {
             let valid = devices(&desk.client, query, "scrap-valid").await?;
             let whole = valid.into_iter().filter(|device| device.scrap_batch);
             batches.extend(whole.filter_map(|device| device.batch));
         }
+        scrapped.lots.extend(found);
     }
     let may = batches.is_empty() || may_operate(&desk).await?;
     for batch in batches {
@@ -108,8 +110,11 @@ pub(in crate::commands) async fn after_enrol(
             scrapped.left.push(batch);
         }
     }
-    for query in queries {
-        scrapped.lots.extend(lots(&desk.client, query).await?);
+    if !scrapped.revoked.is_empty() {
+        scrapped.lots.clear();
+        for query in queries {
+            scrapped.lots.extend(lots(&desk.client, query).await?);
+        }
     }
     Ok(scrapped)
 }

@@ -12,7 +12,7 @@ use muster_api::LineResult;
 use muster_ledger::BatchId;
 use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, FromRow};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// The lots that are asked for, as parameters 1 to 8.
 const LOTS: &str = "line.organisation = (SELECT no FROM organisations WHERE did = ?1) \
@@ -138,39 +138,78 @@ pub(super) async fn groups_of(
 
 type CountColumns = (String, i64, i64, String, String, i64);
 
+/// Counts of a station, from the row before the lots that are asked for to the row behind them.
+struct Stretch {
+    station: Option<String>,
+    low: i64,
+    high: i64,
+}
+
 /// One after the other: a station counts millions.
 pub(super) async fn counts(pool: &SqlitePool, asked: Asked) -> Result<Counters, Error> {
-    // Of one lot, the stations that counted for it; of all lots, all of them.
-    let stations = format!("SELECT DISTINCT station FROM line WHERE {LOTS} AND {COUNTED}");
-    let stations: BTreeSet<String> = match asked.lot.is_some() || asked.order.is_some() {
-        true => {
-            let found: Vec<(String,)> = all(pool, stations, lots_of(&asked)?).await?;
-            found.into_iter().map(|(station,)| station).collect()
-        }
-        false => BTreeSet::new(),
-    };
-    let every = asked.lot.is_none() && asked.order.is_none();
     const SQL: &str = "SELECT station, counter_before, counter_after, lot, ord, again FROM ( \
         SELECT organisation, station, counter_before, counter_after, lot, ord, 0 AS again \
         FROM line WHERE counter_before IS NOT NULL AND counter_after IS NOT NULL UNION ALL \
         SELECT organisation, station, counter_before, counter_after, lot, ord, 1 \
         FROM line_earlier WHERE counter_before IS NOT NULL AND counter_after IS NOT NULL) \
         WHERE organisation = (SELECT no FROM organisations WHERE did = ?) \
-        AND (? OR station IN (SELECT value FROM json_each(?))) \
+        AND station BETWEEN ? AND ? AND counter_before BETWEEN ? AND ? \
         ORDER BY station, counter_before, counter_after";
-    let stations = serde_json::to_string(&stations).map_err(|e| Error::Us(e.to_string()))?;
-    let mut found = sqlx::query_as(SQL)
-        .bind(&asked.organisation.digest()[..])
-        .bind(every)
-        .bind(stations)
-        .fetch(pool);
     let mut counters = Counters::default();
-    while let Some(row) = found.try_next().await.map_err(fault)? {
-        let (station, before, after, lot, order, again): CountColumns = row;
-        let (before, after) = (natural(before)?, natural(after)?);
-        counters.count(Counted { station, before, after, lot, order, again: again == 1 });
+    for Stretch { station, low, high } in stretches(pool, &asked).await? {
+        let query = sqlx::query_as(SQL).bind(asked.organisation.digest().to_vec());
+        let query = query.bind(station.clone().unwrap_or_default());
+        let query = match station {
+            Some(station) => query.bind(station),
+            // Bytes come behind every text.
+            None => query.bind(Vec::<u8>::new()),
+        };
+        let mut found = query.bind(low).bind(high).fetch(pool);
+        while let Some(row) = found.try_next().await.map_err(fault)? {
+            let (station, before, after, lot, order, again): CountColumns = row;
+            let (before, after) = (natural(before)?, natural(after)?);
+            counters.count(Counted { station, before, after, lot, order, again: again == 1 });
+        }
     }
     Ok(counters)
+}
+
+/// Of all lots, all that was counted.
+async fn stretches(pool: &SqlitePool, asked: &Asked) -> Result<Vec<Stretch>, Error> {
+    if asked.lot.is_none() && asked.order.is_none() && asked.after.is_none() {
+        return Ok(vec![Stretch { station: None, low: 0, high: i64::MAX }]);
+    }
+    let mut ends: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    for table in ["line", "line_earlier AS line"] {
+        let sql = format!(
+            "SELECT station, min(counter_before), max(counter_after) FROM {table} \
+             WHERE {LOTS} AND {COUNTED} GROUP BY station"
+        );
+        let found: Vec<(String, i64, i64)> = all(pool, sql, lots_of(asked)?).await?;
+        for (station, low, high) in found {
+            let end = ends.entry(station).or_insert((low, high));
+            *end = (end.0.min(low), end.1.max(high));
+        }
+    }
+    let mut stretches = Vec::new();
+    for (station, (low, high)) in ends {
+        let row = |which: &'static str, end: i64| {
+            const ONE: &str = "SELECT counter_before FROM line WHERE organisation = \
+                (SELECT no FROM organisations WHERE did = ?) AND station = ? \
+                AND counter_before IS NOT NULL AND counter_after IS NOT NULL";
+            sqlx::query_scalar::<_, i64>(AssertSqlSafe(format!("{ONE} {which} LIMIT 1")))
+                .bind(asked.organisation.digest().to_vec())
+                .bind(station.clone())
+                .bind(end)
+                .fetch_optional(pool)
+        };
+        let before = row("AND counter_before < ? ORDER BY counter_before DESC", low).await;
+        let behind = row("AND counter_before >= ? ORDER BY counter_before", high).await;
+        let low = before.map_err(fault)?.unwrap_or(low);
+        let high = behind.map_err(fault)?.unwrap_or(high);
+        stretches.push(Stretch { station: Some(station), low, high });
+    }
+    Ok(stretches)
 }
 
 type DeviceColumns = (String, String, String, i64, Option<Vec<u8>>, Option<Vec<u8>>);
