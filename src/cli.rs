@@ -2,12 +2,14 @@
 
 mod bench;
 mod device;
+mod lot;
 mod org;
 
 pub(crate) use bench::{Bench, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke};
 pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
 };
+pub(crate) use lot::{Lot, LotReport, LotScrap};
 pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -62,6 +64,9 @@ pub(crate) enum Command {
     Deactivate(Deactivate),
     /// Replace a device's key, signed by the old and the new one.
     Rotate(Rotate),
+    /// Lots of the factory: whether made = shipped + rework + scrap, and the end of scrap.
+    #[command(subcommand)]
+    Lot(Lot),
     /// The organisation: its keys and its grants.
     #[command(subcommand)]
     Org(Org),

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use muster_api::{Problem, Rows, limits};
+use muster_api::{LineRecords, LotQuery, Problem, Rows, limits};
 use muster_did_methods::{
     Answer as Resolved, Jwk, Key, Muster, Options, Representation, Resolver, negotiate,
 };
@@ -35,6 +35,10 @@ async fn rows_body(request: Request, next: Next) -> Response {
     whole_body(limits::UPLOAD_BYTES, request, next).await
 }
 
+async fn line_body(request: Request, next: Next) -> Response {
+    whole_body(limits::LINE_BYTES, request, next).await
+}
+
 async fn small_body(request: Request, next: Next) -> Response {
     whole_body(muster_ledger::limits::OPERATION_BYTES, request, next).await
 }
@@ -44,6 +48,7 @@ pub(crate) fn routes(registry: Registry) -> Router {
     let muster = Muster::new(Arc::new(registry.clone()));
     let resolver = Arc::new(Resolver::new(vec![Box::new(muster), Box::new(Key), Box::new(Jwk)]));
     let waiting = Arc::new(Semaphore::new(limits::WAITING_FOLLOWERS));
+    let few_lots = GlobalConcurrencyLimitLayer::new(limits::LOT_REQUESTS);
     Router::new()
         .route("/v1/genesis", get(genesis))
         .route("/v1/network", get(network))
@@ -58,11 +63,20 @@ pub(crate) fn routes(registry: Registry) -> Router {
                 .layer::<_, Infallible>(from_fn(rows_body))
                 .layer::<_, Infallible>(GlobalConcurrencyLimitLayer::new(limits::UPLOAD_REQUESTS)),
         )
+        .route(
+            "/v1/uploads/{upload}/line",
+            post(note_line)
+                .layer(DefaultBodyLimit::max(limits::LINE_BYTES))
+                .layer::<_, Infallible>(from_fn(line_body))
+                .layer::<_, Infallible>(GlobalConcurrencyLimitLayer::new(limits::UPLOAD_REQUESTS)),
+        )
         .route("/v1/uploads/{upload}/seal", post(seal_upload))
         .route("/v1/uploads/{upload}", delete(drop_upload))
         .route("/v1/devices/{did}", get(device))
         .route("/v1/devices/{did}/part", get(device_part))
         .route("/v1/devices/{did}/receipt", get(receipt))
+        .route("/v1/lots", get(lots).layer::<_, Infallible>(few_lots.clone()))
+        .route("/v1/lots/devices", get(lot_devices).layer::<_, Infallible>(few_lots))
         .route("/v1/batches", get(batches))
         .route("/v1/batches/{batch}", get(batch))
         .route("/v1/history/{subject}", get(history))
@@ -175,6 +189,20 @@ async fn upload_rows(State(node): State<Node>, Path(upload): Path<String>, body:
     let rows = Rows::from_cbor(&body)
         .map_err(|e| Problem::new(400, "malformed", format!("the rows cannot be read: {e}")))?;
     Ok(json(&node.registry.stage(&upload, rows).await?))
+}
+
+async fn note_line(State(node): State<Node>, Path(upload): Path<String>, body: Bytes) -> Answer {
+    let told = LineRecords::from_cbor(&body)
+        .map_err(|e| Problem::new(400, "malformed", format!("the records cannot be read: {e}")))?;
+    Ok(json(&node.registry.note_line(&upload, told).await?))
+}
+
+async fn lots(State(node): State<Node>, Query(query): Query<LotQuery>) -> Answer {
+    Ok(json(&node.registry.lots(&query).await?))
+}
+
+async fn lot_devices(State(node): State<Node>, Query(query): Query<LotQuery>) -> Answer {
+    Ok(json(&node.registry.lot_devices(&query).await?))
 }
 
 async fn seal_upload(State(node): State<Node>, Path(upload): Path<String>) -> Answer {

@@ -1,7 +1,7 @@
 use crate::limits;
 use crate::{
-    BatchView, BoxFuture, ChangeView, DeviceView, Feed, NetworkView, Problem, Resolution, Resolve,
-    Sealed, Submit, UploadOpened, Verdicts,
+    BatchView, BoxFuture, ChangeView, DeviceView, Feed, LineNoted, LotDevicesView, LotQuery,
+    LotsView, NetworkView, Problem, Resolution, Resolve, Sealed, Submit, UploadOpened, Verdicts,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
@@ -126,6 +126,21 @@ impl Client {
         self.post_json(&format!("/v1/uploads/{upload}/rows"), rows).await
     }
 
+    /// Sends what the line says of devices: the body that [`crate::Rows::join`] makes of records.
+    pub async fn note_line(&self, upload: &str, records: Vec<u8>) -> Result<LineNoted> {
+        self.post_json(&format!("/v1/uploads/{upload}/line"), records).await
+    }
+
+    /// Balances of lots.
+    pub async fn lots(&self, query: &LotQuery) -> Result<LotsView> {
+        self.get_query("/v1/lots", query).await
+    }
+
+    /// Devices of lots.
+    pub async fn lot_devices(&self, query: &LotQuery) -> Result<LotDevicesView> {
+        self.get_query("/v1/lots/devices", query).await
+    }
+
     /// Ends the rows: the node computes the root.
     pub async fn seal_upload(&self, upload: &str) -> Result<Sealed> {
         self.post_json(&format!("/v1/uploads/{upload}/seal"), Vec::new()).await
@@ -226,6 +241,24 @@ impl Client {
 
     async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let bytes = self.send(self.request(Method::GET, path), path).await?;
+        serde_json::from_slice(&bytes).map_err(|e| self.malformed(path, e))
+    }
+
+    /// What is asked for stands in the query: a lot may be called anything, and is private.
+    async fn get_query<T: DeserializeOwned>(&self, path: &str, query: &LotQuery) -> Result<T> {
+        let asked = [
+            ("organisation", &query.organisation),
+            ("lot", &query.lot),
+            ("order", &query.order),
+            ("state", &query.state),
+            ("after", &query.after),
+            ("after_lot", &query.after_lot),
+            ("after_order", &query.after_order),
+        ];
+        let pairs = asked.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base), pairs);
+        let url = url.map_err(|e| self.malformed(path, e))?;
+        let bytes = self.send(self.http.get(url), path).await?;
         serde_json::from_slice(&bytes).map_err(|e| self.malformed(path, e))
     }
 

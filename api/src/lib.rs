@@ -4,6 +4,7 @@
 #[cfg(feature = "client")]
 mod client;
 pub mod limits;
+mod lots;
 mod problem;
 mod resolution;
 mod views;
@@ -11,6 +12,10 @@ mod wire;
 
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, is_loopback};
+pub use lots::{
+    CounterView, LineNoted, LineRecord, LineRecords, LineResult, LotDeviceView, LotDevicesView,
+    LotQuery, LotView, LotsView,
+};
 pub use problem::Problem;
 pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMetadata};
 pub use views::{

@@ -18,6 +18,28 @@ pub const UPLOAD_BYTES: usize = 4 << 20;
 /// Bytes of a lot or model in a row: a label, not a document.
 pub const LOT_BYTES: usize = 64;
 
+/// Line records in one request.
+pub const LINE_ROWS: usize = 4_096;
+
+/// Bytes of one request with line records: 4,096 with the longest texts.
+pub const LINE_BYTES: usize = 2 << 20;
+
+/// Bytes of an order or station: a label, not a document.
+pub const LINE_TEXT_BYTES: usize = 64;
+
+/// Lots in one answer: some 200 kB.
+pub const LOTS_PAGE: u64 = 256;
+
+/// Questions about lots that are answered at once: below the node's four readers, since a report
+/// over millions of counts takes one for seconds.
+pub const LOT_REQUESTS: usize = 2;
+
+/// Devices of lots that one answer looks at: some 1 MB.
+pub const LOT_DEVICES_PAGE: u64 = 4_096;
+
+/// Faults of counters that one lot names; further ones are counted.
+pub const COUNTER_FAULTS: usize = 20;
+
 /// Uploads open at once, over all organisations: each holds rows on disk.
 pub const OPEN_UPLOADS: u64 = 256;
 

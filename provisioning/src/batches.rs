@@ -12,6 +12,8 @@ pub(crate) struct Batch {
     /// Its place among the batches of the command.
     pub(crate) number: u16,
     pub(crate) model: String,
+    /// Scrap: enrolled to be revoked.
+    pub(crate) scrap: bool,
     pub(crate) grant: GrantId,
     /// How many rows may be staged.
     pub(crate) rows: u64,
@@ -57,6 +59,7 @@ pub(crate) fn plan(
         Ok(Batch {
             number: number as u16,
             model,
+            scrap: group.scrap,
             grant,
             rows,
             upload: None,
@@ -143,6 +146,26 @@ pub(crate) fn only_model(
         (Some([model]), None) => Some(model.clone()),
         _ => None,
     }
+}
+
+/// A live grant, and a model that it covers: the right to tell what the line says, where no row
+/// is enrolled.
+pub(crate) fn any_grant(
+    network: &NetworkView,
+    organisation: &Did,
+    named: Option<GrantId>,
+    now: Time,
+) -> Result<(GrantId, String), Error> {
+    let own = organisation.to_string();
+    let named = named.map(|id| id.to_string());
+    let fits = |grant: &&GrantView| {
+        named.as_ref().is_none_or(|name| *name == grant.grant) && live(grant, &own, now)
+    };
+    let grant = network.grants.iter().find(fits);
+    let none = || Error::Grant(format!("{own} has no grant now; ask the network for one"));
+    let grant = grant.ok_or_else(none)?;
+    let id = grant.grant.parse().map_err(|_| none())?;
+    Ok((id, grant.models.first().cloned().unwrap_or_else(|| "any".into())))
 }
 
 fn live(grant: &GrantView, organisation: &str, now: Time) -> bool {

@@ -4,8 +4,10 @@
 
 use crate::formats::{Document, Draft, Finding, Span, Verdict, base64};
 use crate::keys::LineKey;
+use crate::making;
 use crate::sources::Sources;
 use crate::{Error, RowFault};
+use muster_api::LineResult;
 use muster_api::limits::LOT_BYTES;
 use muster_identity::cbor::Encode;
 use muster_identity::{Did, Inception, PossessionTerms, PublicKey, Signature, sha256};
@@ -44,6 +46,16 @@ pub(crate) struct Checked {
     pub(crate) lot: Option<String>,
     pub(crate) model: Option<String>,
     pub(crate) outcome: Checks,
+    /// What the line says of it.
+    pub(crate) told: Option<Box<Told>>,
+}
+
+/// What the line says of a row's device.
+pub(crate) struct Told {
+    pub(crate) result: LineResult,
+    /// As it is sent (CBOR).
+    pub(crate) record: Box<[u8]>,
+    pub(crate) serial: Mark,
 }
 
 /// What the checks of a row came to.
@@ -70,6 +82,8 @@ impl From<Result<Option<Device>, RowFault>> for Checks {
 pub(crate) struct Device {
     pub(crate) did: Did,
     pub(crate) model: String,
+    /// It is enrolled to be revoked.
+    pub(crate) scrap: bool,
     /// The row as it is sent (CBOR).
     pub(crate) row: Box<[u8]>,
     /// What its serial number is compared by.
@@ -104,12 +118,20 @@ impl Terms {
             Err(fault) => {
                 let outcome = Checks::Refused(Box::new(fault.clone()));
                 let (lot, model) = (None, None);
-                return Checked { serial: None, note: None, lot, model, outcome };
+                return Checked { serial: None, note: None, lot, model, outcome, told: None };
             }
         };
-        if let Some(document) = &draft.document {
-            return self.document(found, draft, document);
+        let (mut checked, lot) = match &draft.document {
+            Some(document) => self.document(found, draft, document),
+            None => (self.plain(found, draft), None),
+        };
+        if let Some(said) = &draft.making {
+            making::settle(&mut checked, said, lot.or_else(|| draft.lot.clone()));
         }
+        checked
+    }
+
+    fn plain(&self, found: &Found, draft: &Draft) -> Checked {
         let serial = serial(draft);
         let known = serial.as_ref().ok().map(|s| Box::from(*s));
         let outcome = serial.and_then(|serial| {
@@ -120,11 +142,17 @@ impl Terms {
         });
         let outcome = Checks::from(outcome);
         let (lot, model) = self.origin(found.span.is_none(), draft, &outcome);
-        Checked { serial: known, note: None, lot, model, outcome }
+        Checked { serial: known, note: None, lot, model, outcome, told: None }
     }
 
-    /// A row that is a document. What it says of lot and model stands behind what the user says.
-    fn document(&self, found: &Found, draft: &Draft, document: &Document) -> Checked {
+    /// A row that is a document, and its lot. What it says of lot and model stands behind what the
+    /// user says.
+    fn document(
+        &self,
+        found: &Found,
+        draft: &Draft,
+        document: &Document,
+    ) -> (Checked, Option<String>) {
         let (number, is_apart) = (found.number, found.span.is_none());
         let Finding { serial: found, lot, model, note, verdict } = document.judge(&self.sources);
         let model = if self.model.is_some() { None } else { model };
@@ -177,7 +205,8 @@ impl Terms {
             }
         };
         let (lot, model) = self.origin(is_apart, &draft, &outcome);
-        Checked { serial: known, note: note.map(Box::from), lot, model, outcome }
+        let note = note.map(Box::from);
+        (Checked { serial: known, note, lot, model, outcome, told: None }, draft.lot)
     }
 
     /// Lot and model of a row that may come into the list of what is missing: one that has a
@@ -311,10 +340,10 @@ fn ready(number: u32, draft: &Draft, serial: &str, model: &str, did: Did, leaf: 
     let lot = draft.lot.clone();
     let row = muster_api::Row { number: number.into(), leaf, serial: serial.into(), lot };
     let (row, serial) = (row.to_cbor().into(), mark(serial));
-    Device { did, model: model.into(), row, serial }
+    Device { did, model: model.into(), scrap: false, row, serial }
 }
 
-fn mark(serial: &str) -> Mark {
+pub(crate) fn mark(serial: &str) -> Mark {
     let mut mark = Mark::default();
     mark.copy_from_slice(&sha256(&[serial.as_bytes()])[..16]);
     mark
@@ -342,7 +371,7 @@ fn serial(draft: &Draft) -> Result<&str, RowFault> {
 
 /// Text of 1 to `bound` bytes that people can tell from another: no control characters, and
 /// none that are invisible or turn the direction of writing.
-fn is_label(text: &str, bound: usize) -> bool {
+pub(crate) fn is_label(text: &str, bound: usize) -> bool {
     let invisible = |c| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     (1..=bound).contains(&text.len()) && !text.chars().any(|c| c.is_control() || invisible(c))
 }

@@ -91,9 +91,9 @@ impl Enrolment {
             }
             _ => None,
         };
-        let done =
-            self.enrol(network, &mut rows, &mut batches, &mut journal, &mut summary, progress);
-        let done = done.await;
+        let done = self
+            .enrol(network, &mut rows, &mut batches, &mut journal, &mut summary, progress)
+            .await;
         let goes_on = matches!(&done, Err(error) if error.may_go_on()) && journal.is_some();
         if !goes_on {
             for upload in batches.iter_mut().filter_map(|batch| batch.upload.take()) {
@@ -221,6 +221,7 @@ impl Enrolment {
         if self.dry_run {
             return Ok(());
         }
+        self.tell_line(network, rows, batches).await?;
 
         let started = Instant::now();
         let phase = Phase::Acknowledging;
@@ -298,7 +299,7 @@ impl Rows {
             Err(_) => return,
         };
         for number in numbers {
-            if !matches!(self.rows[number as usize].state, State::Double(..)) {
+            if !matches!(self.rows[number as usize].state, State::Double(..) | State::Later(_)) {
                 self.set(number as usize, State::Ready(batch));
             }
         }

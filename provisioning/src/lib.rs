@@ -10,6 +10,8 @@ pub mod formats;
 mod journal;
 mod keys;
 pub mod limits;
+mod line;
+mod making;
 mod mending;
 mod meter;
 mod missing;

@@ -76,6 +76,9 @@ pub const UNREADABLE: u64 = 1 << 18;
 /// Batches of one command: as many uploads wait side by side until all are sealed.
 pub const BATCHES: usize = 64;
 
+/// Lots whose balance a command shows: an order has a few.
+pub const LOTS_NAMED: usize = 64;
+
 /// Life of the signatures the importer makes, in milliseconds (1 h): a clock that is wrong by
 /// minutes does no harm, a signature that leaks is soon worthless.
 pub const SIGNATURE_LIFETIME_MS: u64 = 60 * 60 * 1_000;

@@ -56,10 +56,40 @@ impl Finished {
         self.batches.iter().filter_map(|batch| batch.enrolled.as_ref())
     }
 
+    /// The batches of scrap enrolled now: they are to be revoked.
+    pub fn scrap_batches(&self) -> impl Iterator<Item = &EnrolledBatch> {
+        let scrap = self.batches.iter().filter(|batch| batch.scrap);
+        scrap.filter_map(|batch| batch.enrolled.as_ref())
+    }
+
+    /// Lots and orders that the rows told of, the first ones; empty texts where there are none.
+    pub fn lots(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rows.line.lots.iter().map(|(lot, order)| (&lot[..], &order[..]))
+    }
+
+    /// What is to be known of a row besides its words.
+    fn note(&self, row: &Row, number: u32) -> Option<Box<str>> {
+        if let State::Later(later) = row.state {
+            let line = self.rows.rows.get(later as usize)?.line;
+            let why = format!("the row in line {line} says what the line decided in the end");
+            return Some(why.into());
+        }
+        let stays = self.rows.line.scrapped.contains(&number);
+        stays.then(|| "the line scrapped the device before: it stays scrapped".into())
+    }
+
     /// What became of each row, in the order of the files.
     pub fn outcomes(&self) -> impl Iterator<Item = io::Result<RowOutcome<'_>>> {
         let words = self.rows.words();
-        self.rows.rows.iter().zip(words).map(|(row, words)| Ok(self.outcome(row, words?)))
+        let rows = (0..).zip(&self.rows.rows).zip(words);
+        rows.map(|((number, row), words)| {
+            let mut words = words?;
+            words.note = self.note(row, number).or(words.note);
+            if matches!(row.state, State::Later(_)) {
+                words.fault = None;
+            }
+            Ok(self.outcome(row, words))
+        })
     }
 
     fn outcome(&self, row: &Row, words: Words) -> RowOutcome<'_> {

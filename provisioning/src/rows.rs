@@ -4,6 +4,7 @@
 use crate::check::{Checked, Checks, Mark};
 use crate::formats::Span;
 use crate::limits::BATCHES;
+use crate::line::{Line, LineCollector};
 use crate::mending::Mendable;
 use crate::sorted::{Place, Sorted, Sorter};
 use crate::spool::{Spool, Spooled};
@@ -38,6 +39,8 @@ pub(crate) enum State {
     Told(u32),
     /// Was enrolled before.
     Already,
+    /// A later row says what the line decided about the device.
+    Later(u32),
     /// The node staged it, in this batch.
     Staged(u16),
 }
@@ -54,6 +57,8 @@ pub(crate) enum Double {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) model: String,
+    /// They are scrap: enrolled to be revoked together.
+    pub(crate) scrap: bool,
     /// How many there are.
     pub(crate) rows: u64,
 }
@@ -70,6 +75,8 @@ pub(crate) struct Rows {
     /// Rows as they are sent, in the order of batches and leaves.
     pub(crate) leaves: Arc<Sorted>,
     words: Spooled,
+    /// What the line says.
+    pub(crate) line: Line,
     /// How many rows are what; those that may still be staged count as rows alone.
     pub(crate) counts: Counts,
     told: Vec<RowFault>,
@@ -80,10 +87,11 @@ pub(crate) struct Rows {
 pub(crate) struct Collector {
     rows: Vec<Row>,
     groups: Vec<Group>,
-    /// The last group of each model.
-    models: HashMap<String, u16>,
+    /// The last group of each model, and that of its scrap.
+    models: [HashMap<String, u16>; 2],
     leaves: Sorter,
     words: Spool,
+    line: LineCollector,
     /// Of each row that may be staged: its number, and by what its key and serial are compared.
     ready: Vec<(u32, Mark, Mark)>,
     /// What is known so far.
@@ -96,9 +104,10 @@ impl Collector {
         Self {
             rows: Vec::new(),
             groups: Vec::new(),
-            models: HashMap::new(),
+            models: Default::default(),
             leaves: Sorter::new(spool),
             words: Spool::new(spool),
+            line: LineCollector::new(spool),
             ready: Vec::new(),
             counts: Counts::default(),
         }
@@ -117,14 +126,14 @@ impl Collector {
         span: Option<Span>,
         checked: Checked,
     ) -> Result<Result<(), String>, Error> {
-        let Checked { serial, note, lot, model, outcome } = checked;
+        let Checked { serial, note, lot, model, outcome, told } = checked;
         let row = self.rows.len() as u32;
         let (lot, model) = (lot.map(Box::from), model.map(Box::from));
         let mut words = Words { serial, note, did: None, fault: None, lot, model, span };
         let state = match outcome {
             Checks::Ready(device) => {
                 words.did = Some(device.did);
-                let batch = self.batch(&device.model)?;
+                let batch = self.batch(&device.model, device.scrap)?;
                 let place = Place { batch, did: device.did, row };
                 self.leaves.push(place, &device.row).map_err(spooling)?;
                 let mut name = Mark::default();
@@ -143,14 +152,17 @@ impl Collector {
             Checks::PrivateKey(field) => return Ok(Err(field)),
         };
         words.write(&mut self.words).map_err(spooling)?;
+        if let Some(told) = told {
+            self.line.take(row, &told)?;
+        }
         count(&mut self.counts, state, 1);
         self.rows.push(Row { file, line, state });
         Ok(Ok(()))
     }
 
     /// The group that the next row of a model belongs to.
-    fn batch(&mut self, model: &str) -> Result<u16, Error> {
-        if let Some(last) = self.models.get(model) {
+    fn batch(&mut self, model: &str, scrap: bool) -> Result<u16, Error> {
+        if let Some(last) = self.models[usize::from(scrap)].get(model) {
             let group = &mut self.groups[usize::from(*last)];
             if group.rows < BATCH_DEVICES {
                 group.rows += 1;
@@ -162,8 +174,8 @@ impl Collector {
             return Err(Error::Argument { what: "FILE", why: why.into() });
         }
         let batch = self.groups.len() as u16;
-        self.groups.push(Group { model: model.into(), rows: 1 });
-        self.models.insert(model.into(), batch);
+        self.groups.push(Group { model: model.into(), scrap, rows: 1 });
+        self.models[usize::from(scrap)].insert(model.into(), batch);
         Ok(batch)
     }
 
@@ -175,6 +187,7 @@ impl Collector {
         warnings: Vec<String>,
     ) -> Result<Rows, Error> {
         let ready = std::mem::take(&mut self.ready);
+        let line = self.line.finish(&mut self.rows, &mut self.groups, &ready)?;
         refuse_doubles(&mut self.rows, &mut self.groups, ready);
         let mut counts = Counts::default();
         self.rows.iter().for_each(|row| count(&mut counts, row.state, 1));
@@ -187,6 +200,7 @@ impl Collector {
             groups: self.groups,
             leaves: Arc::new(self.leaves.finish().map_err(spooling)?),
             words: self.words.finish().map_err(spooling)?,
+            line,
             told: Vec::new(),
             known: HashMap::new(),
         })
@@ -202,6 +216,7 @@ fn refuse_doubles(rows: &mut [Row], groups: &mut [Group], mut ready: Vec<(u32, M
             *state = State::Double(double, first);
         }
     };
+    ready.retain(|(row, ..)| matches!(rows[*row as usize].state, State::Ready(_)));
     ready.sort_unstable_by_key(|(row, name, _)| (*name, *row));
     let mut first = 0;
     for i in 1..ready.len() {
@@ -240,7 +255,7 @@ pub(crate) fn outcome(state: State) -> Option<Outcome> {
     match state {
         State::Ready(_) => None,
         State::Staged(_) => Some(Outcome::Enrolled),
-        State::Already => Some(Outcome::Already),
+        State::Already | State::Later(_) => Some(Outcome::Already),
         State::Waiting => Some(Outcome::Waiting),
         State::Refused | State::Double(..) | State::Told(_) => Some(Outcome::Refused),
     }

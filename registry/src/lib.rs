@@ -3,8 +3,10 @@
 mod audit;
 mod claims;
 mod consensus;
+mod counters;
 mod error;
 mod folder;
+mod lots;
 mod mempool;
 mod metrics;
 mod node;

@@ -9,8 +9,9 @@ use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::{Error, recovery};
 use muster_api::{
-    BatchView, BoxFuture, ChangeView, DeviceView, Feed, Host, NetworkView, Problem, Resolution,
-    Resolve, Rows, Sealed, Submit, UploadOpened, Verdicts,
+    BatchView, BoxFuture, ChangeView, DeviceView, Feed, Host, LineNoted, LineRecords,
+    LotDevicesView, LotQuery, LotsView, NetworkView, Problem, Resolution, Resolve, Rows, Sealed,
+    Submit, UploadOpened, Verdicts,
 };
 use muster_identity::{Did, Signer};
 use muster_ledger::{
@@ -259,6 +260,21 @@ impl Registry {
     /// Ends the rows of an upload: its number of leaves and their root.
     pub async fn seal(&self, upload: &str) -> Result<Sealed, Problem> {
         self.node().seal(upload).await
+    }
+
+    /// Notes what the line says of devices, by the right of an upload.
+    pub async fn note_line(&self, upload: &str, told: LineRecords) -> Result<LineNoted, Problem> {
+        self.node().note_line(upload, told).await
+    }
+
+    /// The balances of lots.
+    pub async fn lots(&self, query: &LotQuery) -> Result<LotsView, Problem> {
+        self.node().lots(query).await
+    }
+
+    /// The devices of lots.
+    pub async fn lot_devices(&self, query: &LotQuery) -> Result<LotDevicesView, Problem> {
+        self.node().lot_devices(query).await
     }
 
     /// Throws an upload away.

@@ -4,6 +4,7 @@ mod progress;
 pub(crate) use files::write;
 
 use super::Session;
+use super::lot::after_enrol;
 use crate::cli::{Enrol, FormatArg};
 use crate::home::Home;
 use crate::host::Machine;
@@ -52,12 +53,17 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
     enrolment.journal = Some(beside(arg.results.as_ref().unwrap_or(&arg.files[0]), "journal"));
     enrolment.spool = folder_of(&results);
     let finished = watch(session.output, enrolment, arg.files, format).await?;
+    // First of all: what is scrap is valid until then.
+    let scrapped = after_enrol(session, &arg.sign, &finished).await;
     let (written, troubled) = paths.write(&finished)?;
-    let words = describe(&finished, &troubled, &results, &written);
-    session.output.result(&object(&finished, &results, &written), words);
+    let scrapped = scrapped?;
+    let mut said = object(&finished, &results, &written);
+    scrapped.add_to(&mut said);
+    let words = describe(&finished, &troubled, &results, &written) + &scrapped.words();
+    session.output.result(&said, words);
     // Waiting and refused rows are what the user must see to: scripts learn it by the status.
     let counts = finished.summary().counts;
-    let complete = counts.refused == 0 && counts.waiting == 0;
+    let complete = counts.refused == 0 && counts.waiting == 0 && scrapped.is_over();
     drop(troubled);
     finished.close()?;
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -6,6 +6,7 @@ mod enrol;
 mod gateway;
 mod init;
 mod ledger;
+mod lot;
 mod org;
 mod read;
 mod serve;
@@ -44,6 +45,7 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Release(arg) => change::release(&session, arg).await,
         Command::Deactivate(arg) => change::deactivate(&session, arg).await,
         Command::Rotate(arg) => change::rotate(&session, arg).await,
+        Command::Lot(arg) => lot::run(&session, arg).await,
         Command::Org(arg) => org::run(&session, arg).await,
         Command::Ledger(arg) => ledger::run(&session, arg).await,
         Command::Bench(arg) => crate::bench::run(&session, arg).await,

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod at_once;
+mod balance;
 mod bench;
 mod cuts;
 mod enrol;

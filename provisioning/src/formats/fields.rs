@@ -28,11 +28,21 @@ pub enum Field {
     Csr,
     /// Certificates of issuers, from the device's up.
     Chain,
+    /// Order that the device was made for.
+    Order,
+    /// Station of the line.
+    Station,
+    /// Test result.
+    Result,
+    /// The station's counter before the device.
+    CounterBefore,
+    /// The station's counter after it.
+    CounterAfter,
 }
 
 /// Names that other tools have for a field. They count where the field's own name is absent, the
 /// first of them that is there.
-const ALIASES: [(Field, &str); 30] = [
+const ALIASES: [(Field, &str); 54] = [
     (Field::Serial, "uniqueid"),
     (Field::Serial, "serialnumber"),
     (Field::Serial, "serialnum"),
@@ -63,11 +73,35 @@ const ALIASES: [(Field, &str); 30] = [
     (Field::Csr, "certificaterequest"),
     (Field::Csr, "csrpem"),
     (Field::Csr, "pkcs10"),
+    (Field::Order, "workorder"),
+    (Field::Order, "workordernumber"),
+    (Field::Order, "productionorder"),
+    (Field::Order, "manufacturingorder"),
+    (Field::Order, "ordernumber"),
+    (Field::Order, "orderno"),
+    (Field::Order, "orderid"),
+    (Field::Station, "stationid"),
+    (Field::Station, "stationname"),
+    (Field::Station, "teststation"),
+    (Field::Station, "workstation"),
+    (Field::Station, "tester"),
+    (Field::Result, "testresult"),
+    (Field::Result, "testoutcome"),
+    (Field::Result, "finalresult"),
+    (Field::Result, "passfail"),
+    (Field::CounterBefore, "counterstart"),
+    (Field::CounterBefore, "startcounter"),
+    (Field::CounterBefore, "countbefore"),
+    (Field::CounterBefore, "precounter"),
+    (Field::CounterAfter, "counterend"),
+    (Field::CounterAfter, "endcounter"),
+    (Field::CounterAfter, "countafter"),
+    (Field::CounterAfter, "postcounter"),
 ];
 
 impl Field {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Serial,
         Self::PublicKey,
         Self::KeyType,
@@ -78,6 +112,11 @@ impl Field {
         Self::Certificate,
         Self::Csr,
         Self::Chain,
+        Self::Order,
+        Self::Station,
+        Self::Result,
+        Self::CounterBefore,
+        Self::CounterAfter,
     ];
 
     /// Its name.
@@ -93,6 +132,11 @@ impl Field {
             Self::Certificate => "certificate",
             Self::Csr => "csr",
             Self::Chain => "chain",
+            Self::Order => "order",
+            Self::Station => "station",
+            Self::Result => "result",
+            Self::CounterBefore => "counterBefore",
+            Self::CounterAfter => "counterAfter",
         }
     }
 
@@ -157,7 +201,7 @@ pub struct Draft {
     /// Public key.
     pub public_key: Option<KeyText>,
     /// Kind of a raw key.
-    pub key_type: Option<String>,
+    pub key_type: Option<Box<str>>,
     /// Possession signature.
     pub possession: Option<String>,
     /// Challenge.
@@ -170,23 +214,40 @@ pub struct Draft {
     pub chain: Option<Box<str>>,
     /// The document that says the rest, in formats that have one.
     pub document: Option<Document>,
+    /// What the line says of the making, if it says anything.
+    pub making: Option<Box<Making>>,
+}
+
+/// What the line says of a device's making: texts, none of them checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Making {
+    /// Order.
+    pub order: Option<String>,
+    /// Station.
+    pub station: Option<String>,
+    /// Test result.
+    pub result: Option<String>,
+    /// The station's counter before the device.
+    pub counter_before: Option<String>,
+    /// The station's counter after it.
+    pub counter_after: Option<String>,
 }
 
 impl Draft {
     /// Bytes of its texts, so that a share of rows stays bounded.
     pub(crate) fn size(&self) -> usize {
-        let texts = [
-            &self.serial,
-            &self.key_type,
-            &self.possession,
-            &self.challenge,
-            &self.lot,
-            &self.model,
-        ];
-        let key = self.public_key.as_ref().map_or(0, KeyText::size);
-        let chain = self.chain.as_ref().map_or(0, |chain| chain.len());
-        let document = self.document.as_ref().map_or(0, Document::size);
-        texts.into_iter().flatten().map(String::len).sum::<usize>() + key + chain + document
+        let size = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let own = [&self.serial, &self.possession, &self.challenge, &self.lot, &self.model];
+        let making = self.making.as_ref().map_or(0, |m| {
+            let said = [&m.order, &m.station, &m.result, &m.counter_before, &m.counter_after];
+            said.into_iter().map(size).sum()
+        });
+        own.into_iter().map(size).sum::<usize>()
+            + self.public_key.as_ref().map_or(0, KeyText::size)
+            + self.key_type.as_ref().map_or(0, |text| text.len())
+            + self.chain.as_ref().map_or(0, |chain| chain.len())
+            + self.document.as_ref().map_or(0, Document::size)
+            + making
     }
 
     /// Sets a field; an empty text is none.
@@ -195,7 +256,7 @@ impl Draft {
         match field {
             Field::Serial => self.serial = text,
             Field::PublicKey => self.public_key = text.map(KeyText::Text),
-            Field::KeyType => self.key_type = text,
+            Field::KeyType => self.key_type = text.map(Into::into),
             Field::Possession => self.possession = text,
             Field::Challenge => self.challenge = text,
             Field::Lot => self.lot = text,
@@ -204,6 +265,18 @@ impl Draft {
             Field::Certificate => self.paper(text, Kind::Certificate),
             Field::Csr => self.paper(text, Kind::Request),
             Field::Chain => self.chain = text.map(Into::into),
+            Field::Order => self.making(text, |making| &mut making.order),
+            Field::Station => self.making(text, |making| &mut making.station),
+            Field::Result => self.making(text, |making| &mut making.result),
+            Field::CounterBefore => self.making(text, |making| &mut making.counter_before),
+            Field::CounterAfter => self.making(text, |making| &mut making.counter_after),
+        }
+    }
+
+    /// A row that says nothing of the making costs nothing for it.
+    fn making(&mut self, text: Option<String>, of: fn(&mut Making) -> &mut Option<String>) {
+        if text.is_some() {
+            *of(self.making.get_or_insert_default()) = text;
         }
     }
 

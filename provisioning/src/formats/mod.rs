@@ -25,7 +25,9 @@ mod trust;
 mod x509;
 
 pub use document::{Document, Finding, Papers, Verdict};
-pub use fields::{Draft, Field};
+pub(crate) use secrets::bare;
+
+pub use fields::{Draft, Field, Making};
 pub use foreign::Foreign;
 pub(crate) use key_text::base64;
 pub use key_text::{Jwk, KeyText};

@@ -46,7 +46,7 @@ const KEY: &str = "key";
 const PARTS: [&str; 4] = ["privatekey", "privkey", "secretkey", "saskey"];
 
 /// A name without case and separators.
-pub(super) fn bare(name: &str) -> String {
+pub(crate) fn bare(name: &str) -> String {
     if name.is_ascii() {
         // Nearly all names are, and each row has them all.
         let mut bare = name.to_ascii_lowercase();

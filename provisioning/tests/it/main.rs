@@ -5,6 +5,7 @@ mod cuts;
 mod field;
 mod formats;
 mod hostile;
+mod line;
 mod made;
 mod made_x509;
 mod mapping;

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use muster_api::{
-    Client, GrantView, NetworkView, Problem, Row, RowVerdict, Rows, Sealed, UploadOpened, Verdict,
-    Verdicts,
+    Client, GrantView, LineNoted, LineRecord, LineRecords, LineResult, NetworkView, Problem, Row,
+    RowVerdict, Rows, Sealed, UploadOpened, Verdict, Verdicts,
 };
 use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{Did, SecretKey};
@@ -55,6 +55,8 @@ pub(crate) struct Inner {
     pub(crate) enrolled: BTreeMap<Did, String>,
     batches: BTreeSet<String>,
     pub(crate) opened: u64,
+    /// What the line said, in its order, and before how many operations.
+    pub(crate) told: Vec<(LineRecord, usize)>,
     requests: u64,
     rows_per_request: usize,
 }
@@ -85,6 +87,7 @@ impl Node {
             enrolled: BTreeMap::new(),
             batches: BTreeSet::new(),
             opened: 0,
+            told: Vec::new(),
             requests: 0,
             rows_per_request,
         };
@@ -94,6 +97,7 @@ impl Node {
             .route("/v1/network", get(network))
             .route("/v1/uploads", post(open))
             .route("/v1/uploads/{upload}/rows", post(rows))
+            .route("/v1/uploads/{upload}/line", post(line))
             .route("/v1/uploads/{upload}/seal", post(seal))
             .route("/v1/uploads/{upload}", delete(discard))
             .route("/v1/operations", post(submit))
@@ -209,6 +213,24 @@ async fn rows(Shared(node): Shared<Node>, Path(upload): Path<String>, body: Byte
             verdicts.pop();
         }
         Json(Verdicts { verdicts }).into_response()
+    })
+}
+
+async fn line(Shared(node): Shared<Node>, Path(upload): Path<String>, body: Bytes) -> Response {
+    let Ok(LineRecords(records)) = LineRecords::from_cbor(&body) else {
+        return refuse(400, "malformed");
+    };
+    node.look(|inner| {
+        let Some(open) = inner.uploads.get(&upload) else { return refuse(404, "unknown-upload") };
+        assert!(open.request.as_ref().is_some_and(|r| !r.rehearsal), "a rehearsal tells nothing");
+        let entries = inner.entries.len();
+        // This node knows of everything named so that it was scrapped before.
+        let stays = |record: &LineRecord| {
+            record.serial.starts_with("dead") && record.result != LineResult::Scrap
+        };
+        let scrapped = (0..records.len()).filter(|place| stays(&records[*place])).collect();
+        inner.told.extend(records.into_iter().map(|record| (record, entries)));
+        Json(LineNoted { scrapped }).into_response()
     })
 }
 

@@ -1,9 +1,11 @@
 //! Where the ledger lies. Everything that knows SQL is in this folder, behind one trait, so that
 //! another database can take SQLite's place.
 
+mod lots;
 mod rows;
 pub(crate) mod sqlite;
 
+pub(crate) use lots::{Asked, Counted, LineRow, LotDevice, LotDevices, LotGroup, WhichLots, Word};
 pub(crate) use rows::{
     BlockRow, CheckedRow, Clash, Clashes, Commit, DirectoryRow, Flip, Found, LeafRow, NewUpload,
     Place, Plan, Serial, Settlement, StagedLeaf, Upload,
@@ -11,8 +13,9 @@ pub(crate) use rows::{
 
 use crate::Error;
 use crate::claims::Claim;
+use crate::counters::Counters;
 use crate::tiles::Tile;
-use muster_api::{BoxFuture, Problem, RowVerdict};
+use muster_api::{BoxFuture, LineRecord, Problem, RowVerdict};
 use muster_identity::Did;
 use muster_ledger::Refusal;
 use std::sync::Arc;
@@ -109,6 +112,31 @@ pub(crate) trait Store: Send + Sync {
     /// Throws an upload and everything it staged away, in small transactions; does nothing if it
     /// has gone or become a batch.
     fn drop_upload(&self, upload: u64) -> Answer<'_, ()>;
+
+    /// Notes what the line says of devices; gives the places of records whose device was scrapped
+    /// before, and that say otherwise.
+    fn note_line(&self, organisation: Did, records: Vec<LineRecord>) -> Answer<'_, Vec<usize>>;
+
+    /// Lots and orders that the line named, ascending, so many at most.
+    fn lots(&self, asked: Asked, count: u64) -> Answer<'_, Vec<(String, String)>>;
+
+    /// Their devices, counted by what they have in common.
+    fn lot_groups(&self, asked: Asked) -> Answer<'_, Vec<LotGroup>>;
+
+    /// What the counters of the stations tell that counted for them.
+    fn lot_counts(&self, asked: Asked) -> Answer<'_, Counters>;
+
+    /// Groups of one for those of these devices that belong to them.
+    fn lot_groups_of(&self, asked: Asked, names: Vec<Claim>) -> Answer<'_, Vec<LotGroup>>;
+
+    /// Devices of lots behind a serial number, so many at most.
+    fn lot_devices(
+        &self,
+        asked: Asked,
+        which: WhichLots,
+        after: String,
+        count: u64,
+    ) -> Answer<'_, LotDevices>;
 
     /// Finishes writes and lets go of all files.
     fn close(&self) -> BoxFuture<'_, ()>;

@@ -73,7 +73,7 @@ async fn sorted(mut serials: Vec<Serial>) -> Result<Vec<Serial>, Problem> {
 }
 
 impl Node {
-    async fn upload(&self, upload: &str) -> Result<Upload, Problem> {
+    pub(crate) async fn upload(&self, upload: &str) -> Result<Upload, Problem> {
         let found = self.store.upload(token(upload)?).await?.ok_or_else(unknown)?;
         if self.pace.check()? < found.expires {
             Ok(found)

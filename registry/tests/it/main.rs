@@ -8,6 +8,7 @@ mod enrol;
 mod feed;
 mod folder;
 mod load;
+mod lots;
 mod network;
 mod standing;
 mod uploads;

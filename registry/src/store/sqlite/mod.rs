@@ -4,6 +4,8 @@
 mod bulk;
 mod commit;
 mod fault;
+mod line;
+mod lots;
 mod reading;
 mod schema;
 mod sealing;
@@ -15,14 +17,16 @@ pub(crate) use schema::FORMAT;
 pub(crate) use snapshot::{BlockColumns, Snapshot, declared_by_us};
 
 use super::{
-    Answer, BlockRow, CheckedRow, Commit, DirectoryRow, Judge, LeafRow, NewUpload, Opened, Serial,
-    SerialOf, Settle, Staged, StagedLeaf, Store, Upload,
+    Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, Judge, LeafRow, LotDevices,
+    LotGroup, NewUpload, Opened, Serial, SerialOf, Settle, Staged, StagedLeaf, Store, Upload,
+    WhichLots,
 };
 use crate::Error;
 use crate::claims::Claim;
+use crate::counters::Counters;
 use crate::tiles::Tile;
 use fault::fault;
-use muster_api::{BoxFuture, Problem, RowVerdict};
+use muster_api::{BoxFuture, LineRecord, Problem, RowVerdict};
 use muster_identity::Did;
 use muster_identity::cbor::Encode as _;
 use muster_ledger::Genesis;
@@ -289,6 +293,36 @@ impl Store for Sqlite {
 
     fn drop_upload(&self, upload: u64) -> Answer<'_, ()> {
         Box::pin(uploads::discard(&self.writer, upload))
+    }
+
+    fn note_line(&self, organisation: Did, records: Vec<LineRecord>) -> Answer<'_, Vec<usize>> {
+        Box::pin(line::note(&self.writer, organisation, records))
+    }
+
+    fn lots(&self, asked: Asked, count: u64) -> Answer<'_, Vec<(String, String)>> {
+        Box::pin(lots::lots(&self.readers, asked, count))
+    }
+
+    fn lot_groups(&self, asked: Asked) -> Answer<'_, Vec<LotGroup>> {
+        Box::pin(lots::groups(&self.readers, asked))
+    }
+
+    fn lot_counts(&self, asked: Asked) -> Answer<'_, Counters> {
+        Box::pin(lots::counts(&self.readers, asked))
+    }
+
+    fn lot_groups_of(&self, asked: Asked, names: Vec<Claim>) -> Answer<'_, Vec<LotGroup>> {
+        Box::pin(lots::groups_of(&self.readers, asked, names))
+    }
+
+    fn lot_devices(
+        &self,
+        asked: Asked,
+        which: WhichLots,
+        after: String,
+        count: u64,
+    ) -> Answer<'_, LotDevices> {
+        Box::pin(lots::devices(&self.readers, asked, which, after, count))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

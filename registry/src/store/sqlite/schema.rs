@@ -37,6 +37,9 @@ CREATE TABLE ledger.used_requests(hash BLOB PRIMARY KEY, until INTEGER NOT NULL)
 /// The private directory, a file of its own. `serial_of` is no index of `serials`: serial
 /// numbers come in another order than names, and an index written row by row would touch most of
 /// its pages in every transaction. It is written in its own order, when an upload is sealed.
+///
+/// `line` holds what the line says last of each serial number, `line_earlier` what it said before.
+/// Both stay empty where manifests say nothing of orders, stations, results and counters.
 pub(super) const DIRECTORY: &str = "
 CREATE TABLE IF NOT EXISTS organisations(
     no INTEGER PRIMARY KEY, did BLOB NOT NULL UNIQUE) STRICT;
@@ -46,4 +49,22 @@ CREATE TABLE IF NOT EXISTS serials(
 CREATE TABLE IF NOT EXISTS serial_of(
     organisation INTEGER NOT NULL, serial TEXT NOT NULL, name BLOB NOT NULL,
     PRIMARY KEY(organisation, serial)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS line(
+    organisation INTEGER NOT NULL, serial TEXT NOT NULL, lot TEXT NOT NULL, ord TEXT NOT NULL,
+    station TEXT NOT NULL, result INTEGER NOT NULL, counter_before INTEGER, counter_after INTEGER,
+    runs INTEGER NOT NULL, batch INTEGER, born INTEGER NOT NULL,
+    PRIMARY KEY(organisation, serial)) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS line_of_lot
+    ON line(organisation, lot, ord, result, batch, runs);
+CREATE INDEX IF NOT EXISTS line_counted
+    ON line(organisation, station, counter_before, counter_after, lot, ord)
+    WHERE counter_before IS NOT NULL AND counter_after IS NOT NULL;
+CREATE INDEX IF NOT EXISTS line_scrapped ON line(organisation, batch, born) WHERE result = 2;
+CREATE TABLE IF NOT EXISTS line_earlier(
+    organisation INTEGER NOT NULL, serial TEXT NOT NULL, run INTEGER NOT NULL, lot TEXT NOT NULL,
+    ord TEXT NOT NULL, station TEXT NOT NULL, result INTEGER NOT NULL, counter_before INTEGER,
+    counter_after INTEGER, PRIMARY KEY(organisation, serial, run)) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS line_earlier_counted
+    ON line_earlier(organisation, station, counter_before, counter_after, lot, ord)
+    WHERE counter_before IS NOT NULL AND counter_after IS NOT NULL;
 ";

@@ -1,0 +1,197 @@
+use super::{Session, devices, lots, words};
+use crate::cli::{LotScrap, SignArg};
+use crate::signing::{Desk, Named};
+use anyhow::{Result, bail};
+use muster_api::{LotDeviceView, LotQuery, LotView};
+use muster_identity::Signer as _;
+use muster_ledger::{Action, Capability, Revoke};
+use muster_provisioning::Finished;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+const ADMIN: &str = "keys/admin.pem";
+
+/// Public, on the ledger.
+const REASON: &str = "scrapped in production";
+
+/// Devices that are shown before they are revoked.
+const SHOWN: usize = 20;
+
+/// What became of the scrap of an enrolment, and how its lots stand.
+#[derive(Default)]
+pub(in crate::commands) struct Scrapped {
+    /// Batches that were revoked.
+    revoked: Vec<String>,
+    /// Batches that are to be revoked by another key.
+    left: Vec<String>,
+    lots: Vec<LotView>,
+}
+
+impl Scrapped {
+    /// Whether nothing scrapped is valid.
+    pub(in crate::commands) fn is_over(&self) -> bool {
+        self.left.is_empty() && self.lots.iter().all(|lot| lot.scrap_valid == 0)
+    }
+
+    /// Adds what scripts read.
+    pub(in crate::commands) fn add_to(&self, object: &mut Value) {
+        if !self.revoked.is_empty() || !self.left.is_empty() {
+            object["scrap"] = json!({ "revoked": self.revoked, "left": self.left });
+        }
+        if !self.lots.is_empty() {
+            object["lots"] = json!(self.lots);
+        }
+    }
+
+    /// In words, a line each.
+    pub(in crate::commands) fn words(&self) -> String {
+        let mut text = String::new();
+        for batch in &self.revoked {
+            text.push_str(&format!("\nscrap revoked: batch {batch}"));
+        }
+        for batch in &self.left {
+            text.push_str(&format!(
+                "\nSCRAP IS VALID: batch {batch}; this key may not revoke it, one with `operate` may: \
+                 muster revoke {batch} --sign-with FILE"
+            ));
+        }
+        for lot in &self.lots {
+            text.push_str(&format!("\n{}", words::line(lot)));
+        }
+        text
+    }
+}
+
+/// Revokes the scrap of an enrolment, each batch by one operation, also what an earlier run that
+/// was cut off left valid; and asks how the lots stand.
+pub(in crate::commands) async fn after_enrol(
+    session: &Session,
+    sign: &SignArg,
+    finished: &Finished,
+) -> Result<Scrapped> {
+    let mut scrapped = Scrapped::default();
+    if finished.summary().dry_run || finished.lots().next().is_none() {
+        return Ok(scrapped);
+    }
+    let desk = Desk::open(&session.home, sign, ADMIN)?;
+    let organisation = Some(desk.organisation().to_string());
+    let mut batches: BTreeSet<String> =
+        finished.scrap_batches().map(|batch| batch.batch.to_string()).collect();
+    let queries: Vec<LotQuery> = finished
+        .lots()
+        .map(|(lot, order)| LotQuery {
+            organisation: organisation.clone(),
+            lot: Some(lot.into()),
+            order: Some(order.into()),
+            ..LotQuery::default()
+        })
+        .collect();
+    for query in &queries {
+        let found = lots(&desk.client, query.clone()).await?;
+        if found.iter().any(|lot| lot.scrap_valid > 0) {
+            let valid = devices(&desk.client, query, "scrap-valid").await?;
+            let whole = valid.into_iter().filter(|device| device.scrap_batch);
+            batches.extend(whole.filter_map(|device| device.batch));
+        }
+        scrapped.lots.extend(found);
+    }
+    let may = batches.is_empty() || may_operate(&desk).await?;
+    for batch in batches {
+        let standing = desk.client.batch(&batch).await?.standing;
+        if standing == "revoked" || standing == "deactivated" {
+            continue;
+        }
+        if may {
+            revoke(&desk, &batch).await?;
+            scrapped.revoked.push(batch);
+        } else {
+            scrapped.left.push(batch);
+        }
+    }
+    if !scrapped.revoked.is_empty() {
+        scrapped.lots.clear();
+        for query in queries {
+            scrapped.lots.extend(lots(&desk.client, query).await?);
+        }
+    }
+    Ok(scrapped)
+}
+
+/// Whether the key may revoke.
+async fn may_operate(desk: &Desk) -> Result<bool> {
+    let (organisation, key) =
+        (desk.organisation().to_string(), desk.key.public_key().to_multikey());
+    let network = desk.client.network().await?;
+    let organisation = network.organisations.iter().find(|o| o.did == organisation);
+    let key = organisation.and_then(|o| o.keys.iter().find(|known| known.key == key));
+    Ok(key.is_some_and(|key| key.capabilities.iter().any(|c| c == Capability::Operate.word())))
+}
+
+/// Revokes a device or a whole batch.
+async fn revoke(desk: &Desk, target: &str) -> Result<()> {
+    let (target, _) = Named::parse(target)?.target(&desk.client).await?;
+    let revoke = Revoke { target, reason: REASON.into() };
+    desk.submit(Action::Revoke(revoke)).await.map(drop)
+}
+
+pub(super) async fn run(session: &Session, arg: LotScrap) -> Result<ExitCode> {
+    let desk = Desk::open(&session.home, &arg.sign, ADMIN)?;
+    let query = LotQuery {
+        organisation: Some(desk.organisation().to_string()),
+        lot: Some(arg.lot.clone()),
+        order: arg.order.clone(),
+        ..LotQuery::default()
+    };
+    let valid = devices(&desk.client, &query, "scrap-valid").await?;
+    let mut batches: BTreeMap<&str, usize> = BTreeMap::new();
+    for device in valid.iter().filter(|device| device.scrap_batch) {
+        *batches.entry(device.batch.as_deref().unwrap_or_default()).or_default() += 1;
+    }
+    let single: Vec<&LotDeviceView> = valid.iter().filter(|device| !device.scrap_batch).collect();
+    if valid.is_empty() {
+        let text = format!("nothing scrapped of lot {} is valid", arg.lot);
+        return Ok(session.output.result(&json!({ "revoked": 0, "operations": 0 }), text));
+    }
+    for (batch, count) in &batches {
+        session.output.say(format!("batch {batch}: {count} devices, all scrap"));
+    }
+    for device in single.iter().take(SHOWN) {
+        let did = device.did.as_deref().unwrap_or_default();
+        session.output.say(format!("device {}  {did}", device.serial));
+    }
+    if single.len() > SHOWN {
+        session.output.say(format!("... and {} more devices", single.len() - SHOWN));
+    }
+    if !arg.yes {
+        confirm(session, valid.len())?;
+    }
+    let mut operations = 0;
+    let targets = batches.keys().copied().chain(single.iter().filter_map(|d| d.did.as_deref()));
+    for target in targets {
+        revoke(&desk, target).await.map_err(|e| {
+            e.context(format!(
+                "{operations} operations are done, then {target} failed; run it again"
+            ))
+        })?;
+        operations += 1;
+    }
+    let text = format!("revoked {} devices by {operations} operations", valid.len());
+    Ok(session.output.result(&json!({ "revoked": valid.len(), "operations": operations }), text))
+}
+
+/// A revocation is final, so somebody types it.
+fn confirm(session: &Session, count: usize) -> Result<()> {
+    if session.output.is_json() || !io::stdin().is_terminal() {
+        bail!("{count} devices would be revoked for good; say --yes, or run it on a terminal");
+    }
+    print!("Revoke {count} devices for good? Type their number: ");
+    io::stdout().flush()?;
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    if line.trim() != count.to_string() {
+        bail!("nothing was revoked");
+    }
+    Ok(())
+}
