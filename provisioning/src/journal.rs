@@ -132,7 +132,14 @@ impl Journal {
         if path.is_symlink() {
             return Err(Error::Argument { what: "FILE", why: foreign(path) });
         }
-        let mut file = options.open(path).map_err(fault)?;
+        let mut file = options.open(path).map_err(|error| Error::Argument {
+            what: "FILE",
+            why: format!(
+                "the journal {} cannot be written ({error}); copy the file to a folder where you may \
+                 write",
+                path.display()
+            ),
+        })?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -49,8 +49,7 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
     };
     enrolment.dry_run = arg.dry_run;
     enrolment.resume = arg.resume;
-    // Where results may be written the journal may be, too.
-    enrolment.journal = Some(beside(arg.results.as_ref().unwrap_or(&arg.files[0]), "journal"));
+    enrolment.journal = Some(beside(&arg.files[0], "journal"));
     enrolment.spool = folder_of(&results);
     let finished = watch(session.output, enrolment, arg.files, format).await?;
     // First of all: what is scrap is valid until then.
