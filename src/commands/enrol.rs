@@ -175,7 +175,8 @@ fn describe(
     }
     for batch in finished.batches() {
         let (id, enrol) = (batch.batch, &batch.enrol);
-        words.push_str(&format!("batch {id}  {} devices, {}\n", enrol.count, enrol.model));
+        let devices = if enrol.count == 1 { "device" } else { "devices" };
+        words.push_str(&format!("batch {id}  {} {devices}, {}\n", enrol.count, enrol.model));
     }
     words.push_str(&format!(
         "{} rows: {} {}, {} already, {} waiting, {} refused\nresults {}",
@@ -192,7 +193,7 @@ fn describe(
     }
     if let Some(file) = &written.missing {
         words.push_str(&format!(
-            "\nmissing {}  with publicKey filled in, give it by --keys",
+            "\nmissing {}  what each of these rows lacks; keys filled in there are taken by --keys",
             file.display()
         ));
     }
