@@ -225,7 +225,10 @@ impl Enrolment {
 
         let started = Instant::now();
         let phase = Phase::Acknowledging;
-        for (done, batch) in batches.iter_mut().enumerate() {
+        // Scrap comes last: if something fails before, it is not valid yet.
+        let mut order: Vec<&mut Batch> = batches.iter_mut().collect();
+        order.sort_by_key(|batch| batch.scrap);
+        for (done, batch) in order.into_iter().enumerate() {
             progress(Progress { phase, done: done as u64, total: of, counts, bytes: None });
             if batch.staged > 0 {
                 self.submit(network, rows, batch, journal).await?;

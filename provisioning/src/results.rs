@@ -8,9 +8,10 @@ use crate::words::Words;
 use crate::{Error, Outcome, RowOutcome, Summary};
 use data_encoding::BASE64URL_NOPAD;
 use muster_identity::cbor::{Decode as _, Encode as _};
-use muster_ledger::LeafTree;
-use muster_ledger::merkle::leaf_hash;
+use muster_ledger::merkle::{Frontier, leaf_hash};
+use muster_ledger::{BatchId, Enrol, LeafTree, Network};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 /// A finished command.
@@ -54,6 +55,29 @@ impl Finished {
     /// The batches enrolled now.
     pub fn batches(&self) -> impl Iterator<Item = &EnrolledBatch> {
         self.batches.iter().filter_map(|batch| batch.enrolled.as_ref())
+    }
+
+    /// Ids of the batches of scrap that this command's rows make, enrolled now or by an earlier
+    /// run. An id names the root, so no node can put another batch in its place.
+    pub fn scrap_ids(&self, network: &Network) -> io::Result<BTreeSet<BatchId>> {
+        let mut ids: BTreeSet<BatchId> = self.scrap_batches().map(|batch| batch.batch).collect();
+        for batch in self.batches.iter().filter(|batch| batch.scrap) {
+            let mut tree = Frontier::default();
+            for leaf in self.rows.leaves.read()? {
+                let (place, row) = leaf?;
+                let state = self.rows.rows[place.row as usize].state;
+                if place.batch == batch.number && state == State::Already {
+                    let row = muster_api::Row::from_cbor(&row).map_err(io::Error::other)?;
+                    tree.push(leaf_hash(&row.leaf));
+                }
+            }
+            if tree.size() > 0 {
+                let (grant, model) = (batch.grant, batch.model.clone());
+                let enrol = Enrol { grant, model, count: tree.size(), root: tree.root() };
+                ids.insert(enrol.batch(network));
+            }
+        }
+        Ok(ids)
     }
 
     /// The batches of scrap enrolled now: they are to be revoked.

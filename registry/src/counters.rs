@@ -55,7 +55,7 @@ impl Counters {
             let of = self.lots.entry(last.clone()).or_default();
             if *last == place {
                 of.fault(&station, "gap", reached, before);
-                of.made += before - reached;
+                of.made = of.made.saturating_add(before - reached);
             } else {
                 of.fault(&station, "between", reached, before);
             }
@@ -66,7 +66,7 @@ impl Counters {
         }
         if !again {
             own.rows += 1;
-            own.made += after.saturating_sub(before.max(reached));
+            own.made = own.made.saturating_add(after.saturating_sub(before.max(reached)));
         }
         let goes_on = last.is_none() || after > reached;
         let lot = if goes_on { place } else { last.unwrap_or(place) };

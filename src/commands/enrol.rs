@@ -54,7 +54,12 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
     let finished = watch(session.output, enrolment, arg.files, format).await?;
     // First of all: what is scrap is valid until then.
     let scrapped = after_enrol(session, &arg.sign, &finished).await;
-    let (written, troubled) = paths.write(&finished)?;
+    let written = paths.write(&finished);
+    if let (Ok(scrapped), true) = (&scrapped, written.is_err()) {
+        // What is valid, or not, must be known whatever else fails.
+        session.output.say(scrapped.words());
+    }
+    let (written, troubled) = written?;
     let scrapped = scrapped?;
     let mut said = object(&finished, &results, &written);
     scrapped.add_to(&mut said);

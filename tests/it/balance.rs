@@ -110,7 +110,7 @@ fn made_is_shipped_and_rework_and_scrap() {
     let before = line.muster.json(&["ledger", "status", "--node", &line.node.url]);
     let (_, object) = line.run(&["enrol", "day1.jsonl"]);
     assert_eq!((object["enrolled"].as_u64(), object["already"].as_u64()), (Some(0), Some(5)));
-    assert_eq!(object["scrap"], json!({ "revoked": left, "left": [] }));
+    assert_eq!(object["scrap"], json!({ "revoked": left, "left": [], "valid": 0 }));
     let after = line.muster.json(&["ledger", "status", "--node", &line.node.url]);
     assert_eq!(after["size"].as_u64(), before["size"].as_u64().map(|size| size + 1));
     assert_eq!(line.report(), (true, [7, 4, 1, 2, 0, 0]));

@@ -107,3 +107,28 @@ fn a_log_has_a_line_for_each_tenth() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("\nmissing a.jsonl.missing.csv") && !said.contains("rejects"), "{said}");
 }
+
+/// Whoever fills in a list while the command runs again loses nothing.
+#[test]
+fn a_list_that_is_being_filled_in_is_left_alone() {
+    let muster = Muster::new();
+    muster.json(&["init", "--label", "Test Devices"]);
+    let node = muster.serve(&["serve"]);
+    fs::write(muster.path("a.jsonl"), "{\"serial\":\"A\",\"model\":\"m\"}\n").expect("written");
+    let enrol = ["enrol", "a.jsonl", "--json", "--node", &node.url];
+    muster.output(&enrol);
+    let list = muster.path("a.jsonl.missing.csv");
+    let before = fs::read(&list).expect("a list");
+    // Untouched, it is replaced.
+    muster.output(&enrol);
+    assert!(!muster.path("a.jsonl.missing.2.csv").exists());
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let filled = [&before[..], b"\n"].concat();
+    fs::write(&list, &filled).expect("written");
+    muster.output(&enrol);
+    assert_eq!(fs::read(&list).expect("still there"), filled);
+    assert!(muster.path("a.jsonl.missing.2.csv").exists());
+    // What is no plain file is not replaced.
+    let words = muster.refused(&["enrol", "a.jsonl", "--results", "home", "--node", &node.url], 1);
+    assert!(words.contains("no file"), "{words}");
+}

@@ -3,10 +3,11 @@
 use crate::cli::Enrol;
 use anyhow::{Context as _, Result, bail};
 use muster_provisioning::{Finished, Mendable, RowOutcome};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use tempfile::NamedTempFile;
 
 /// Rows that are shown on the terminal; all are in the results file.
 const SHOWN: usize = 20;
@@ -21,6 +22,8 @@ pub(super) struct Paths {
     receipts: Option<PathBuf>,
     /// What the command reads, and what it wrote: never written over.
     taken: Vec<PathBuf>,
+    /// When the results of the run before were written.
+    known: Option<SystemTime>,
 }
 
 /// What was written.
@@ -61,6 +64,7 @@ impl Paths {
             missing: arg.missing.clone(),
             receipts: arg.out.clone(),
             taken,
+            known: None,
         })
     }
 
@@ -69,11 +73,7 @@ impl Paths {
         mut self,
         finished: &'f Finished,
     ) -> Result<(Written, Vec<RowOutcome<'f>>)> {
-        let mut troubled = Vec::new();
-        write(&self.results, |out| {
-            troubled = finished.write_results(out, SHOWN)?;
-            Ok(())
-        })?;
+        self.known = fs::metadata(&self.results).and_then(|found| found.modified()).ok();
         if let Some(file) = &self.receipts {
             write(file, |out| finished.write_receipts(out))?;
         }
@@ -89,6 +89,12 @@ impl Paths {
             remove(&missing)?;
             None
         };
+        // Last, so that its time tells which of the others were changed since.
+        let mut troubled = Vec::new();
+        write(&self.results, |out| {
+            troubled = finished.write_results(out, SHOWN)?;
+            Ok(())
+        })?;
         Ok((Written { rejects, missing }, troubled))
     }
 
@@ -121,10 +127,19 @@ impl Paths {
             _ => beside(file, &format!("{what}.{n}{extension}")),
         };
         let mut n = 1;
-        while self.taken.contains(&identity(&name(n))) {
+        while self.taken.contains(&identity(&name(n))) || self.is_anothers(&name(n)) {
             n += 1;
         }
         name(n)
+    }
+
+    /// Whether a file is there that no run wrote, or that somebody changed after the run that wrote
+    /// it: keys are being filled in, or rows mended.
+    fn is_anothers(&self, file: &Path) -> bool {
+        match fs::symlink_metadata(file).and_then(|found| found.modified()) {
+            Ok(changed) => self.known.is_none_or(|known| changed > known),
+            Err(_) => false,
+        }
     }
 }
 
@@ -156,16 +171,16 @@ pub(crate) fn write(
     file: &Path,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    let mut part = file.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
     let done = (|| {
-        // Serial numbers are the owner's business.
-        let open = File::options().write(true).create(true).truncate(true).mode(0o600).open(&part);
-        let mut out = BufWriter::new(open?);
+        if fs::symlink_metadata(file).is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::other("it is there, and is no file"));
+        }
+        // Serial numbers are the owner's business: mode 0600, and a name that nobody else has.
+        let mut out = BufWriter::new(NamedTempFile::new_in(folder_of(file))?);
         content(&mut out)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&part, file)
+        let part = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        part.as_file().sync_all()?;
+        part.persist(file).map(drop).map_err(|e| e.error)
     })();
     done.with_context(|| format!("cannot write {}", file.display()))
 }

@@ -2,19 +2,19 @@ use super::{Session, devices, lots, words};
 use crate::cli::{LotScrap, SignArg};
 use crate::signing::{Desk, Named};
 use anyhow::{Result, bail};
-use muster_api::{LotDeviceView, LotQuery, LotView};
+use muster_api::{ClientError, LotDeviceView, LotQuery, LotView};
 use muster_identity::Signer as _;
 use muster_ledger::{Action, Capability, Revoke};
 use muster_provisioning::Finished;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 const ADMIN: &str = "keys/admin.pem";
 
 /// Public, on the ledger.
-const REASON: &str = "scrapped in production";
+const REASON: &str = "withdrawn by the owner";
 
 /// Devices that are shown before they are revoked.
 const SHOWN: usize = 20;
@@ -26,19 +26,22 @@ pub(in crate::commands) struct Scrapped {
     revoked: Vec<String>,
     /// Batches that are to be revoked by another key.
     left: Vec<String>,
+    /// Scrapped devices of the organisation that are valid, whatever lot they are of.
+    valid: usize,
     lots: Vec<LotView>,
 }
 
 impl Scrapped {
     /// Whether nothing scrapped is valid.
     pub(in crate::commands) fn is_over(&self) -> bool {
-        self.left.is_empty() && self.lots.iter().all(|lot| lot.scrap_valid == 0)
+        self.left.is_empty() && self.valid == 0
     }
 
     /// Adds what scripts read.
     pub(in crate::commands) fn add_to(&self, object: &mut Value) {
-        if !self.revoked.is_empty() || !self.left.is_empty() {
-            object["scrap"] = json!({ "revoked": self.revoked, "left": self.left });
+        if !self.revoked.is_empty() || !self.left.is_empty() || self.valid > 0 {
+            let Self { revoked, left, valid, .. } = self;
+            object["scrap"] = json!({ "revoked": revoked, "left": left, "valid": valid });
         }
         if !self.lots.is_empty() {
             object["lots"] = json!(self.lots);
@@ -57,6 +60,13 @@ impl Scrapped {
                  muster revoke {batch} --sign-with FILE"
             ));
         }
+        if self.valid > 0 {
+            text.push_str(&format!(
+                "\nSCRAP IS VALID: {} scrapped devices; see `muster lot report`, and end it by \
+                 `muster lot scrap LOT`",
+                self.valid
+            ));
+        }
         for lot in &self.lots {
             text.push_str(&format!("\n{}", words::line(lot)));
         }
@@ -64,42 +74,30 @@ impl Scrapped {
     }
 }
 
-/// Revokes the scrap of an enrolment, each batch by one operation, also what an earlier run that
-/// was cut off left valid; and asks how the lots stand.
+/// Revokes the scrap of an enrolment, each batch by one operation, also what an earlier run of the
+/// same rows left valid; then asks how everything stands. Nothing is revoked on a node's word:
+/// the batches are those that the command's own rows make.
 pub(in crate::commands) async fn after_enrol(
     session: &Session,
     sign: &SignArg,
     finished: &Finished,
 ) -> Result<Scrapped> {
     let mut scrapped = Scrapped::default();
-    if finished.summary().dry_run || finished.lots().next().is_none() {
+    if finished.summary().dry_run {
         return Ok(scrapped);
     }
     let desk = Desk::open(&session.home, sign, ADMIN)?;
-    let organisation = Some(desk.organisation().to_string());
-    let mut batches: BTreeSet<String> =
-        finished.scrap_batches().map(|batch| batch.batch.to_string()).collect();
-    let queries: Vec<LotQuery> = finished
-        .lots()
-        .map(|(lot, order)| LotQuery {
-            organisation: organisation.clone(),
-            lot: Some(lot.into()),
-            order: Some(order.into()),
-            ..LotQuery::default()
-        })
-        .collect();
-    for query in &queries {
-        let found = lots(&desk.client, query.clone()).await?;
-        if found.iter().any(|lot| lot.scrap_valid > 0) {
-            let valid = devices(&desk.client, query, "scrap-valid").await?;
-            let whole = valid.into_iter().filter(|device| device.scrap_batch);
-            batches.extend(whole.filter_map(|device| device.batch));
-        }
-        scrapped.lots.extend(found);
-    }
+    let network = desk.genesis.network();
+    let batches = finished.scrap_ids(&network)?;
     let may = batches.is_empty() || may_operate(&desk).await?;
     for batch in batches {
-        let standing = desk.client.batch(&batch).await?.standing;
+        let batch = batch.to_string();
+        let standing = match desk.client.batch(&batch).await {
+            Ok(view) => view.standing,
+            // Rows that an earlier run enrolled among others are no batch of their own.
+            Err(ClientError::Refused(problem)) if problem.code() == "not-found" => continue,
+            Err(error) => return Err(error.into()),
+        };
         if standing == "revoked" || standing == "deactivated" {
             continue;
         }
@@ -110,11 +108,22 @@ pub(in crate::commands) async fn after_enrol(
             scrapped.left.push(batch);
         }
     }
-    if !scrapped.revoked.is_empty() {
-        scrapped.lots.clear();
-        for query in queries {
-            scrapped.lots.extend(lots(&desk.client, query).await?);
-        }
+    let organisation = Some(desk.organisation().to_string());
+    let all = LotQuery { organisation: organisation.clone(), ..LotQuery::default() };
+    let valid = devices(&desk.client, &all, "scrap-valid").await?;
+    // Those of batches that another key is to revoke are told of already.
+    let told = |device: &&LotDeviceView| {
+        !device.batch.as_ref().is_some_and(|batch| scrapped.left.contains(batch))
+    };
+    scrapped.valid = valid.iter().filter(told).count();
+    for (lot, order) in finished.lots() {
+        let query = LotQuery {
+            organisation: organisation.clone(),
+            lot: Some(lot.into()),
+            order: Some(order.into()),
+            ..LotQuery::default()
+        };
+        scrapped.lots.extend(lots(&desk.client, query).await?);
     }
     Ok(scrapped)
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// Different things that are kept of one device: a board is repaired a few times, and a line that
 /// says something else each minute fills no disk.
-const RUNS: u64 = 1_000;
+const RUNS: u64 = 64;
 
 static LINE: Insert = Insert::new(
     "INSERT INTO line",
