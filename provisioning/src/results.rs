@@ -63,14 +63,10 @@ impl Finished {
         let mut ids: BTreeSet<BatchId> = self.scrap_batches().map(|batch| batch.batch).collect();
         for batch in self.batches.iter().filter(|batch| batch.scrap) {
             let mut tree = Frontier::default();
-            for leaf in self.rows.leaves.read()? {
-                let (place, row) = leaf?;
-                let state = self.rows.rows[place.row as usize].state;
-                if place.batch == batch.number && state == State::Already {
-                    let row = muster_api::Row::from_cbor(&row).map_err(io::Error::other)?;
-                    tree.push(leaf_hash(&row.leaf));
-                }
-            }
+            self.leaves(batch, State::Already, |_, row| {
+                tree.push(leaf_hash(&row.leaf));
+                Ok(())
+            })?;
             if tree.size() > 0 {
                 let (grant, model) = (batch.grant, batch.model.clone());
                 let enrol = Enrol { grant, model, count: tree.size(), root: tree.root() };
@@ -168,12 +164,13 @@ impl Finished {
     pub fn write_receipts(&self, to: &mut dyn Write) -> io::Result<()> {
         for batch in &self.batches {
             let Some(enrolled) = &batch.enrolled else { continue };
+            let staged = State::Staged(batch.number);
             let mut tree = LeafTree::default();
-            self.leaves(batch, |did, row| {
+            self.leaves(batch, staged, |did, row| {
                 tree.push_hash(&did, leaf_hash(&row.leaf)).map_err(io::Error::other)
             })?;
             let mut index = 0;
-            self.leaves(batch, |did, row| {
+            self.leaves(batch, staged, |did, row| {
                 let part = tree.device_part(enrolled.batch, index, row.leaf);
                 index += 1;
                 let part = part.ok_or_else(|| io::Error::other("a leaf beyond the tree"))?;
@@ -184,16 +181,20 @@ impl Finished {
         Ok(())
     }
 
-    /// The enrolled rows of a batch in the order of the leaves.
+    /// The rows of a batch that came to this, in the order of the leaves.
     fn leaves(
         &self,
         batch: &Batch,
+        came_to: State,
         mut each: impl FnMut(muster_identity::Did, muster_api::Row) -> io::Result<()>,
     ) -> io::Result<()> {
         for leaf in self.rows.leaves.read()? {
             let (place, row) = leaf?;
+            if place.batch > batch.number {
+                break;
+            }
             let state = self.rows.rows[place.row as usize].state;
-            if place.batch == batch.number && state == State::Staged(batch.number) {
+            if place.batch == batch.number && state == came_to {
                 let row = muster_api::Row::from_cbor(&row).map_err(io::Error::other)?;
                 each(place.did, row)?;
             }

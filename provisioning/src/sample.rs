@@ -4,7 +4,7 @@ pub mod der;
 pub mod microchip;
 
 use data_encoding::BASE64URL_NOPAD;
-use muster_identity::{Did, Inception, PossessionTerms, Signer, SignerError};
+use muster_identity::{Did, Inception, PossessionTerms, Signature, Signer, SignerError};
 use muster_ledger::Network;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -38,20 +38,23 @@ struct SampleRow<'a> {
     model: Option<&'a str>,
 }
 
-/// The row of one device as JSON, without a line end. The device signs its possession.
-pub fn row(device: &dyn Signer, serial: &str, order: &Order<'_>) -> Result<String, SignerError> {
-    let key = device.public_key();
+/// The possession signature that a device makes for the order.
+pub fn possession(device: &dyn Signer, order: &Order<'_>) -> Result<Signature, SignerError> {
     let terms = PossessionTerms {
         network: &order.network.0,
         manufacturer: order.manufacturer,
         challenge: order.challenge.as_bytes(),
         owner_recovery: false,
     };
-    let signature = terms.sign(&Did::of(&Inception::from_key(key)), device)?;
+    terms.sign(&Did::of(&Inception::from_key(device.public_key())), device)
+}
+
+/// The row of one device as JSON, without a line end. The device signs its possession.
+pub fn row(device: &dyn Signer, serial: &str, order: &Order<'_>) -> Result<String, SignerError> {
     let row = SampleRow {
         serial,
-        public_key: key.to_multikey(),
-        possession: BASE64URL_NOPAD.encode(&signature.0),
+        public_key: device.public_key().to_multikey(),
+        possession: BASE64URL_NOPAD.encode(&possession(device, order)?.0),
         challenge: order.challenge,
         lot: order.lot,
         model: order.model,

@@ -279,7 +279,7 @@ async fn tree(rows: &Rows, batch: &Batch) -> Result<Tree, Error> {
 }
 
 /// The leaf of a row as it is sent.
-pub(crate) fn leaf_of(row: &[u8]) -> Result<Vec<u8>, Error> {
+fn leaf_of(row: &[u8]) -> Result<Vec<u8>, Error> {
     let row = muster_api::Row::from_cbor(row).map_err(|e| Error::Internal(e.to_string()))?;
     Ok(row.leaf)
 }

@@ -5,7 +5,7 @@ use crate::cli::BenchFormat;
 use crate::host::random;
 use anyhow::{Context as _, Result};
 use data_encoding::BASE64URL_NOPAD;
-use muster_identity::{Algorithm, Did, Inception, PossessionTerms, SecretKey, Signer as _, sha256};
+use muster_identity::{Algorithm, SecretKey, Signer as _, sha256};
 use muster_ledger::Genesis;
 use muster_provisioning::sample::microchip::{Shape, Vendor};
 use muster_provisioning::sample::{self, Order};
@@ -169,18 +169,10 @@ fn lot(number: u64) -> String {
 }
 
 fn csv_row(device: &SecretKey, serial: &str, order: &Order<'_>) -> Result<String> {
-    let key = device.public_key();
-    let terms = PossessionTerms {
-        network: &order.network.0,
-        manufacturer: order.manufacturer,
-        challenge: order.challenge.as_bytes(),
-        owner_recovery: false,
-    };
-    let signature = terms.sign(&Did::of(&Inception::from_key(key)), device)?;
     Ok(format!(
         "{serial},{},{},{},{},{}",
-        key.to_multikey(),
-        BASE64URL_NOPAD.encode(&signature.0),
+        device.public_key().to_multikey(),
+        BASE64URL_NOPAD.encode(&sample::possession(device, order)?.0),
         order.challenge,
         order.lot.unwrap_or_default(),
         order.model.unwrap_or_default(),
