@@ -1,13 +1,14 @@
 use crate::book::Book;
 use crate::evidence::EvidenceCache;
 use crate::follower::Follower;
+use crate::request::AuthRequest;
 use crate::status::{Counts, GatewayStatus};
 use crate::watermark::Watermark;
 use crate::{Error, GatewayConfig, Roll, limits, metrics};
 use data_encoding::BASE64URL_NOPAD;
 use muster_api::{Client, Host};
+use muster_identity::Did;
 use muster_identity::cbor::Decode;
-use muster_identity::{Did, MAX_TOKEN, PresentationFault};
 use muster_ledger::{DevicePart, View};
 use muster_verifier::{
     Claim, Enrolment, Evidence, Policy, Reason, Recall, Rejected, ReplayMemory, Verified,
@@ -34,24 +35,6 @@ struct Inner {
     rolls: watch::Receiver<Option<Arc<Roll>>>,
     stop: watch::Sender<bool>,
     follower: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What a request brings, as it came.
-#[derive(Clone, Copy, Default)]
-pub struct AuthRequest<'a> {
-    /// The header `Authorization`.
-    pub authorization: Option<&'a str>,
-    /// The header `Muster-Receipt`: a device part in base64url.
-    pub receipt: Option<&'a str>,
-    /// The header `X-Request-Id`, only if a trusted proxy set it.
-    pub request_id: Option<&'a str>,
-}
-
-/// The authorization is as good as the key for its minute: it is not shown.
-impl fmt::Debug for AuthRequest<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthRequest").field("request_id", &self.request_id).finish_non_exhaustive()
-    }
 }
 
 impl Gateway {
@@ -133,8 +116,9 @@ impl Gateway {
     async fn decide(&self, request: AuthRequest<'_>) -> Result<Verified, Rejected> {
         let inner = &*self.0;
         let policy = &inner.policy;
-        let claim = Claim::read(token(request.authorization)?, policy)?;
+        let claim = Claim::read(request.token()?, policy)?;
         let did = *claim.did();
+        request.check_user(&did)?;
         let refuse = |reason| Rejected::about(did, reason);
         let roll = self.roll().ok_or(refuse(Reason::NotReady))?;
         let now = inner.host.now();
@@ -247,21 +231,6 @@ impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway").field("audience", &self.0.policy.audience).finish_non_exhaustive()
     }
-}
-
-/// The presentation of `Authorization: Muster <presentation>`; the scheme in any case
-/// (RFC 9110 §11.1).
-fn token(authorization: Option<&str>) -> Result<&str, Rejected> {
-    let missing = Rejected::new(Reason::Missing);
-    let (scheme, token) = authorization.and_then(|v| v.split_once(' ')).ok_or(missing)?;
-    if !scheme.eq_ignore_ascii_case("Muster") {
-        return Err(missing);
-    }
-    let token = token.trim();
-    if token.len() > MAX_TOKEN {
-        return Err(Rejected::new(Reason::Malformed(PresentationFault::TooLong)));
-    }
-    Ok(token)
 }
 
 fn device_part(text: &str) -> Result<DevicePart, Reason> {

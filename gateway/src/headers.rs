@@ -18,10 +18,12 @@ pub(crate) fn read(
     let malformed = Rejected::new(Reason::Malformed(PresentationFault::Compact));
     let bad_part = Rejected::new(Reason::BadDevicePart);
     let request_id = if trust_request_id { one(headers, &REQUEST_ID).ok().flatten() } else { None };
+    let authorization = one(headers, &AUTHORIZATION).map_err(|()| malformed)?;
+    let authorization = authorization.ok_or(Rejected::new(Reason::Missing))?;
     Ok(AuthRequest {
-        authorization: one(headers, &AUTHORIZATION).map_err(|()| malformed)?,
         receipt: one(headers, &RECEIPT).map_err(|()| bad_part)?,
         request_id: request_id.filter(|id| !id.is_empty()),
+        ..AuthRequest::from_authorization(authorization)?
     })
 }
 

@@ -14,6 +14,9 @@ pub enum Reason {
         "the presentation cannot be read: {0}; make a new one as docs/formats/presentation.md says"
     )]
     Malformed(PresentationFault),
+    /// The user name is another device's (the caller's fault).
+    #[error("the user name is not the DID of the presentation; send the DID that signed it")]
+    OtherDevice,
     /// It names another audience (the caller's fault).
     #[error(
         "the presentation is for another audience; configure the device with the name of this gateway"
@@ -86,9 +89,10 @@ pub enum Reason {
 
 impl Reason {
     /// The code of every reason, for counters that start at zero.
-    pub const CODES: [&'static str; 20] = [
+    pub const CODES: [&'static str; 21] = [
         "missing",
         "malformed",
+        "other-device",
         "wrong-audience",
         "expired",
         "not-yet-valid",
@@ -114,6 +118,7 @@ impl Reason {
         match self {
             Self::Missing => "missing",
             Self::Malformed(_) => "malformed",
+            Self::OtherDevice => "other-device",
             Self::WrongAudience => "wrong-audience",
             Self::Expired => "expired",
             Self::NotYetValid => "not-yet-valid",

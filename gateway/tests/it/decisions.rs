@@ -32,8 +32,12 @@ impl Site {
         Self { _dir: dir, clock, node, world, devices, parts, gateway, config }
     }
 
+    fn token(&self, who: usize, jti: u8) -> String {
+        self.devices[who].presents(self.clock.seconds(), jti)
+    }
+
     pub(crate) fn authorization(&self, who: usize, jti: u8) -> String {
-        format!("Muster {}", self.devices[who].presents(self.clock.seconds(), jti))
+        format!("Muster {}", self.token(who, jti))
     }
 
     pub(crate) fn receipt(&self, who: usize) -> String {
@@ -41,8 +45,8 @@ impl Site {
     }
 
     async fn ask(&self, token: &str, receipt: Option<&str>) -> Result<Verified, Rejected> {
-        let authorization = Some(token);
-        self.gateway.authenticate(AuthRequest { authorization, receipt, request_id: None }).await
+        let request = AuthRequest::from_authorization(token)?;
+        self.gateway.authenticate(AuthRequest { receipt, ..request }).await
     }
 
     async fn code(&self, token: &str, receipt: Option<&str>) -> &'static str {
@@ -165,8 +169,28 @@ async fn without_a_verified_head_it_says_so() {
     let config = config(dir.path(), &site.world, &[crate::node::NOBODY], &site.clock);
     let gateway = Gateway::start(config).await.unwrap();
     let token = site.authorization(0, 1);
-    let request = AuthRequest { authorization: Some(&token), ..AuthRequest::default() };
+    let request = AuthRequest::from_authorization(&token).unwrap();
     assert_eq!(gateway.authenticate(request).await.unwrap_err().code(), "not-ready");
     assert!(!gateway.ready());
     gateway.close().await;
+}
+
+#[tokio::test]
+async fn mqtt_credentials_name_the_device_twice_and_must_agree() {
+    let site = Site::new().await;
+    let (token, part) = (site.token(0, 1), site.receipt(0));
+    let password = format!("{token}~{part}");
+    let (user, other) = (site.devices[0].did.to_string(), "did:muster:zQm");
+    for (user, password, verdict) in [
+        (other, password.as_str(), "other-device"),
+        (user.as_str(), "", "malformed"),
+        (&user, "~", "malformed"),
+        (&user, &password, "verified"),
+        (&user, &password, "replayed"),
+        (&user, &site.token(0, 2), "verified"),
+    ] {
+        let request = AuthRequest::from_mqtt(user, password);
+        let answer = site.gateway.authenticate(request).await;
+        assert_eq!(answer.map_or_else(|r| r.code(), |_| "verified"), verdict, "{password}");
+    }
 }

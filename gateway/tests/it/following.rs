@@ -32,8 +32,7 @@ fn history() -> (World, Device) {
 }
 
 async fn code(gateway: &Gateway, token: &str) -> &'static str {
-    let authorization = format!("Muster {token}");
-    let request = AuthRequest { authorization: Some(&authorization), ..AuthRequest::default() };
+    let request = AuthRequest { presentation: Some(token), ..AuthRequest::default() };
     gateway.authenticate(request).await.map_or_else(|rejected| rejected.code(), |_| "verified")
 }
 
