@@ -1,6 +1,6 @@
 use crate::standing::Known;
-use crate::{Evidence, Policy, Reason, Rejected, RollView, Verified};
-use muster_identity::{Did, Freshness, MAX_LIFETIME, Presentation};
+use crate::{Evidence, Policy, Reason, Rejected, RollView, Verified, limits};
+use muster_identity::{Did, Freshness, Inception, Presentation};
 use muster_ledger::{Time, View};
 
 /// A presentation that can be read and names our audience. Nothing else about it is known.
@@ -35,9 +35,17 @@ impl Claim {
         }
     }
 
-    /// Checks its time: `iat` − skew ≤ now < `exp` + skew (RFC 7519 §4.1.4), or its nonce
-    /// against the one expected.
-    pub fn fresh(self, policy: &Policy, now: Time, nonce: Option<&str>) -> Result<Fresh, Rejected> {
+    /// The nonce it brings instead of a time.
+    pub fn nonce(&self) -> Option<&str> {
+        match self.presentation.freshness() {
+            Freshness::Window { .. } => None,
+            Freshness::Nonce(nonce) => Some(nonce),
+        }
+    }
+
+    /// Checks its time: `iat` − skew ≤ now < `exp` + skew (RFC 7519 §4.1.4), or that its nonce was
+    /// given out to it: `given` says when.
+    pub fn fresh(self, policy: &Policy, now: Time, given: Option<Time>) -> Result<Fresh, Rejected> {
         let refuse = |reason| Err(Rejected::about(*self.did(), reason));
         match self.presentation.freshness() {
             Freshness::Window { iat, exp } => {
@@ -51,11 +59,13 @@ impl Claim {
                 }
             }
             Freshness::Nonce(_) if !policy.nonces => refuse(Reason::NonceNotAccepted),
-            Freshness::Nonce(given) if nonce != Some(given) => refuse(Reason::NonceUnknown),
-            Freshness::Nonce(_) => {
-                let end = now.plus_ms(MAX_LIFETIME * 1_000).plus_ms(policy.skew());
-                Ok(Fresh { claim: self, end, signed: false })
-            }
+            Freshness::Nonce(_) => match given {
+                Some(given) if now.since(given) < limits::NONCE_LIFETIME_MS => {
+                    let end = given.plus_ms(limits::NONCE_LIFETIME_MS);
+                    Ok(Fresh { claim: self, end, signed: false })
+                }
+                _ => refuse(Reason::NonceUnknown),
+            },
         }
     }
 
@@ -95,6 +105,23 @@ impl Fresh {
         self.claim.did()
     }
 
+    /// Checks the signature before anything is known of the device, if the key that the
+    /// presentation names is the one that its DID is made of, and nothing else. Only the holder of
+    /// such a DID makes us ask a node about it.
+    pub fn check_own_key(&mut self) -> Result<(), Rejected> {
+        if self.signed {
+            return Ok(());
+        }
+        let refuse = |reason| Rejected::about(*self.did(), reason);
+        let presentation = &self.claim.presentation;
+        let key = presentation.key().map_err(|_| refuse(Reason::BadSignature))?;
+        if Did::of(&Inception::from_key(key)) == *presentation.did() {
+            presentation.verify_signature(&key).map_err(|_| refuse(Reason::BadSignature))?;
+            self.signed = true;
+        }
+        Ok(())
+    }
+
     /// Finds the device's key, checks the signature, then looks at roll and standing. The order
     /// matters: nobody can have a device reported as refused without its key.
     pub fn authenticate(
@@ -102,6 +129,7 @@ impl Fresh {
         policy: &Policy,
         roll: RollView<'_, impl View>,
         evidence: Evidence<'_>,
+        path: Option<&str>,
     ) -> Result<Authenticated, Rejected> {
         let did = *self.did();
         let refuse = |reason| Rejected::about(did, reason);
@@ -112,9 +140,13 @@ impl Fresh {
         if !self.signed {
             presentation.verify_signature(&key).map_err(|_| refuse(Reason::BadSignature))?;
         }
-        let outcome = known.check(roll, policy).map(|()| {
-            Verified::new(did, key, known, roll.age_ms, roll.checkpoint_time, self.claim.hash)
-        });
+        let rules = known.rules(policy, path);
+        if rules.nonce_required && self.claim.nonce().is_none() {
+            return Err(refuse(Reason::NonceRequired));
+        }
+        let outcome = known
+            .check(roll, rules)
+            .map(|stale| Verified::new(did, key, known, roll, stale, self.claim.hash));
         Ok(Authenticated { claim: self.claim, end: self.end, outcome: outcome.map_err(refuse) })
     }
 }

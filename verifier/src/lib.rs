@@ -9,17 +9,21 @@
 mod claim;
 mod evidence;
 pub mod limits;
+mod nonce;
 mod policy;
 mod reason;
 mod replay;
+mod session;
 mod standing;
 mod verified;
 mod verify;
 
 pub use claim::{Authenticated, Claim, Fresh};
 pub use evidence::{Enrolment, Evidence, EvidenceFault};
-pub use policy::{Policy, RollView};
+pub use nonce::NonceKey;
+pub use policy::{Class, Policy, RollView, Rules};
 pub use reason::{Reason, Rejected};
 pub use replay::{Recall, ReplayMemory};
+pub use session::SessionKey;
 pub use verified::Verified;
 pub use verify::{Inquiry, verify};

@@ -22,3 +22,13 @@ pub const SAME_REQUEST_MS: u64 = 5_000;
 
 /// Longest request id in bytes: a UUID has 36, W3C trace ids 55.
 pub const REQUEST_ID_BYTES: usize = 128;
+
+/// Life of a nonce in milliseconds: as long as a presentation with a time lives.
+pub const NONCE_LIFETIME_MS: u64 = 60_000;
+
+/// Longest session in milliseconds (a day). Each use is judged by the roll of its moment, so its
+/// length bounds only for how long a stolen one is of use.
+pub const SESSION_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// Longest session token in characters: with the longest audience it has fewer.
+pub const SESSION_CHARACTERS: usize = 1_024;

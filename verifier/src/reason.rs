@@ -36,6 +36,12 @@ pub enum Reason {
     /// It brings a nonce that was not given out, or not to it (the caller's fault).
     #[error("the nonce is not one that this gateway expects; ask for a new one")]
     NonceUnknown,
+    /// Devices of its class must bring a nonce (the caller's fault).
+    #[error("devices of this class must present with a nonce; ask for one and present with it")]
+    NonceRequired,
+    /// A session token that is over, or of another gateway (the caller's fault).
+    #[error("the session is over, or was opened elsewhere; present again")]
+    Session,
     /// Nothing proves the device's enrolment (the caller's or the operator's fault).
     #[error(
         "the device is not on this gateway's roll; enrol it, or send its device part in Muster-Receipt"
@@ -67,6 +73,9 @@ pub enum Reason {
         "too many presentations are remembered at present; wait a minute, and present less often"
     )]
     Busy,
+    /// More than its source may ask (the caller's fault).
+    #[error("too many requests, or too many refused ones, from this source; wait some seconds")]
+    TooMany,
     /// No checkpoint was verified yet (the operator's fault).
     #[error("this gateway has not verified a head of the ledger yet; connect it to a node")]
     NotReady,
@@ -89,7 +98,7 @@ pub enum Reason {
 
 impl Reason {
     /// The code of every reason, for counters that start at zero.
-    pub const CODES: [&'static str; 21] = [
+    pub const CODES: [&'static str; 24] = [
         "missing",
         "malformed",
         "other-device",
@@ -98,6 +107,8 @@ impl Reason {
         "not-yet-valid",
         "nonce-not-accepted",
         "nonce-unknown",
+        "nonce-required",
+        "session",
         "unknown-device",
         "bad-device-part",
         "wrong-key",
@@ -105,6 +116,7 @@ impl Reason {
         "bad-signature",
         "replayed",
         "busy",
+        "too-many",
         "not-ready",
         "damaged",
         "stale-roll",
@@ -124,6 +136,8 @@ impl Reason {
             Self::NotYetValid => "not-yet-valid",
             Self::NonceNotAccepted => "nonce-not-accepted",
             Self::NonceUnknown => "nonce-unknown",
+            Self::NonceRequired => "nonce-required",
+            Self::Session => "session",
             Self::UnknownDevice => "unknown-device",
             Self::BadDevicePart => "bad-device-part",
             Self::WrongKey => "wrong-key",
@@ -131,6 +145,7 @@ impl Reason {
             Self::BadSignature => "bad-signature",
             Self::Replayed => "replayed",
             Self::Busy => "busy",
+            Self::TooMany => "too-many",
             Self::NotReady => "not-ready",
             Self::Damaged => "damaged",
             Self::StaleRoll => "stale-roll",

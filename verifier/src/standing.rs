@@ -1,6 +1,6 @@
 //! What the roll says of a device: its key, its owner, and whether it is in good standing.
 
-use crate::{Enrolment, Evidence, EvidenceFault, Policy, Reason, RollView};
+use crate::{Enrolment, Evidence, EvidenceFault, Policy, Reason, RollView, Rules};
 use muster_identity::{Did, PublicKey};
 use muster_ledger::{BatchId, BatchRecord, DeviceRecord, Retired, View, status};
 
@@ -72,19 +72,25 @@ impl Known {
         }
     }
 
-    /// Refuses what is not in good standing, or cannot be known to be.
+    /// What is asked of it.
+    pub(crate) fn rules(&self, policy: &Policy, path: Option<&str>) -> Rules {
+        policy.rules(&self.batch.owner, &self.batch_id, &self.batch.model, path)
+    }
+
+    /// Refuses what is not in good standing, or cannot be known to be; says whether the roll is
+    /// older than it should be.
     pub(crate) fn check(
         &self,
         roll: RollView<'_, impl View>,
-        policy: &Policy,
-    ) -> Result<(), Reason> {
+        rules: Rules,
+    ) -> Result<bool, Reason> {
         // An old roll cannot say "yes"; its "no" stays true where it is for good, and a hold is
         // refused either way.
         let standing = status(self.record.as_ref(), &self.batch, roll.checkpoint_time);
         if let Some(refusal) = Reason::of_status(standing) {
             return Err(refusal);
         }
-        if roll.age_ms > policy.max_roll_age_ms { Err(Reason::StaleRoll) } else { Ok(()) }
+        rules.check(roll.age_ms)
     }
 }
 

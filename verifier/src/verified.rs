@@ -13,6 +13,7 @@ pub struct Verified {
     model: String,
     key: PublicKey,
     roll_age_ms: u64,
+    stale: bool,
     checkpoint_time: Time,
     presentation: [u8; 32],
 }
@@ -22,12 +23,13 @@ impl Verified {
         did: Did,
         key: PublicKey,
         known: Known,
-        roll_age_ms: u64,
-        checkpoint_time: Time,
+        roll: RollView<'_, impl View>,
+        stale: bool,
         presentation: [u8; 32],
     ) -> Self {
         let (owner, batch, model) = (known.batch.owner, known.batch_id, known.batch.model);
-        Self { did, owner, batch, model, key, roll_age_ms, checkpoint_time, presentation }
+        let (roll_age_ms, checkpoint_time) = (roll.age_ms, roll.checkpoint_time);
+        Self { did, owner, batch, model, key, roll_age_ms, stale, checkpoint_time, presentation }
     }
 
     /// The device.
@@ -60,6 +62,12 @@ impl Verified {
         self.roll_age_ms
     }
 
+    /// Whether that roll was older than it should be, and the device let through all the same
+    /// because the policy lists its class.
+    pub fn stale(&self) -> bool {
+        self.stale
+    }
+
     /// The time of that roll's checkpoint.
     pub fn checkpoint_time(&self) -> Time {
         self.checkpoint_time
@@ -77,12 +85,29 @@ impl Verified {
 
     /// Asks again by a later roll, without a presentation: whether a session that this verdict
     /// opened may go on. The key must still be the device's present one.
-    pub fn still(&self, roll: RollView<'_, impl View>, policy: &Policy) -> Result<Self, Rejected> {
-        let refuse = |reason| Rejected::about(self.did, reason);
-        let known = Known::find_again(&self.did, self.key, self.batch, roll).map_err(refuse)?;
-        let key = known.key(|key| *key == self.key).map_err(refuse)?;
-        known.check(roll, policy).map_err(refuse)?;
-        let (age, time) = (roll.age_ms, roll.checkpoint_time);
-        Ok(Self::new(self.did, key, known, age, time, self.presentation))
+    pub fn still(
+        &self,
+        roll: RollView<'_, impl View>,
+        policy: &Policy,
+        path: Option<&str>,
+    ) -> Result<Self, Rejected> {
+        Self::again(self.did, self.key, self.batch, self.presentation, roll, policy, path)
+    }
+
+    /// The verdict on a device whose presentation was verified before, by the roll of now.
+    pub(crate) fn again(
+        did: Did,
+        key: PublicKey,
+        batch: BatchId,
+        presentation: [u8; 32],
+        roll: RollView<'_, impl View>,
+        policy: &Policy,
+        path: Option<&str>,
+    ) -> Result<Self, Rejected> {
+        let refuse = |reason| Rejected::about(did, reason);
+        let known = Known::find_again(&did, key, batch, roll).map_err(refuse)?;
+        let key = known.key(|named| *named == key).map_err(refuse)?;
+        let stale = known.check(roll, known.rules(policy, path)).map_err(refuse)?;
+        Ok(Self::new(did, key, known, roll, stale, presentation))
     }
 }

@@ -8,8 +8,10 @@ pub struct Inquiry<'a, V> {
     pub presentation: &'a str,
     /// The id of the request, if it comes from a proxy that is trusted to set it.
     pub request_id: Option<&'a str>,
-    /// The nonce that was given to this device, if one was.
-    pub nonce: Option<&'a str>,
+    /// When the nonce that it brings was given out, if it brings one of ours.
+    pub nonce_given: Option<Time>,
+    /// What is asked for, if that is known.
+    pub path: Option<&'a str>,
     /// The time.
     pub now: Time,
     /// What is asked of it.
@@ -26,12 +28,13 @@ pub fn verify<V: View>(
     inquiry: &Inquiry<'_, V>,
     memory: &mut ReplayMemory,
 ) -> Result<Verified, Rejected> {
-    let Inquiry { presentation, request_id, nonce, now, policy, roll, evidence } = *inquiry;
+    let Inquiry { presentation, request_id, nonce_given, path, now, policy, roll, evidence } =
+        *inquiry;
     let claim = Claim::read(presentation, policy)?;
     let fresh = match memory.recall(claim, request_id, now) {
-        Recall::New(claim) => claim.fresh(policy, now, nonce)?,
+        Recall::New(claim) => claim.fresh(policy, now, nonce_given)?,
         Recall::Again(fresh) => fresh,
         Recall::Refused(rejected) => return Err(rejected),
     };
-    memory.admit(fresh.authenticate(policy, roll, evidence)?, request_id, now)
+    memory.admit(fresh.authenticate(policy, roll, evidence, path)?, request_id, now)
 }

@@ -37,7 +37,8 @@ impl Gate {
         let inquiry = Inquiry {
             presentation: token,
             request_id: id,
-            nonce: None,
+            nonce_given: None,
+            path: None,
             now: Time(now),
             policy: &policy,
             roll,

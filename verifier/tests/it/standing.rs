@@ -21,7 +21,8 @@ pub(crate) fn ask(
     let inquiry = Inquiry {
         presentation: token,
         request_id: None,
-        nonce: None,
+        nonce_given: None,
+        path: None,
         now: Time(START),
         policy: &policy,
         roll,
@@ -132,7 +133,7 @@ fn the_state_replaces_the_leafs_key() {
         checkpoint_time: Time(world.time),
         age_ms: 0,
     };
-    let session = before.still(roll, &Policy::new(audience()));
+    let session = before.still(roll, &Policy::new(audience()), None);
     assert_eq!(code(session), ("key-revoked", 401));
 }
 

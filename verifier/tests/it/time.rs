@@ -19,7 +19,7 @@ impl Case {
         Self { world, device, part, policy: Policy::new(audience()) }
     }
 
-    fn ask(&self, token: &str, now: u64, nonce: Option<&str>) -> Result<Verified, Rejected> {
+    fn ask(&self, token: &str, now: u64, given: Option<u64>) -> Result<Verified, Rejected> {
         let roll = RollView {
             network: self.world.genesis.network(),
             state: self.world.state(),
@@ -29,7 +29,8 @@ impl Case {
         let inquiry = Inquiry {
             presentation: token,
             request_id: None,
-            nonce,
+            nonce_given: given.map(Time),
+            path: None,
             now: Time(now),
             policy: &self.policy,
             roll,
@@ -38,8 +39,8 @@ impl Case {
         verify(&inquiry, &mut ReplayMemory::new(0))
     }
 
-    fn code(&self, token: &str, now: u64, nonce: Option<&str>) -> &'static str {
-        self.ask(token, now, nonce).map_or_else(|rejected| rejected.code(), |_| "verified")
+    fn code(&self, token: &str, now: u64, given: Option<u64>) -> &'static str {
+        self.ask(token, now, given).map_or_else(|rejected| rejected.code(), |_| "verified")
     }
 }
 
@@ -74,9 +75,51 @@ fn a_nonce_counts_only_if_asked_for() {
     let mut case = Case::new();
     let nonce = Freshness::Nonce("n0nce".into());
     let token = present(&case.device.did, &audience(), &nonce, &[1; 16], &case.device.key).unwrap();
-    assert_eq!(case.code(&token, START, Some("n0nce")), "nonce-not-accepted");
+    assert_eq!(case.code(&token, START, Some(START)), "nonce-not-accepted");
     case.policy.nonces = true;
     assert_eq!(case.code(&token, START, None), "nonce-unknown");
-    assert_eq!(case.code(&token, START, Some("other")), "nonce-unknown");
-    assert_eq!(case.code(&token, START, Some("n0nce")), "verified");
+    assert_eq!(case.code(&token, START, Some(START)), "verified");
+    assert_eq!(case.code(&token, START + 59_999, Some(START)), "verified");
+    assert_eq!(case.code(&token, START + 60_000, Some(START)), "nonce-unknown");
+}
+
+#[test]
+fn a_class_may_require_a_nonce_and_says_so_only_to_the_keys_holder() {
+    let mut case = Case::new();
+    case.policy.nonces = true;
+    case.policy.rules.nonce_required = true;
+    let token = case.device.presents(START / 1_000, 1);
+    assert_eq!(case.code(&token, START, None), "nonce-required");
+    let other = Device::new(11);
+    let token = case.device.presents_with(&other.key, START / 1_000, 1);
+    assert_eq!(case.code(&token, START, None), "wrong-key");
+    let nonce = Freshness::Nonce("n0nce".into());
+    let token = present(&case.device.did, &audience(), &nonce, &[1; 16], &case.device.key).unwrap();
+    assert_eq!(case.code(&token, START, Some(START)), "verified");
+}
+
+#[test]
+fn a_nonce_key_knows_its_own_for_a_minute_and_no_other() {
+    let key = |secret: u8, name: &str| NonceKey::new(&[secret; 32].into(), &name.parse().unwrap());
+    let ours = key(1, "a.example");
+    let nonce = ours.give(Time(START), &[7; 16]);
+    assert_eq!(nonce.len(), 43);
+    assert_eq!(ours.given(&nonce, Time(START)), Some(Time(START)));
+    assert_eq!(ours.given(&nonce, Time(START + 59_999)), Some(Time(START)));
+    assert_eq!(ours.given(&nonce, Time(START + 60_000)), None);
+    // From the future: the clock went back, and how old it is cannot be known.
+    assert_eq!(ours.given(&nonce, Time(START - 1)), None);
+    for other in [key(2, "a.example"), key(1, "b.example")] {
+        assert_eq!(other.given(&nonce, Time(START)), None);
+    }
+    assert_ne!(nonce, ours.give(Time(START), &[8; 16]), "two nonces of one moment");
+    for at in 0..nonce.len() {
+        let mut altered = nonce.clone().into_bytes();
+        altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
+        let altered = String::from_utf8(altered).unwrap();
+        assert_eq!(ours.given(&altered, Time(START)), None, "character {at}");
+    }
+    for text in ["", "n0nce", "=", &nonce[1..], &format!("{nonce}A")] {
+        assert_eq!(ours.given(text, Time(START)), None, "{text:?}");
+    }
 }
