@@ -3,6 +3,7 @@
 mod bench;
 mod device;
 mod enrol;
+mod gateway;
 mod lot;
 mod org;
 
@@ -11,6 +12,7 @@ pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
 };
 pub(crate) use enrol::{Enrol, FormatArg};
+pub(crate) use gateway::{Gateway, GatewayCommand, GatewayFolder, GatewayPreload, GatewayRun};
 pub(crate) use lot::{Lot, LotReport, LotScrap};
 pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
 
@@ -83,7 +85,11 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it stays up and logs what it does.
     pub(crate) fn is_server(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Gateway(_))
+        match self {
+            Self::Serve(_) => true,
+            Self::Gateway(gateway) => gateway.command.is_none(),
+            _ => false,
+        }
     }
 }
 
@@ -189,41 +195,6 @@ impl FromStr for KnownHead {
             log_root: root.try_into().map_err(|_| "the log root has 32 bytes")?,
         })
     }
-}
-
-#[derive(Args)]
-pub(crate) struct Gateway {
-    /// Genesis of the network; by default the home folder's.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) genesis: Option<PathBuf>,
-    /// Nodes to follow, in order of preference.
-    #[arg(long, default_value = "http://127.0.0.1:7700")]
-    pub(crate) node: Vec<String>,
-    /// Name of the service; devices must name it in their presentations.
-    #[arg(long)]
-    pub(crate) audience: String,
-    /// Where to listen.
-    #[arg(long, default_value_t = SocketAddr::from(([127, 0, 0, 1], muster_api::limits::GATEWAY_PORT)))]
-    pub(crate) listen: SocketAddr,
-    /// Folder for what it has verified; by default gateway/ of the home folder.
-    #[arg(long)]
-    pub(crate) dir: Option<PathBuf>,
-    /// Seconds of roll age after which it refuses.
-    #[arg(long, default_value_t = 3_600)]
-    pub(crate) max_age: u64,
-    /// A head known from elsewhere, such as from another gateway, after an absence longer than
-    /// the trust period: number of log entries, a colon, log root in base64.
-    #[arg(long, value_name = "SIZE:ROOT")]
-    pub(crate) trust: Option<KnownHead>,
-    /// Believe the `X-Request-Id` of a proxy on this machine that sets it itself (nginx:
-    /// `proxy_set_header X-Request-Id $request_id`): its second question about one request gets
-    /// the same answer.
-    #[arg(long)]
-    pub(crate) trust_request_id: bool,
-    /// Listen, and follow nodes, beyond this machine without TLS. Only behind or inside something
-    /// that adds it.
-    #[arg(long)]
-    pub(crate) without_tls: bool,
 }
 
 #[derive(Args)]

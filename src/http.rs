@@ -79,6 +79,7 @@ pub(crate) fn routes(registry: Registry) -> Router {
         .route("/v1/lots/devices", get(lot_devices).layer::<_, Infallible>(few_lots))
         .route("/v1/batches", get(batches))
         .route("/v1/batches/{batch}", get(batch))
+        .route("/v1/batches/{batch}/leaves", get(leaves))
         .route("/v1/history/{subject}", get(history))
         .route("/1.0/identifiers/{did}", get(resolve))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -236,6 +237,21 @@ async fn batches(State(node): State<Node>) -> Answer {
 async fn batch(State(node): State<Node>, Path(text): Path<String>) -> Answer {
     let batch = node.registry.batch(&batch_id(&text)?).await?;
     Ok(json(&batch.ok_or_else(|| not_found(&text))?))
+}
+
+#[derive(Deserialize)]
+struct LeavesQuery {
+    after: Option<String>,
+}
+
+async fn leaves(
+    State(node): State<Node>,
+    Path(text): Path<String>,
+    Query(query): Query<LeavesQuery>,
+) -> Answer {
+    let after = query.after.as_deref().map(did).transpose()?;
+    let page = node.registry.leaves(&batch_id(&text)?, after.as_ref()).await?;
+    Ok(cbor(&page.ok_or_else(|| not_found(&text))?))
 }
 
 async fn history(State(node): State<Node>, Path(text): Path<String>) -> Answer {

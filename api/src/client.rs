@@ -1,7 +1,8 @@
 use crate::limits;
 use crate::{
-    BatchView, BoxFuture, ChangeView, DeviceView, Feed, LineNoted, LotDevicesView, LotQuery,
-    LotsView, NetworkView, Problem, Resolution, Resolve, Sealed, Submit, UploadOpened, Verdicts,
+    BatchView, BoxFuture, ChangeView, DeviceView, Feed, Leaves, LineNoted, LotDevicesView,
+    LotQuery, LotsView, NetworkView, Problem, Resolution, Resolve, Sealed, Submit, UploadOpened,
+    Verdicts,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
@@ -193,6 +194,12 @@ impl Client {
     /// All batches, newest first.
     pub async fn batches(&self) -> Result<Vec<BatchView>> {
         self.get_json("/v1/batches").await
+    }
+
+    /// A page of a batch's leaves, in their order, behind a device's.
+    pub async fn leaves(&self, batch: &str, after: Option<&Did>) -> Result<Vec<Vec<u8>>> {
+        let after = after.map(|did| format!("?after={did}")).unwrap_or_default();
+        Ok(self.get_cbor::<Leaves>(&format!("/v1/batches/{batch}/leaves{after}")).await?.0)
     }
 
     /// What happened to a device (DID) or batch (id), newest last.

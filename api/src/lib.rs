@@ -21,7 +21,7 @@ pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMe
 pub use views::{
     BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView, OrganisationView,
 };
-pub use wire::{Feed, Row, RowVerdict, Rows, Sealed, UploadOpened, Verdict, Verdicts};
+pub use wire::{Feed, Leaves, Row, RowVerdict, Rows, Sealed, UploadOpened, Verdict, Verdicts};
 
 use muster_identity::Did;
 use muster_ledger::{EntryProof, SignedOperation, Time};

@@ -3,6 +3,9 @@
 /// Entries in one answer of the feed: some 300 kB of ordinary operations.
 pub const FEED_ENTRIES: u64 = 1_024;
 
+/// Leaves of a batch in one answer: some 250 kB.
+pub const LEAVES_PAGE: u64 = 1_024;
+
 /// Longest wait of a long poll in seconds: below the idle time-outs of common proxies.
 pub const FEED_WAIT_SECONDS: u64 = 25;
 

@@ -42,6 +42,28 @@ impl Decode for Feed {
     }
 }
 
+/// Leaves of a batch: `GET /v1/batches/{batch}/leaves?after=`, a CBOR array of byte strings in the
+/// order of the leaf tree. Whoever has all of them computes the batch's root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaves(pub Vec<Vec<u8>>);
+
+impl Encode for Leaves {
+    fn encode(&self, w: &mut Writer) {
+        w.array(self.0.len());
+        for leaf in &self.0 {
+            w.bytes(leaf);
+        }
+    }
+}
+
+impl Decode for Leaves {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
+        let n = r.array(limits::LEAVES_PAGE as usize)?;
+        let leaf = |_| Ok(r.bytes(muster_ledger::limits::LEAF_BYTES)?.to_vec());
+        Ok(Self((0..n).map(leaf).collect::<Result<_, Error>>()?))
+    }
+}
+
 /// Answer to `POST /v1/uploads`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadOpened {

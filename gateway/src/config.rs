@@ -1,3 +1,4 @@
+use crate::limits;
 use muster_api::Host;
 use muster_identity::Audience;
 use muster_ledger::Genesis;
@@ -15,12 +16,17 @@ pub struct GatewayConfig {
     pub genesis: Genesis,
     /// Nodes to follow, such as `http://127.0.0.1:7700`, in order of preference.
     pub nodes: Vec<String>,
-    /// The name that devices dial.
-    pub audience: Audience,
-    /// How far a device's clock may be off; at most 30 s.
-    pub max_skew_ms: u64,
-    /// How old the roll may be by which it decides.
-    pub max_roll_age_ms: u64,
+    /// What is asked of presentations: the name that devices dial, how far their clocks may be
+    /// off, how old the roll may be, class by class.
+    pub policy: Policy,
+    /// How long a session lasts that a device asks for; none are opened if it is 0.
+    pub session_ms: u64,
+    /// Requests in a second from one source; 0: as many as come. A refused one counts as ten.
+    pub source_rate: u32,
+    /// Devices learned and kept on disk; the one learned first makes room.
+    pub learn: u64,
+    /// Whether a node may be asked about a device of which nothing is at hand.
+    pub look_ups: bool,
     /// Whether the sidecar believes `X-Request-Id` of peers on this machine. Say yes only where a
     /// proxy sets it itself: who can choose it can use a presentation twice within 5 s.
     pub trust_request_id: bool,
@@ -54,21 +60,16 @@ impl GatewayConfig {
             dir: dir.into(),
             genesis,
             nodes,
-            audience,
-            max_skew_ms: muster_verifier::limits::MAX_SKEW_MS,
-            max_roll_age_ms: muster_verifier::limits::MAX_ROLL_AGE_MS,
+            policy: Policy { nonces: true, ..Policy::new(audience) },
+            session_ms: 0,
+            source_rate: limits::SOURCE_RATE,
+            learn: limits::LEARNED,
+            look_ups: true,
             trust_request_id: false,
             without_tls: false,
             pinned: None,
             host,
         }
-    }
-
-    pub(crate) fn policy(&self) -> Policy {
-        let mut policy = Policy::new(self.audience.clone());
-        policy.max_skew_ms = self.max_skew_ms;
-        policy.max_roll_age_ms = self.max_roll_age_ms;
-        policy
     }
 }
 
@@ -78,7 +79,7 @@ impl fmt::Debug for GatewayConfig {
             .field("dir", &self.dir)
             .field("network", &self.genesis.network())
             .field("nodes", &self.nodes)
-            .field("audience", &self.audience)
+            .field("audience", &self.policy.audience)
             .finish_non_exhaustive()
     }
 }

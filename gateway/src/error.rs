@@ -37,6 +37,18 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// Nothing can be checked before a head is (the operator's fault).
+    #[error("no head of the ledger is verified yet: connect to a node first")]
+    NoHead,
+    /// The gateway was closed (the caller's fault).
+    #[error("the gateway is closed")]
+    Closed,
+    /// More devices than the folder may hold (the operator's fault).
+    #[error("at most {most} devices can be loaded: give the site its own devices only")]
+    TooManyDevices {
+        /// The bound.
+        most: u64,
+    },
     /// Away for longer than the trust period: old validator keys may be anybody's by now.
     #[error(
         "the last verified head (size {size}) is {days} days old, more than the trust period \

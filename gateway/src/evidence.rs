@@ -1,21 +1,32 @@
+use crate::budget::{Budget, Rate};
+use crate::devices::Devices;
 use crate::{Roll, limits};
 use muster_api::{Client, ClientError};
 use muster_identity::Did;
-use muster_ledger::{DevicePart, Time};
+use muster_ledger::DevicePart;
 use muster_verifier::{Enrolment, EvidenceFault, Reason};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Checked device parts, in memory. What a device sends is kept as well as what a node answers;
-/// both are checked against the verified roll first.
-#[derive(Debug)]
+/// What shows that devices were enrolled: checked device parts in memory, others on disk. What a
+/// device sends is kept as well as what a node answers; all of it is checked against the verified
+/// roll first.
 pub(crate) struct EvidenceCache {
     nodes: Arc<[Client]>,
+    /// Whether nodes may be asked.
+    look_ups: bool,
     turns: Semaphore,
+    of_source: Budget,
+    of_all: Budget,
+    pub(crate) devices: Devices,
     kept: Mutex<Kept>,
 }
+
+/// Evidence of a device, and its part if that is not on disk yet.
+pub(crate) type Found = (Arc<Enrolment>, Option<DevicePart>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -28,17 +39,30 @@ struct Kept {
 }
 
 impl EvidenceCache {
-    pub(crate) fn new(nodes: Arc<[Client]>) -> Self {
-        Self { nodes, turns: Semaphore::new(limits::FETCHES), kept: Mutex::default() }
+    pub(crate) fn new(nodes: Arc<[Client]>, look_ups: bool, devices: Devices) -> Self {
+        let rate = |(a_second, burst)| Rate { a_second, burst };
+        Self {
+            nodes,
+            look_ups,
+            turns: Semaphore::new(limits::FETCHES),
+            of_source: Budget::new(rate(limits::SOURCE_LOOK_UPS), limits::BUCKETS),
+            of_all: Budget::new(rate(limits::LOOK_UPS), 1),
+            devices,
+            kept: Mutex::default(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.lock().devices.len()
     }
 
-    /// Evidence at hand.
-    pub(crate) fn get(&self, did: &Did) -> Option<Arc<Enrolment>> {
-        self.lock().get(did)
+    /// Evidence at hand, in memory or on disk.
+    pub(crate) fn get(&self, did: &Did, roll: &Roll) -> Option<Arc<Enrolment>> {
+        if let Some(found) = self.lock().get(did) {
+            return Some(found);
+        }
+        // False, or of a batch that is not on the roll yet: as good as none.
+        self.devices.get(did).and_then(|part| self.check(did, &part, roll).ok())
     }
 
     /// Checks a device part and keeps it.
@@ -48,8 +72,8 @@ impl EvidenceCache {
         part: &DevicePart,
         roll: &Roll,
     ) -> Result<Arc<Enrolment>, Reason> {
-        // Roll age is no question here, so any time will do.
-        let checked = Enrolment::check(part, roll.view(Time(0))).map_err(|fault| match fault {
+        // Roll age is no question here.
+        let checked = Enrolment::check(part, roll.view(0)).map_err(|fault| match fault {
             EvidenceFault::UnknownBatch => Reason::UnknownDevice,
             EvidenceFault::False => Reason::BadDevicePart,
             EvidenceFault::Damaged => Reason::Damaged,
@@ -83,28 +107,33 @@ impl EvidenceCache {
         }
     }
 
-    /// Asks the nodes, `first` first.
+    /// Asks the nodes, `first` first, if the budget of the source and of all allows it.
     pub(crate) async fn fetch(
         &self,
         did: &Did,
+        source: Option<IpAddr>,
         mut rolls: watch::Receiver<Option<Arc<Roll>>>,
         first: usize,
-    ) -> Result<Arc<Enrolment>, Reason> {
-        if self.lock().is_not_found(did) {
+    ) -> Result<Found, Reason> {
+        if !self.look_ups || self.lock().is_not_found(did) {
             return Err(Reason::UnknownDevice);
+        }
+        if source.is_some_and(|source| !self.of_source.draw(source, 1)) || !self.of_all.draw((), 1)
+        {
+            return Err(Reason::Busy);
         }
         let turn = timeout(limits::FETCH_WAIT, self.turns.acquire()).await;
         let _turn = turn.map_err(|_| Reason::Busy)?.map_err(|_| Reason::Busy)?;
         // Another request may have brought it while this one waited.
-        if let Some(found) = self.get(did) {
-            return Ok(found);
+        if let Some(found) = self.lock().get(did) {
+            return Ok((found, None));
         }
         let mut answered = false;
         for i in 0..self.nodes.len() {
             let node = &self.nodes[(first + i) % self.nodes.len()];
             match timeout(limits::FETCH_WAIT, node.device_part(did)).await {
                 Ok(Ok(part)) => match self.check_soon(did, &part, &mut rolls).await {
-                    Ok(found) => return Ok(found),
+                    Ok(found) => return Ok((found, Some(part))),
                     Err(Reason::UnknownDevice) => answered = true,
                     Err(reason) => {
                         tracing::warn!(node = node.base(), %did, %reason, "false device part");

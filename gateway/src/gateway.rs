@@ -1,40 +1,42 @@
 use crate::book::Book;
+use crate::budget::{Budget, Rate};
+use crate::clock::Clock;
+use crate::devices::Devices;
 use crate::evidence::EvidenceCache;
 use crate::follower::Follower;
-use crate::request::AuthRequest;
 use crate::status::{Counts, GatewayStatus};
 use crate::watermark::Watermark;
 use crate::{Error, GatewayConfig, Roll, limits, metrics};
-use data_encoding::BASE64URL_NOPAD;
 use muster_api::{Client, Host};
-use muster_identity::Did;
-use muster_identity::cbor::Decode;
-use muster_ledger::{DevicePart, View};
-use muster_verifier::{
-    Claim, Enrolment, Evidence, Policy, Reason, Recall, Rejected, ReplayMemory, Verified,
-};
+use muster_verifier::{NonceKey, Policy, ReplayMemory, SessionKey};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 /// A running gateway. Clones are the same gateway.
 #[derive(Clone)]
-pub struct Gateway(Arc<Inner>);
+pub struct Gateway(pub(crate) Arc<Inner>);
 
-struct Inner {
-    network: String,
-    policy: Policy,
-    trust_request_id: bool,
-    host: Arc<dyn Host>,
-    counts: Arc<Counts>,
-    evidence: EvidenceCache,
-    memory: Mutex<ReplayMemory>,
-    watermark: Watermark,
-    rolls: watch::Receiver<Option<Arc<Roll>>>,
-    stop: watch::Sender<bool>,
-    follower: Mutex<Option<JoinHandle<()>>>,
+pub(crate) struct Inner {
+    pub(crate) network: String,
+    pub(crate) policy: Policy,
+    pub(crate) session_ms: u64,
+    pub(crate) trust_request_id: bool,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) clock: Clock,
+    pub(crate) nonces: NonceKey,
+    pub(crate) sessions: SessionKey,
+    pub(crate) sources: Option<Budget>,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) evidence: EvidenceCache,
+    pub(crate) memory: Mutex<ReplayMemory>,
+    pub(crate) watermark: Watermark,
+    pub(crate) rolls: watch::Receiver<Option<Arc<Roll>>>,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) follower: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Gateway {
@@ -49,10 +51,11 @@ impl Gateway {
         let nodes: Arc<[Client]> = nodes;
         let now = config.host.now();
         let opened = config.clone();
-        let (book, roll, watermark, not_before) = tokio::task::spawn_blocking(move || {
+        let (book, roll, watermark, not_before, devices) = tokio::task::spawn_blocking(move || {
             let (book, roll) = Book::open(&opened)?;
             let (watermark, not_before) = Watermark::open(&opened.dir, now.seconds())?;
-            Ok::<_, Error>((book, roll, watermark, not_before))
+            let devices = Devices::open(&opened.dir, opened.learn)?;
+            Ok::<_, Error>((book, roll, watermark, not_before, devices))
         })
         .await
         .map_err(|e| Error::damaged(&PathBuf::from(&config.dir), e))??;
@@ -61,12 +64,18 @@ impl Gateway {
             return Err(Error::TrustPeriod { size: book.next(), days });
         }
         let counts = Arc::new(Counts::new(&config.nodes));
+        let host = config.host;
+        let secret = || Zeroizing::new(both(host.random(), host.random()));
+        let audience = &config.policy.audience;
+        let (nonces, sessions) =
+            (NonceKey::new(&secret(), audience), SessionKey::new(&secret(), audience));
+        let clock = Clock::new(host.clone(), roll.as_deref());
         let (rolls, published) = watch::channel(roll);
         let (stop, stopped) = watch::channel(false);
         let follower = Follower {
             book,
             nodes: nodes.clone(),
-            host: config.host.clone(),
+            host: host.clone(),
             counts: counts.clone(),
             rolls,
             stop: stopped,
@@ -74,11 +83,19 @@ impl Gateway {
         let follower = tokio::spawn(follower.run());
         Ok(Self(Arc::new(Inner {
             network: config.genesis.network().to_string(),
-            policy: config.policy(),
+            policy: config.policy,
+            session_ms: config.session_ms,
             trust_request_id: config.trust_request_id,
-            host: config.host,
+            host,
+            clock,
+            nonces,
+            sessions,
+            sources: (config.source_rate > 0).then(|| {
+                let rate = Rate { a_second: config.source_rate, burst: config.source_rate };
+                Budget::new(rate, limits::BUCKETS)
+            }),
             counts,
-            evidence: EvidenceCache::new(nodes),
+            evidence: EvidenceCache::new(nodes, config.look_ups, devices),
             memory: Mutex::new(ReplayMemory::new(not_before)),
             watermark,
             rolls: published,
@@ -94,81 +111,12 @@ impl Gateway {
         if let Some(follower) = follower {
             let _ = follower.await;
         }
+        let inner = self.0.clone();
+        let _ = tokio::task::spawn_blocking(move || inner.evidence.devices.close()).await;
         let latest = self.memory().latest_iat();
         if let Err(error) = self.0.watermark.settle(latest).await {
             tracing::warn!(%error, "the watermark keeps its lead");
         }
-    }
-
-    /// Decides on a request, and counts the decision.
-    pub async fn authenticate(&self, request: AuthRequest<'_>) -> Result<Verified, Rejected> {
-        let decision = self.decide(request).await;
-        self.0.counts.decision(&decision);
-        decision
-    }
-
-    /// Counts a refusal of a request whose headers cannot be read.
-    pub(crate) fn refuse(&self, rejected: Rejected) -> Result<Verified, Rejected> {
-        self.0.counts.decision(&Err(rejected));
-        Err(rejected)
-    }
-
-    async fn decide(&self, request: AuthRequest<'_>) -> Result<Verified, Rejected> {
-        let inner = &*self.0;
-        let policy = &inner.policy;
-        let claim = Claim::read(request.token()?, policy)?;
-        let did = *claim.did();
-        request.check_user(&did)?;
-        let refuse = |reason| Rejected::about(did, reason);
-        let roll = self.roll().ok_or(refuse(Reason::NotReady))?;
-        let now = inner.host.now();
-        let recalled = self.memory().recall(claim, request.request_id, now);
-        let fresh = match recalled {
-            Recall::New(claim) => claim.fresh(policy, now, None)?,
-            Recall::Again(fresh) => fresh,
-            Recall::Refused(rejected) => return Err(rejected),
-        };
-        let checked = self.evidence(&did, request.receipt, &roll).await.map_err(refuse)?;
-        let evidence = checked.as_deref().map_or(Evidence::None, Evidence::Checked);
-        // Asking a node takes time in which a revocation may have come.
-        let roll = self.roll().unwrap_or(roll);
-        let fresh = fresh.authenticate(policy, roll.view(inner.host.now()), evidence)?;
-        if let Some(iat) = fresh.iat() {
-            inner.watermark.cover(iat).await.map_err(|error| {
-                tracing::error!(%error, "refusing: what is used cannot be remembered");
-                inner.counts.error(error.to_string());
-                refuse(Reason::Busy)
-            })?;
-        }
-        self.memory().admit(fresh, request.request_id, now)
-    }
-
-    /// Evidence for a device of which the state holds no record: at hand, sent along, or asked
-    /// for, in this order.
-    async fn evidence(
-        &self,
-        did: &Did,
-        receipt: Option<&str>,
-        roll: &Roll,
-    ) -> Result<Option<Arc<Enrolment>>, Reason> {
-        let cache = &self.0.evidence;
-        if roll.chain().state().device(did).map_err(|_| Reason::Damaged)?.is_some() {
-            return Ok(None);
-        }
-        if let Some(found) = cache.get(did) {
-            return Ok(Some(found));
-        }
-        match receipt {
-            Some(text) => cache.check(did, &device_part(text)?, roll).map(Some),
-            None => cache.fetch(did, self.subscribe(), self.0.counts.followed()).await.map(Some),
-        }
-    }
-
-    /// Whether a session that a verdict opened may go on by the present roll.
-    pub fn still(&self, verified: &Verified) -> Result<Verified, Rejected> {
-        let refuse = Rejected::about(*verified.did(), Reason::NotReady);
-        let roll = self.roll().ok_or(refuse)?;
-        verified.still(roll.view(self.0.host.now()), &self.0.policy)
     }
 
     /// The present roll, once there is one.
@@ -183,15 +131,21 @@ impl Gateway {
 
     /// Whether it can let anybody through: there is a roll, and it is young enough.
     pub fn ready(&self) -> bool {
-        let now = self.0.host.now();
-        self.roll().is_some_and(|roll| roll.age_ms(now) <= self.0.policy.max_roll_age_ms)
+        let longest = self.0.policy.longest_roll_age_ms();
+        self.roll().is_some_and(|roll| self.0.clock.at(&roll).age_ms <= longest)
+    }
+
+    /// How old the roll is, once there is one.
+    pub fn roll_age_ms(&self) -> Option<u64> {
+        self.roll().map(|roll| self.0.clock.at(&roll).age_ms)
     }
 
     /// How it is doing.
     pub fn status(&self) -> GatewayStatus {
-        let counted = self.0.counts.read();
+        let (counts, following) = (&self.0.counts, self.0.counts.following());
         let roll = self.roll();
         let head = roll.as_ref().map(|roll| *roll.checkpoint().head());
+        let moment = roll.as_ref().map(|roll| self.0.clock.at(roll));
         GatewayStatus {
             network: self.0.network.clone(),
             audience: self.0.policy.audience.to_string(),
@@ -199,15 +153,18 @@ impl Gateway {
             height: head.map_or(0, |head| head.height),
             size: head.map_or(0, |head| head.size),
             checkpoint_time: head.map_or(0, |head| head.time.0),
-            roll_age_ms: roll.map(|roll| roll.age_ms(self.0.host.now())),
-            max_roll_age_ms: self.0.policy.max_roll_age_ms,
-            nodes: counted.nodes,
-            accepted: counted.accepted,
-            refused: counted.refused,
-            forks_seen: counted.forks,
-            last_error: counted.last_error,
-            stopped: counted.stopped,
+            roll_age_ms: moment.map(|moment| moment.age_ms),
+            clock_behind: moment.is_some_and(|moment| moment.clock_behind),
+            max_roll_age_ms: self.0.policy.rules.max_roll_age_ms,
+            nodes: following.nodes,
+            accepted: counts.accepted(),
+            accepted_stale: counts.stale(),
+            refused: counts.refused(),
+            forks_seen: following.forks,
+            last_error: following.last_error,
+            stopped: following.stopped,
             evidence: self.0.evidence.len(),
+            devices: self.0.evidence.devices.len(),
             presentations: self.memory().len(),
         }
     }
@@ -222,7 +179,7 @@ impl Gateway {
     }
 
     /// The memory changes in one step at its end, so a panic elsewhere does not spoil it.
-    fn memory(&self) -> MutexGuard<'_, ReplayMemory> {
+    pub(crate) fn memory(&self) -> MutexGuard<'_, ReplayMemory> {
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -233,10 +190,9 @@ impl fmt::Debug for Gateway {
     }
 }
 
-fn device_part(text: &str) -> Result<DevicePart, Reason> {
-    if text.len() > limits::RECEIPT_CHARACTERS {
-        return Err(Reason::BadDevicePart);
-    }
-    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| Reason::BadDevicePart)?;
-    DevicePart::from_cbor(&bytes).map_err(|_| Reason::BadDevicePart)
+fn both(left: [u8; 16], right: [u8; 16]) -> [u8; 32] {
+    let mut both = [0; 32];
+    both[..16].copy_from_slice(&left);
+    both[16..].copy_from_slice(&right);
+    both
 }

@@ -1,12 +1,17 @@
 //! The HTTP face in headers: what a request brings, and what an answer says.
 
-use crate::{AuthRequest, Reason, Rejected, Verified};
+use crate::{AuthRequest, Gateway, Reason, Rejected, Verified};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use muster_api::Problem;
 use muster_identity::PresentationFault;
+use serde::Serialize;
 
 const RECEIPT: HeaderName = HeaderName::from_static("muster-receipt");
+const SESSION: HeaderName = HeaderName::from_static("muster-session");
+const SESSION_SECONDS: HeaderName = HeaderName::from_static("muster-session-seconds");
+const NONCE: HeaderName = HeaderName::from_static("muster-nonce");
+const ROLL_AGE: HeaderName = HeaderName::from_static("muster-roll-age");
 const REASON: HeaderName = HeaderName::from_static("muster-reason");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -45,43 +50,75 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// Opens a session if the device asks for one beside its presentation: a session opens none.
+pub(crate) fn session(
+    request: &HeaderMap,
+    gateway: &Gateway,
+    verified: &Verified,
+) -> Option<(String, u64)> {
+    let asks = one(request, &SESSION).ok().flatten() == Some("open");
+    let presents = || {
+        let authorization = one(request, &AUTHORIZATION).ok().flatten()?;
+        AuthRequest::from_authorization(authorization).ok()?.presentation
+    };
+    if asks && presents().is_some() { gateway.open_session(verified) } else { None }
+}
+
+/// The session that was opened, for the device.
+pub(crate) fn put_session(headers: &mut HeaderMap, (token, seconds): (String, u64)) {
+    headers.insert(SESSION, value(&token));
+    headers.insert(SESSION_SECONDS, HeaderValue::from(seconds));
+}
+
+#[derive(Serialize)]
+struct Accepted<'a> {
+    did: String,
+    owner: String,
+    model: &'a str,
+    batch: String,
+    key: String,
+    roll_age: u64,
+    stale: bool,
+    status: &'static str,
+}
+
 /// The answer that lets a request through.
 pub(crate) fn accepted(verified: &Verified) -> Response<Vec<u8>> {
-    let age = verified.roll_age_ms() / 1_000;
-    let body = serde_json::json!({
-        "did": verified.did().to_string(),
-        "owner": verified.owner().to_string(),
-        "model": verified.model(),
-        "batch": verified.batch().to_string(),
-        "key": verified.key().to_multikey(),
-        "roll_age": age,
-        "status": verified.status().word(),
-    });
-    let mut response = Response::new(body.to_string().into_bytes());
-    let headers = response.headers_mut();
-    let mut set = |name: &'static str, text: String| {
-        headers.insert(HeaderName::from_static(name), value(&text));
+    let roll_age = verified.roll_age_ms() / 1_000;
+    let body = Accepted {
+        did: verified.did().to_string(),
+        owner: verified.owner().to_string(),
+        model: verified.model(),
+        batch: verified.batch().to_string(),
+        key: verified.key().to_multikey(),
+        roll_age,
+        stale: verified.stale(),
+        status: verified.status().word(),
     };
-    set("muster-did", verified.did().to_string());
-    set("muster-owner", verified.owner().to_string());
-    set("muster-model", verified.model().to_owned());
-    set("muster-batch", verified.batch().to_string());
-    set("muster-roll-age", age.to_string());
+    let mut response = Response::new(json(&body));
+    let headers = response.headers_mut();
+    headers.insert("muster-did", value(&body.did));
+    headers.insert("muster-owner", value(&body.owner));
+    headers.insert("muster-model", value(body.model));
+    headers.insert("muster-batch", value(&body.batch));
+    headers.insert(ROLL_AGE, HeaderValue::from(roll_age));
+    if verified.stale() {
+        headers.insert("muster-stale", HeaderValue::from_static("true"));
+    }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// The answer that refuses one.
-pub(crate) fn rejected(rejected: &Rejected) -> Response<Vec<u8>> {
+/// The answer that refuses one, with what helps the device to do better.
+pub(crate) fn rejected(rejected: &Rejected, gateway: &Gateway) -> Response<Vec<u8>> {
     let (code, words) = (rejected.code(), rejected.to_string());
     let (title, cure) = words.split_once("; ").unwrap_or((&words, ""));
     let mut problem = Problem::new(rejected.http_status(), code, title);
     if !cure.is_empty() {
         problem = problem.cure(cure);
     }
-    let body = serde_json::to_vec(&problem).expect("a problem has string keys and serialises");
-    let mut response = Response::new(body);
+    let mut response = Response::new(json(&problem));
     let status = StatusCode::from_u16(rejected.http_status());
     *response.status_mut() = status.expect("401 and 403 are status codes");
     let headers = response.headers_mut();
@@ -89,10 +126,32 @@ pub(crate) fn rejected(rejected: &Rejected) -> Response<Vec<u8>> {
         let challenge = format!(r#"Muster error="{code}", error_description="{}""#, quoted(&words));
         headers.insert(WWW_AUTHENTICATE, value(&challenge));
     }
+    if calls_for_nonce(rejected.reason) {
+        headers.insert(NONCE, value(&gateway.nonce()));
+    }
+    if let Some(age) = gateway.roll_age_ms() {
+        headers.insert(ROLL_AGE, HeaderValue::from(age / 1_000));
+    }
     headers.insert(REASON, HeaderValue::from_static(code));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Whether a nonce lets the device do better at once: it has none, or its clock is off.
+fn calls_for_nonce(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Missing
+            | Reason::NonceUnknown
+            | Reason::NonceRequired
+            | Reason::Expired
+            | Reason::NotYetValid
+    )
+}
+
+fn json(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("our own types have string keys and serialise")
 }
 
 /// Words for a quoted string (RFC 9110 §5.6.4): none of ours holds a quote or backslash.

@@ -1,4 +1,4 @@
-use crate::{Gateway, headers};
+use crate::{AuthRequest, Gateway, headers};
 use http::{Request, Response};
 use std::future::Future;
 use std::pin::Pin;
@@ -63,17 +63,25 @@ where
         Box::pin(async move {
             let brought = std::mem::take(request.headers_mut());
             let verdict = match headers::read(&brought, layer.trust_request_id) {
-                Ok(brought) => layer.gateway.authenticate(brought).await,
+                Ok(brought) => {
+                    let path = Some(request.uri().path());
+                    layer.gateway.authenticate(AuthRequest { path, ..brought }).await
+                }
                 Err(rejected) => layer.gateway.refuse(rejected),
             };
-            *request.headers_mut() = brought;
             match verdict {
                 Ok(verified) => {
+                    let session = headers::session(&brought, &layer.gateway, &verified);
+                    *request.headers_mut() = brought;
                     headers::strip(request.headers_mut());
                     request.extensions_mut().insert(verified);
-                    inner.call(request).await
+                    let mut answer = inner.call(request).await?;
+                    if let Some(session) = session {
+                        headers::put_session(answer.headers_mut(), session);
+                    }
+                    Ok(answer)
                 }
-                Err(rejected) => Ok(headers::rejected(&rejected).map(R::from)),
+                Err(rejected) => Ok(headers::rejected(&rejected, &layer.gateway).map(R::from)),
             }
         })
     }

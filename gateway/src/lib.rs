@@ -6,8 +6,12 @@
 //! database, and a leaf tree. Whatever the nodes say is checked; see `docs/formats/gateway.md`.
 
 mod book;
+mod budget;
 mod candidate;
+mod clock;
 mod config;
+mod decide;
+mod devices;
 mod error;
 mod evidence;
 mod fault;
@@ -18,6 +22,8 @@ mod headers;
 mod layer;
 pub mod limits;
 mod metrics;
+mod policy_file;
+mod preload;
 mod request;
 mod roll;
 mod sidecar;
@@ -29,6 +35,8 @@ pub use error::Error;
 pub use gateway::Gateway;
 pub use layer::{MusterLayer, MusterService};
 pub use muster_verifier::{Reason, Rejected, Verified};
+pub use policy_file::{PolicyFault, Span, read_policy};
+pub use preload::Preloaded;
 pub use request::AuthRequest;
 pub use roll::Roll;
 pub use sidecar::sidecar;

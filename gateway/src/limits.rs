@@ -6,6 +6,18 @@ use std::time::Duration;
 /// one not asked for longest makes room.
 pub const EVIDENCE: usize = 100_000;
 
+/// Devices learned and kept on disk unless the operator says otherwise: about 250 MB.
+pub const LEARNED: u64 = 200_000;
+
+/// Devices held on disk in all, loaded beforehand or learned: about 1 GB.
+pub const PRELOADED: u64 = 1_000_000;
+
+/// Learned devices that wait to be written.
+pub const LEARNING: usize = 1_024;
+
+/// Device parts loaded in one transaction: about 1 MB.
+pub const PRELOAD_CHUNK: usize = 1_024;
+
 /// DIDs remembered as not found. Beyond it the oldest is forgotten, and a node asked again.
 pub const NOT_FOUND: usize = 10_000;
 
@@ -38,3 +50,23 @@ pub const CATCH_UP: Duration = Duration::from_secs(1);
 /// How far ahead the watermark is written, in seconds: one write to disk in so many seconds; a
 /// gateway that was killed refuses presentations made in as many.
 pub const WATERMARK_LEAD: u64 = 5;
+
+/// How far the machine's clock may be behind the checkpoint's time, in milliseconds: validators'
+/// clocks and ours are this close. Beyond it the clock is wrong.
+pub const CLOCK_TOLERANCE_MS: u64 = 60_000;
+
+/// Requests in a second, and at once, from one source, unless the operator says otherwise: a site
+/// behind one address. A refused one costs ten.
+pub const SOURCE_RATE: u32 = 1_000;
+
+/// What a refused request costs of its source's budget.
+pub const REFUSAL_COST: u32 = 10;
+
+/// Look-ups in a second and at once from one source: a handful of new devices.
+pub const SOURCE_LOOK_UPS: (u32, u32) = (5, 20);
+
+/// Look-ups in a second and at once from all.
+pub const LOOK_UPS: (u32, u32) = (50, 200);
+
+/// Buckets of a budget: 512 KiB; that two sources share one is rare.
+pub const BUCKETS: usize = 1 << 16;

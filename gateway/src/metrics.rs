@@ -18,6 +18,12 @@ pub(crate) fn text(status: &GatewayStatus) -> String {
     decisions.extend(refused.map(|(code, n)| (format!(r#"{{reason="{code}"}}"#), n.to_string())));
     family("decisions_total", "counter", "Decisions by reason.", &decisions);
 
+    let help = "Devices let through by a roll older than it should be.";
+    family("stale_total", "counter", help, &one(status.accepted_stale));
+    let help = "Whether this machine's clock is behind the roll's checkpoint.";
+    family("clock_behind", "gauge", help, &one(status.clock_behind.into()));
+    let help = "Devices whose parts are on disk.";
+    family("devices", "gauge", help, &one(status.devices));
     family("ready", "gauge", "Whether it can say yes.", &one(status.ready.into()));
     family("roll_size", "gauge", "Log entries of the verified roll.", &one(status.size));
     family("roll_height", "gauge", "Height of the verified roll.", &one(status.height));

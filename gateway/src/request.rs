@@ -8,6 +8,8 @@ use std::net::IpAddr;
 pub struct AuthRequest<'a> {
     /// The presentation.
     pub presentation: Option<&'a str>,
+    /// A session token, instead of a presentation.
+    pub session: Option<&'a str>,
     /// The device part of the receipt in base64url, if it came along.
     pub receipt: Option<&'a str>,
     /// The DID that the request names beside the presentation, such as an MQTT user name. It
@@ -22,15 +24,19 @@ pub struct AuthRequest<'a> {
 }
 
 impl<'a> AuthRequest<'a> {
-    /// From the header `Authorization: Muster <presentation>`; the scheme in any case
-    /// (RFC 9110 §11.1).
+    /// From the header `Authorization: Muster <presentation>` or `Muster-Session <token>`; the
+    /// scheme in any case (RFC 9110 §11.1).
     pub fn from_authorization(value: &'a str) -> Result<Self, Rejected> {
         let missing = Rejected::new(Reason::Missing);
         let (scheme, token) = value.split_once(' ').ok_or(missing)?;
-        if !scheme.eq_ignore_ascii_case("Muster") {
-            return Err(missing);
+        let (request, token) = (Self::default(), Some(token.trim()));
+        if scheme.eq_ignore_ascii_case("Muster") {
+            Ok(Self { presentation: token, ..request })
+        } else if scheme.eq_ignore_ascii_case("Muster-Session") {
+            Ok(Self { session: token, ..request })
+        } else {
+            Err(missing)
         }
-        Ok(Self { presentation: Some(token.trim()), ..Self::default() })
     }
 
     /// From the credentials of an MQTT CONNECT: the user name is the DID, the password the

@@ -33,16 +33,20 @@ impl Roll {
     /// Roll age: the greater of now − checkpoint time and the monotonic time since receipt, so
     /// that neither a clock set back nor a checkpoint from the future makes it young.
     pub fn age_ms(&self, now: Time) -> u64 {
-        let since = u64::try_from(self.received.elapsed().as_millis()).unwrap_or(u64::MAX);
-        now.since(self.checkpoint.head().time).max(since)
+        now.since(self.checkpoint.head().time).max(self.since_receipt_ms())
     }
 
-    pub(crate) fn view(&self, now: Time) -> RollView<'_, State> {
+    /// Monotonic time since its checkpoint was received, or read from the folder.
+    pub(crate) fn since_receipt_ms(&self) -> u64 {
+        u64::try_from(self.received.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn view(&self, age_ms: u64) -> RollView<'_, State> {
         RollView {
             network: self.chain.network(),
             state: self.chain.state(),
             checkpoint_time: self.checkpoint.head().time,
-            age_ms: self.age_ms(now),
+            age_ms,
         }
     }
 }

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 pub fn sidecar(gateway: Gateway) -> Router {
     Router::new()
         .route("/v1/authenticate", get(authenticate).post(authenticate))
+        .route("/v1/nonce", get(nonce))
         .route("/v1/status", get(status))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -30,14 +31,27 @@ async fn authenticate(
 ) -> Response<Body> {
     let loopback = peer.is_some_and(|peer| peer.0.0.ip().is_loopback());
     let answer = match headers::read(&request, gateway.trusts_request_id() && loopback) {
-        Ok(request) => gateway.authenticate(request).await,
+        Ok(brought) => gateway.authenticate(brought).await,
         Err(rejected) => gateway.refuse(rejected),
     };
     match answer {
-        Ok(verified) => headers::accepted(&verified),
-        Err(rejected) => headers::rejected(&rejected),
+        Ok(verified) => {
+            let mut answer = headers::accepted(&verified);
+            if let Some(session) = headers::session(&request, &gateway, &verified) {
+                headers::put_session(answer.headers_mut(), session);
+            }
+            answer
+        }
+        Err(rejected) => headers::rejected(&rejected, &gateway),
     }
     .map(Body::from)
+}
+
+/// A nonce, for a device that knows that it needs one.
+async fn nonce(State(gateway): State<Gateway>) -> impl IntoResponse {
+    let seconds = muster_verifier::limits::NONCE_LIFETIME_MS / 1_000;
+    let body = serde_json::json!({ "nonce": gateway.nonce(), "seconds": seconds });
+    ([(header::CACHE_CONTROL, "no-store")], axum::Json(body))
 }
 
 async fn status(State(gateway): State<Gateway>) -> impl IntoResponse {

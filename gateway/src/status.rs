@@ -2,6 +2,7 @@ use crate::fault::Fault;
 use muster_verifier::{Reason, Rejected, Verified};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How a gateway is doing: `GET /v1/status`.
@@ -22,12 +23,16 @@ pub struct GatewayStatus {
     /// How old the roll is; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roll_age_ms: Option<u64>,
-    /// At which age it refuses.
+    /// Whether this machine's clock is behind the roll's checkpoint, and so wrong.
+    pub clock_behind: bool,
+    /// At which age it refuses devices that no class names.
     pub max_roll_age_ms: u64,
     /// The nodes.
     pub nodes: Vec<NodeStatus>,
     /// Devices let through.
     pub accepted: u64,
+    /// Of these, let through by a roll older than it should be.
+    pub accepted_stale: u64,
     /// Refusals by reason; each reason is there.
     pub refused: BTreeMap<&'static str, u64>,
     /// Heads that a quorum's signature convicts: forks, roll-backs, false roots.
@@ -40,6 +45,8 @@ pub struct GatewayStatus {
     pub stopped: Option<String>,
     /// Devices whose evidence is at hand.
     pub evidence: usize,
+    /// Devices whose parts are on disk.
+    pub devices: u64,
     /// Presentations remembered.
     pub presentations: usize,
 }
@@ -60,12 +67,17 @@ pub struct NodeStatus {
 
 /// What is counted, shared by the follower and all requests.
 #[derive(Debug)]
-pub(crate) struct Counts(Mutex<Counted>);
+pub(crate) struct Counts {
+    accepted: AtomicU64,
+    stale: AtomicU64,
+    /// In the order of [`Reason::CODES`].
+    refused: [AtomicU64; Reason::CODES.len()],
+    following: Mutex<Following>,
+}
 
+/// What the follower met.
 #[derive(Debug, Clone)]
-pub(crate) struct Counted {
-    pub(crate) accepted: u64,
-    pub(crate) refused: BTreeMap<&'static str, u64>,
+pub(crate) struct Following {
     pub(crate) nodes: Vec<NodeStatus>,
     pub(crate) forks: u64,
     pub(crate) last_error: Option<String>,
@@ -75,30 +87,52 @@ pub(crate) struct Counted {
 impl Counts {
     pub(crate) fn new(nodes: &[String]) -> Self {
         let node = |url: &String| NodeStatus { url: url.clone(), ..NodeStatus::default() };
-        Self(Mutex::new(Counted {
-            accepted: 0,
-            refused: Reason::CODES.iter().map(|code| (*code, 0)).collect(),
-            nodes: nodes.iter().map(node).collect(),
-            forks: 0,
-            last_error: None,
-            stopped: None,
-        }))
+        Self {
+            accepted: AtomicU64::new(0),
+            stale: AtomicU64::new(0),
+            refused: std::array::from_fn(|_| AtomicU64::new(0)),
+            following: Mutex::new(Following {
+                nodes: nodes.iter().map(node).collect(),
+                forks: 0,
+                last_error: None,
+                stopped: None,
+            }),
+        }
     }
 
     /// A counter is whole after every statement, so a panic elsewhere does not spoil it.
-    fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Following> {
+        self.following.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn read(&self) -> Counted {
+    pub(crate) fn following(&self) -> Following {
         self.lock().clone()
     }
 
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted.load(Relaxed)
+    }
+
+    pub(crate) fn stale(&self) -> u64 {
+        self.stale.load(Relaxed)
+    }
+
+    pub(crate) fn refused(&self) -> BTreeMap<&'static str, u64> {
+        Reason::CODES.into_iter().zip(self.refused.iter().map(|n| n.load(Relaxed))).collect()
+    }
+
     pub(crate) fn decision(&self, decision: &Result<Verified, Rejected>) {
-        let mut counted = self.lock();
         match decision {
-            Ok(_) => counted.accepted += 1,
-            Err(rejected) => *counted.refused.entry(rejected.code()).or_default() += 1,
+            Ok(verified) => {
+                self.accepted.fetch_add(1, Relaxed);
+                self.stale.fetch_add(verified.stale().into(), Relaxed);
+            }
+            Err(rejected) => {
+                let code = rejected.code();
+                if let Some(place) = Reason::CODES.iter().position(|known| *known == code) {
+                    self.refused[place].fetch_add(1, Relaxed);
+                }
+            }
         }
     }
 

@@ -1,13 +1,14 @@
 //! What readers ask. Everything is answered from the newest signed head and rows that never
 //! change, so no reader waits for a commit.
 
+use crate::claims::Claim;
 use crate::node::{Node, Published};
 use crate::store::LeafRow;
 use crate::{Error, tiles};
 use data_encoding::BASE64;
 use muster_api::{
-    BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView, OrganisationView,
-    Problem, limits,
+    BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, Leaves, NetworkView,
+    OrganisationView, Problem, limits,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
@@ -137,6 +138,20 @@ impl Node {
         let published = self.published();
         let time = published.checkpoint.head().time;
         Ok(published.chain.state().batch(id)?.map(|record| batch_view(id, &record, time)))
+    }
+
+    /// A page of a batch's leaves, behind a device's; none if the batch is not on the ledger.
+    pub(crate) async fn leaves(
+        &self,
+        id: &BatchId,
+        after: Option<&Did>,
+    ) -> Result<Option<Leaves>, Problem> {
+        if self.published().chain.state().batch(id)?.is_none() {
+            return Ok(None);
+        }
+        let after = after.map(Claim::of_did);
+        let page = self.store.batch_leaves(*id, after, limits::LEAVES_PAGE).await?;
+        Ok(Some(Leaves(page.into_iter().map(|staged| staged.leaf).collect())))
     }
 
     pub(crate) fn batch_views(&self) -> Result<Vec<BatchView>, Problem> {

@@ -9,7 +9,7 @@ use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::{Error, recovery};
 use muster_api::{
-    BatchView, BoxFuture, ChangeView, DeviceView, Feed, Host, LineNoted, LineRecords,
+    BatchView, BoxFuture, ChangeView, DeviceView, Feed, Host, Leaves, LineNoted, LineRecords,
     LotDevicesView, LotQuery, LotsView, NetworkView, Problem, Resolution, Resolve, Rows, Sealed,
     Submit, UploadOpened, Verdicts,
 };
@@ -305,6 +305,15 @@ impl Registry {
     /// A batch.
     pub async fn batch(&self, id: &BatchId) -> Result<Option<BatchView>, Problem> {
         self.node().batch_view(id)
+    }
+
+    /// A page of a batch's leaves in their order, behind a device's.
+    pub async fn leaves(
+        &self,
+        id: &BatchId,
+        after: Option<&Did>,
+    ) -> Result<Option<Leaves>, Problem> {
+        self.node().leaves(id, after).await
     }
 
     /// All batches, newest first.

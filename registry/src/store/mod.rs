@@ -17,7 +17,7 @@ use crate::counters::Counters;
 use crate::tiles::Tile;
 use muster_api::{BoxFuture, LineRecord, Problem, RowVerdict};
 use muster_identity::Did;
-use muster_ledger::Refusal;
+use muster_ledger::{BatchId, Refusal};
 use std::sync::Arc;
 
 /// What a store answers.
@@ -87,6 +87,14 @@ pub(crate) trait Store: Send + Sync {
 
     /// Leaves of an upload or batch after a name, in the order of names.
     fn leaves(&self, batch: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<StagedLeaf>>;
+
+    /// Leaves of a batch after a name, likewise.
+    fn batch_leaves(
+        &self,
+        batch: BatchId,
+        after: Option<Claim>,
+        count: u64,
+    ) -> Answer<'_, Vec<StagedLeaf>>;
 
     /// The serial numbers of an upload's leaves, likewise.
     fn serials(&self, upload: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<SerialOf>>;

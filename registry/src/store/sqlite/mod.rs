@@ -29,7 +29,7 @@ use fault::fault;
 use muster_api::{BoxFuture, LineRecord, Problem, RowVerdict};
 use muster_identity::Did;
 use muster_identity::cbor::Encode as _;
-use muster_ledger::Genesis;
+use muster_ledger::{BatchId, Genesis};
 use sqlx::ConnectOptions as _;
 use sqlx::Connection as _;
 use sqlx::sqlite::{
@@ -264,6 +264,15 @@ impl Store for Sqlite {
 
     fn leaves(&self, batch: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<StagedLeaf>> {
         Box::pin(reading::leaves(&self.readers, batch, after, count))
+    }
+
+    fn batch_leaves(
+        &self,
+        batch: BatchId,
+        after: Option<Claim>,
+        count: u64,
+    ) -> Answer<'_, Vec<StagedLeaf>> {
+        Box::pin(reading::batch_leaves(&self.readers, batch, after, count))
     }
 
     fn serials(&self, upload: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<SerialOf>> {

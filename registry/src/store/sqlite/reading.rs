@@ -202,6 +202,21 @@ pub(super) async fn leaves(
     rows.into_iter().map(leaf).collect()
 }
 
+pub(super) async fn batch_leaves(
+    pool: &SqlitePool,
+    batch: BatchId,
+    after: Option<Claim>,
+    count: u64,
+) -> Result<Vec<StagedLeaf>, Error> {
+    const SQL: &str = "SELECT no FROM batches WHERE id = ?";
+    let number: Option<(i64,)> =
+        sqlx::query_as(SQL).bind(&batch.0[..]).fetch_optional(pool).await.map_err(fault)?;
+    match number {
+        Some((number,)) => leaves(pool, natural(number)?, after, count).await,
+        None => Ok(Vec::new()),
+    }
+}
+
 pub(super) async fn serials(
     pool: &SqlitePool,
     upload: u64,

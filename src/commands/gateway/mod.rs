@@ -1,0 +1,73 @@
+mod preload;
+
+use super::{Session, stop_signal};
+use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
+use crate::home::read_genesis;
+use crate::host::Machine;
+use crate::listen;
+use anyhow::{Context as _, Result};
+use muster_gateway::{Gateway, GatewayConfig, PinnedHead, read_policy};
+use muster_identity::Audience;
+use serde_json::json;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode> {
+    match arg.command {
+        Some(GatewayCommand::Preload(arg)) => preload::run(session, arg).await,
+        None => serve(session, arg.run).await,
+    }
+}
+
+/// The configuration of a gateway on this folder.
+fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Result<GatewayConfig> {
+    let genesis = match &folder.genesis {
+        Some(file) => read_genesis(file)?,
+        None => session.home.genesis()?,
+    };
+    let dir = folder.dir.unwrap_or_else(|| session.home.path("gateway"));
+    let mut config = GatewayConfig::new(dir, genesis, folder.node, audience, Arc::new(Machine));
+    config.without_tls = folder.without_tls;
+    let head = folder.trust.map(|head| PinnedHead { size: head.size, log_root: head.log_root });
+    config.pinned = head;
+    Ok(config)
+}
+
+async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
+    listen::check_listener(arg.listen, arg.folder.without_tls)?;
+    let audience = arg.audience.context("--audience is missing")?;
+    let mut config = config(session, arg.folder, audience.parse().context("--audience")?)?;
+    let network = config.genesis.network();
+    config.policy.rules.max_roll_age_ms = arg.max_age.ms;
+    if let Some(file) = &arg.policy {
+        let text = std::fs::read_to_string(file);
+        let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+        read_policy(&text, &mut config.policy).with_context(|| file.display().to_string())?;
+    }
+    config.session_ms = arg.sessions.map_or(0, |span| span.ms);
+    config.source_rate = arg.source_rate;
+    config.learn = arg.learn;
+    config.look_ups = !arg.no_look_ups;
+    config.trust_request_id = arg.trust_request_id;
+    let nodes = config.nodes.clone();
+    let listener = listen::bind(arg.listen, "--listen").await?;
+    let address = listener.local_addr()?;
+    let gateway = Gateway::start(config).await?;
+    let stop = stop_signal();
+    session.output.result(
+        &json!({
+            "listening": format!("http://{address}"),
+            "network": network.to_string(),
+            "audience": audience,
+            "nodes": nodes,
+        }),
+        format!(
+            "gateway for audience {audience:?} on network {network}\n\
+             following {}\nlistening on http://{address}/v1/authenticate\nStop with Ctrl-C.",
+            nodes.join(", ")
+        ),
+    );
+    listen::serve(listener, muster_gateway::sidecar(gateway.clone()), stop).await?;
+    gateway.close().await;
+    Ok(ExitCode::SUCCESS)
+}
