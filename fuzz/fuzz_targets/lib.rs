@@ -33,6 +33,7 @@ macro_rules! targets {
 
 targets! {
     api_feed,
+    api_leaves,
     api_line,
     api_rows,
     certificate,

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 
-/// Parts by digest of the DID.
+/// Parts by digest of the DID, behind a byte that says whether they were loaded beforehand.
 const PARTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("parts");
 /// Those that were learned, in that order: the first makes room. Preloaded ones are not here.
 const LEARNED: TableDefinition<'_, u64, [u8; 32]> = TableDefinition::new("learned");
@@ -117,7 +117,7 @@ impl Drop for Devices {
 impl File {
     fn get(&self, did: &Did) -> Result<Option<Vec<u8>>, redb::Error> {
         let table = self.database.begin_read()?.open_table(PARTS)?;
-        Ok(table.get(did.digest())?.map(|part| part.value().to_vec()))
+        Ok(table.get(did.digest())?.and_then(|kept| Some(kept.value().get(1..)?.to_vec())))
     }
 
     fn len(&self) -> Result<u64, redb::Error> {
@@ -130,15 +130,24 @@ impl File {
             let (mut all, mut order) = (writing.open_table(PARTS)?, writing.open_table(LEARNED)?);
             let mut next = order.last()?.map_or(0, |(last, _)| last.value() + 1);
             for (did, part) in parts {
-                let new = all.insert(did.digest(), part.as_slice())?.is_none();
-                if learned && new {
+                let known = all.get(did.digest())?.is_some();
+                if learned && known {
+                    continue;
+                }
+                let kept = [&[u8::from(!learned)], part.as_slice()].concat();
+                all.insert(did.digest(), kept.as_slice())?;
+                if learned {
                     order.insert(next, did.digest())?;
                     next += 1;
                 }
             }
             while order.len()? > self.most_learned {
                 let Some((_, oldest)) = order.pop_first()? else { break };
-                all.remove(oldest.value())?;
+                let oldest = oldest.value();
+                let loaded = all.get(oldest)?.is_some_and(|kept| kept.value().starts_with(&[1]));
+                if !loaded {
+                    all.remove(oldest)?;
+                }
             }
         }
         writing.commit()?;
@@ -175,17 +184,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let devices = Devices::open(dir.path(), 3).unwrap();
         devices.preload(&[part(1), part(2)]).unwrap();
-        for n in 10..20 {
-            let (did, bytes) = part(n);
-            devices.learn(did, &DevicePart::from_cbor(&bytes).unwrap());
+        let learn = |n| devices.learn(part(n).0, &DevicePart::from_cbor(&part(n).1).unwrap());
+        // Learned first, loaded then: it stays.
+        learn(3);
+        while devices.len() < 3 {
+            std::thread::yield_now();
         }
+        devices.preload(&[part(3)]).unwrap();
+        (10..20).for_each(learn);
         // Known already: not learned twice.
-        devices.learn(part(1).0, &DevicePart::from_cbor(&part(1).1).unwrap());
+        learn(1);
         devices.close();
         drop(devices);
         let devices = Devices::open(dir.path(), 3).unwrap();
-        assert_eq!(devices.len(), 5);
-        for n in [1, 2, 17, 18, 19] {
+        assert_eq!(devices.len(), 6);
+        for n in [1, 2, 3, 17, 18, 19] {
             assert_eq!(index(&devices, n), Some(n.into()));
         }
         assert_eq!(index(&devices, 16), None);

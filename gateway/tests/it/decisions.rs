@@ -6,6 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use muster_gateway::{AuthRequest, Gateway, GatewayConfig, Rejected, Verified};
 use muster_identity::cbor::Encode as _;
 use muster_ledger::{DevicePart, Target};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(crate) struct Site {
@@ -21,12 +22,18 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With another configuration.
+    pub(crate) async fn with(configure: impl FnOnce(&mut GatewayConfig)) -> Self {
         let mut world = World::new();
         let devices: Vec<_> = (10..14).map(Device::new).collect();
         let (_, parts) = world.enrol(&devices.iter().collect::<Vec<_>>());
         let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::new());
         let node = Node::start(&world).await;
-        let config = config(dir.path(), &world, &[&node.url], &clock);
+        let mut config = config(dir.path(), &world, &[&node.url], &clock);
+        configure(&mut config);
         let gateway = Gateway::start(config.clone()).await.unwrap();
         eventually(&gateway, Gateway::ready).await;
         Self { _dir: dir, clock, node, world, devices, parts, gateway, config }
@@ -49,7 +56,25 @@ impl Site {
         self.gateway.authenticate(AuthRequest { receipt, ..request }).await
     }
 
-    async fn code(&self, token: &str, receipt: Option<&str>) -> &'static str {
+    /// Lets a device pass with its device part.
+    pub(crate) async fn pass(&self, who: usize, jti: u8) -> Verified {
+        self.ask(&self.authorization(who, jti), Some(&self.receipt(who))).await.unwrap()
+    }
+
+    /// A presentation from an address, with the first device's part.
+    pub(crate) async fn from(&self, source: IpAddr, token: &str) -> Result<Verified, Rejected> {
+        let receipt = self.receipt(0);
+        let first = token.contains('.') && self.authorization(0, 1).ends_with(token);
+        let request = AuthRequest {
+            presentation: Some(token),
+            receipt: first.then_some(&receipt),
+            source: Some(source),
+            ..AuthRequest::default()
+        };
+        self.gateway.authenticate(request).await
+    }
+
+    pub(crate) async fn code(&self, token: &str, receipt: Option<&str>) -> &'static str {
         self.ask(token, receipt).await.map_or_else(|rejected| rejected.code(), |_| "verified")
     }
 

@@ -9,9 +9,22 @@ use muster_ledger::Target;
 use std::convert::Infallible;
 use tower::{Layer as _, ServiceExt as _};
 
-async fn get(site: &Site, path: &str, headers: &[(&str, &str)]) -> (Response<()>, String) {
-    let near: std::net::SocketAddr = "127.0.0.1:999".parse().unwrap();
-    let mut request = Request::builder().uri(path).extension(axum::extract::ConnectInfo(near));
+pub(crate) async fn get(
+    site: &Site,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> (Response<()>, String) {
+    get_from(site, "127.0.0.1:999", path, headers).await
+}
+
+pub(crate) async fn get_from(
+    site: &Site,
+    peer: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> (Response<()>, String) {
+    let peer: std::net::SocketAddr = peer.parse().unwrap();
+    let mut request = Request::builder().uri(path).extension(axum::extract::ConnectInfo(peer));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -21,7 +34,7 @@ async fn get(site: &Site, path: &str, headers: &[(&str, &str)]) -> (Response<()>
     (Response::from_parts(parts, ()), String::from_utf8(body.to_vec()).unwrap())
 }
 
-fn header<'a>(response: &'a Response<()>, name: &str) -> &'a str {
+pub(crate) fn header<'a>(response: &'a Response<()>, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 

@@ -133,19 +133,27 @@ async fn part(State(book): Shared, Path(did): Path<String>) -> Response {
 }
 
 /// A clock that tests set.
-pub(crate) struct Clock(pub(crate) AtomicU64);
+pub(crate) struct Clock {
+    ms: AtomicU64,
+    drawn: AtomicU64,
+}
 
 impl Clock {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(START + 10_000)))
+        Arc::new(Self { ms: AtomicU64::new(START + 10_000), drawn: AtomicU64::new(0) })
     }
 
     pub(crate) fn set(&self, ms: u64) {
-        self.0.store(ms, Ordering::SeqCst);
+        self.ms.store(ms, Ordering::SeqCst);
     }
 
     pub(crate) fn ms(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+        self.ms.load(Ordering::SeqCst)
+    }
+
+    /// What it draws from now on.
+    pub(crate) fn draw(&self, seed: u64) {
+        self.drawn.store(seed << 32, Ordering::SeqCst);
     }
 
     pub(crate) fn seconds(&self) -> u64 {
@@ -159,7 +167,8 @@ impl Host for Clock {
     }
 
     fn random(&self) -> [u8; 16] {
-        [0; 16]
+        let drawn = self.drawn.fetch_add(1, Ordering::SeqCst);
+        u128::from(drawn).to_be_bytes()
     }
 }
 

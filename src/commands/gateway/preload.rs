@@ -129,7 +129,7 @@ fn part_of(line: &str) -> Result<DevicePart> {
     let line: Line = serde_json::from_str(line)
         .context("no object with a member `receipt`; give the file of `muster enrol --out`")?;
     let bytes = BASE64URL_NOPAD.decode(line.receipt.as_bytes()).context("receipt: base64url")?;
-    Ok(DevicePart::from_cbor(&bytes).context("receipt")?)
+    DevicePart::from_cbor(&bytes).context("receipt")
 }
 
 /// All leaves of a batch, whose root must be the one on the roll; the paths follow from them.
