@@ -1,6 +1,7 @@
 use crate::book::Book;
 use crate::evidence::EvidenceCache;
 use crate::follower::Follower;
+use crate::report::{self, Reports};
 use crate::request::AuthRequest;
 use crate::status::{Counts, GatewayStatus};
 use crate::watermark::Watermark;
@@ -15,7 +16,7 @@ use muster_verifier::{
 };
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -35,6 +36,16 @@ struct Inner {
     rolls: watch::Receiver<Option<Arc<Roll>>>,
     stop: watch::Sender<bool>,
     follower: Mutex<Option<JoinHandle<()>>>,
+    reports: Option<Arc<Reports>>,
+}
+
+/// A gateway that may have gone meanwhile.
+pub(crate) struct WeakGateway(Weak<Inner>);
+
+impl WeakGateway {
+    pub(crate) fn upgrade(&self) -> Option<Gateway> {
+        self.0.upgrade().map(Gateway)
+    }
 }
 
 impl Gateway {
@@ -69,22 +80,28 @@ impl Gateway {
             host: config.host.clone(),
             counts: counts.clone(),
             rolls,
-            stop: stopped,
+            stop: stopped.clone(),
         };
         let follower = tokio::spawn(follower.run());
-        Ok(Self(Arc::new(Inner {
+        let reports = config.reporting.as_ref().map(|r| Arc::new(Reports::new(&nodes, r)));
+        let gateway = Self(Arc::new(Inner {
             network: config.genesis.network().to_string(),
             policy: config.policy(),
             trust_request_id: config.trust_request_id,
             host: config.host,
             counts,
-            evidence: EvidenceCache::new(nodes),
+            evidence: EvidenceCache::new(nodes.clone()),
             memory: Mutex::new(ReplayMemory::new(not_before)),
             watermark,
             rolls: published,
             stop,
             follower: Mutex::new(Some(follower)),
-        })))
+            reports: reports.clone(),
+        }));
+        if let Some((reporting, reports)) = config.reporting.as_ref().zip(reports) {
+            report::start(&gateway, &nodes, reporting, &reports, &stopped);
+        }
+        Ok(gateway)
     }
 
     /// Stops following and lets go of the folder.
@@ -104,6 +121,9 @@ impl Gateway {
     pub async fn authenticate(&self, request: AuthRequest<'_>) -> Result<Verified, Rejected> {
         let decision = self.decide(request).await;
         self.0.counts.decision(&decision);
+        if let (Ok(verified), Some(reports)) = (&decision, &self.0.reports) {
+            reports.passed(verified.did(), &*self.0.host);
+        }
         decision
     }
 
@@ -209,12 +229,21 @@ impl Gateway {
             stopped: counted.stopped,
             evidence: self.0.evidence.len(),
             presentations: self.memory().len(),
+            acknowledged: self.0.reports.as_ref().map(|reports| reports.status()),
         }
     }
 
     /// The same for Prometheus (text format 0.0.4).
     pub fn metrics(&self) -> String {
         metrics::text(&self.status())
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakGateway {
+        WeakGateway(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn now(&self) -> muster_ledger::Time {
+        self.0.host.now()
     }
 
     pub(crate) fn trusts_request_id(&self) -> bool {

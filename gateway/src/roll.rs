@@ -37,6 +37,11 @@ impl Roll {
         now.since(self.checkpoint.head().time).max(since)
     }
 
+    /// When it was verified.
+    pub(crate) fn received(&self) -> Instant {
+        self.received
+    }
+
     pub(crate) fn view(&self, now: Time) -> RollView<'_, State> {
         RollView {
             network: self.chain.network(),

@@ -100,9 +100,9 @@ impl Registration {
         &self.organisation
     }
 
-    /// Whether the token names this key in its `kid`.
-    pub fn names_key(&self, key: &PublicKey) -> bool {
-        self.key == key.to_multicodec()
+    /// The operator's key that the token names, in multicodec form; it need not be one.
+    pub fn key(&self) -> &[u8] {
+        &self.key
     }
 
     /// What it says.
