@@ -3,6 +3,7 @@
 mod bench;
 mod device;
 mod enrol;
+mod gateways;
 mod lot;
 mod org;
 
@@ -11,6 +12,9 @@ pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
 };
 pub(crate) use enrol::{Enrol, FormatArg};
+pub(crate) use gateways::{
+    Coverage, Gateways, GatewaysAdd, GatewaysCommand, GatewaysRemove, WatchArg,
+};
 pub(crate) use lot::{Lot, LotReport, LotScrap};
 pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
 
@@ -50,6 +54,10 @@ pub(crate) enum Command {
     Device(Device),
     /// Run a gateway: authenticate devices for the service behind it.
     Gateway(Gateway),
+    /// The registered gateways: how they do; add and remove them.
+    Gateways(Gateways),
+    /// Which gateways already refuse what was held or ended, and since when.
+    Coverage(Coverage),
     /// Resolve a DID to its document.
     Resolve(Resolve),
     /// Check a receipt, offline, with the genesis file alone.
@@ -211,6 +219,16 @@ pub(crate) struct Gateway {
     /// Seconds of roll age after which it refuses.
     #[arg(long, default_value_t = 3_600)]
     pub(crate) max_age: u64,
+    /// Private key (PKCS#8 PEM) by which it acknowledges to the nodes; made if the file does not
+    /// exist. An operator registers it: `muster gateways add`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Organisation (DID) that runs it; by default the one that began the network.
+    #[arg(long, value_name = "DID", requires = "key")]
+    pub(crate) operator: Option<String>,
+    /// Tell the nodes which devices it let through, and when.
+    #[arg(long, requires = "key")]
+    pub(crate) report_devices: bool,
     /// A head known from elsewhere, such as from another gateway, after an absence longer than
     /// the trust period: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
@@ -265,6 +283,8 @@ pub(crate) struct Revoke {
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
     #[command(flatten)]
+    pub(crate) watch: WatchArg,
+    #[command(flatten)]
     pub(crate) sign: SignArg,
 }
 
@@ -292,6 +312,8 @@ pub(crate) struct Hold {
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
     #[command(flatten)]
+    pub(crate) watch: WatchArg,
+    #[command(flatten)]
     pub(crate) sign: SignArg,
 }
 
@@ -310,6 +332,8 @@ pub(crate) struct Release {
 pub(crate) struct Deactivate {
     /// A device (DID) or batch (id).
     pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) watch: WatchArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
 }

@@ -1,10 +1,12 @@
+use super::org::read_or_make;
 use super::{Session, stop_signal};
 use crate::cli;
 use crate::home::read_genesis;
 use crate::host::Machine;
 use crate::listen;
 use anyhow::{Context as _, Result};
-use muster_gateway::{Gateway, GatewayConfig, PinnedHead};
+use muster_gateway::{Gateway, GatewayConfig, PinnedHead, Reporting};
+use muster_identity::Signer as _;
 use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,6 +31,17 @@ pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode
     config.trust_request_id = arg.trust_request_id;
     config.without_tls = arg.without_tls;
     config.pinned = arg.trust.map(|head| PinnedHead { size: head.size, log_root: head.log_root });
+    let mut key = None;
+    if let Some(file) = &arg.key {
+        let organisation = match &arg.operator {
+            Some(did) => did.parse().context("--operator")?,
+            None => config.genesis.organisation_did(),
+        };
+        let signer = Arc::new(read_or_make(file)?);
+        key = Some(signer.public_key().to_multikey());
+        let last_seen = arg.report_devices;
+        config.reporting = Some(Reporting { organisation, signer, last_seen });
+    }
     let gateway = Gateway::start(config).await?;
     let stop = stop_signal();
     session.output.result(
@@ -37,12 +50,14 @@ pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode
             "network": network.to_string(),
             "audience": arg.audience,
             "nodes": arg.node,
+            "key": key,
         }),
         format!(
             "gateway for audience {:?} on network {network}\n\
-             following {}\nlistening on http://{address}/v1/authenticate\nStop with Ctrl-C.",
+             following {}{}\nlistening on http://{address}/v1/authenticate\nStop with Ctrl-C.",
             arg.audience,
-            arg.node.join(", ")
+            arg.node.join(", "),
+            key.map_or(String::new(), |key| format!("\nacknowledging with key {key}")),
         ),
     );
     listen::serve(listener, muster_gateway::sidecar(gateway.clone()), stop).await?;
