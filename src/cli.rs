@@ -4,6 +4,7 @@ mod bench;
 mod device;
 mod enrol;
 mod gateway;
+mod gateways;
 mod lot;
 mod org;
 
@@ -13,6 +14,9 @@ pub(crate) use device::{
 };
 pub(crate) use enrol::{Enrol, FormatArg};
 pub(crate) use gateway::{Gateway, GatewayCommand, GatewayFolder, GatewayPreload, GatewayRun};
+pub(crate) use gateways::{
+    Coverage, Gateways, GatewaysAdd, GatewaysCommand, GatewaysRemove, WatchArg,
+};
 pub(crate) use lot::{Lot, LotReport, LotScrap};
 pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
 
@@ -52,6 +56,10 @@ pub(crate) enum Command {
     Device(Device),
     /// Run a gateway: authenticate devices for the service behind it.
     Gateway(Gateway),
+    /// The registered gateways: how they do; add and remove them.
+    Gateways(Gateways),
+    /// Which gateways already refuse what was held or ended, and since when.
+    Coverage(Coverage),
     /// Resolve a DID to its document.
     Resolve(Resolve),
     /// Check a receipt, offline, with the genesis file alone.
@@ -236,6 +244,8 @@ pub(crate) struct Revoke {
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
     #[command(flatten)]
+    pub(crate) watch: WatchArg,
+    #[command(flatten)]
     pub(crate) sign: SignArg,
 }
 
@@ -263,6 +273,8 @@ pub(crate) struct Hold {
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
     #[command(flatten)]
+    pub(crate) watch: WatchArg,
+    #[command(flatten)]
     pub(crate) sign: SignArg,
 }
 
@@ -281,6 +293,8 @@ pub(crate) struct Release {
 pub(crate) struct Deactivate {
     /// A device (DID) or batch (id).
     pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) watch: WatchArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
 }

@@ -1,5 +1,7 @@
 //! The node's HTTP face. Routes only translate: what they say is decided in the registry.
 
+mod gateways;
+
 use crate::listen::whole_body;
 use axum::Router;
 use axum::body::Bytes;
@@ -55,6 +57,7 @@ pub(crate) fn routes(registry: Registry) -> Router {
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/feed", get(feed))
         .route("/v1/operations", post(submit).layer(from_fn(small_body)))
+        .merge(gateways::routes())
         .route("/v1/uploads", post(open_upload).layer(from_fn(small_body)))
         .route(
             "/v1/uploads/{upload}/rows",

@@ -1,8 +1,8 @@
 use crate::limits;
 use crate::{
-    BatchView, BoxFuture, ChangeView, DeviceView, Feed, Leaves, LineNoted, LotDevicesView,
-    LotQuery, LotsView, NetworkView, Problem, Resolution, Resolve, Sealed, Submit, UploadOpened,
-    Verdicts,
+    BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
+    Leaves, LineNoted, LotDevicesView, LotQuery, LotsView, NetworkView, Problem, Resolution,
+    Resolve, Sealed, Submit, UploadOpened, Verdicts,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
@@ -161,6 +161,29 @@ impl Client {
     /// Submits an operation and waits for its acknowledgement. The caller checks the proof.
     pub async fn submit_operation(&self, op: &SignedOperation) -> Result<EntryProof> {
         self.post_cbor("/v1/operations", op.0.clone()).await
+    }
+
+    /// Registers a gateway, or ends its registration: a `muster-registration+jwt`.
+    pub async fn register_gateway(&self, token: String) -> Result<GatewayView> {
+        self.post_json("/v1/gateways", token.into_bytes()).await
+    }
+
+    /// Tells a node by which head a gateway decides: a `muster-ack+jwt`.
+    pub async fn acknowledge(&self, token: String) -> Result<()> {
+        let path = "/v1/acknowledgements";
+        let request = self.request(Method::POST, path).body(token);
+        self.send(request, path).await.map(drop)
+    }
+
+    /// The registered gateways.
+    pub async fn gateways(&self) -> Result<GatewaysView> {
+        self.get_json("/v1/gateways").await
+    }
+
+    /// Which gateways go by an entry of the log (its place), or by the last restriction of a
+    /// device (DID) or batch (id).
+    pub async fn coverage(&self, target: &str) -> Result<CoverageView> {
+        self.get_json(&format!("/v1/coverage/{target}")).await
     }
 
     /// Resolves any DID the node knows the method of.

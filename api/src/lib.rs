@@ -3,6 +3,7 @@
 
 #[cfg(feature = "client")]
 mod client;
+mod coverage;
 pub mod limits;
 mod lots;
 mod problem;
@@ -12,6 +13,7 @@ mod wire;
 
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, is_loopback};
+pub use coverage::{CoverageView, CoveredView, GatewayView, GatewaysView, ReportView};
 pub use lots::{
     CounterView, LineNoted, LineRecord, LineRecords, LineResult, LotDeviceView, LotDevicesView,
     LotQuery, LotView, LotsView,

@@ -80,3 +80,26 @@ pub const UPLOAD_REQUESTS: usize = 16;
 
 /// Followers that wait for news at once; further ones are answered at once.
 pub const WAITING_FOLLOWERS: usize = 256;
+
+/// Gateways of one organisation at a node: the largest fleet known has some 3,000 sites.
+pub const GATEWAYS: usize = 8_192;
+
+/// Acknowledged sizes that a node keeps of a gateway: with one an hour three weeks of them, and
+/// 16 kB of memory. For older entries it says since when at the latest.
+pub const ACKNOWLEDGED_SIZES: usize = 512;
+
+/// How long after its last word a gateway counts as silent, in milliseconds: three reports.
+pub const SILENT_AFTER_MS: u64 = 90_000;
+
+/// Acknowledgements of one gateway in a row, and one more each [`ACKNOWLEDGEMENT_EVERY_MS`].
+pub const ACKNOWLEDGEMENTS_AT_ONCE: u64 = 8;
+
+/// Milliseconds that one acknowledgement stands for: twice as fast as gateways send them.
+pub const ACKNOWLEDGEMENT_EVERY_MS: u64 = 250;
+
+/// Age of a registration beyond which no node takes it, in milliseconds (24 h), as with
+/// operations: an ended one must be remembered for so long and no longer.
+pub const REGISTRATION_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// Questions about gateways that are answered at once: each looks at all of them.
+pub const GATEWAY_REQUESTS: usize = 4;

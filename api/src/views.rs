@@ -126,6 +126,12 @@ pub struct DeviceView {
     /// Lot from the private directory.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lot: Option<String>,
+    /// When a gateway that reports so last let it through (ms).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_seen: Option<u64>,
+    /// That gateway's name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_seen_by: Option<String>,
 }
 
 /// A hold.

@@ -32,6 +32,7 @@ macro_rules! targets {
 }
 
 targets! {
+    acknowledgement,
     api_feed,
     api_leaves,
     api_line,
@@ -58,6 +59,7 @@ targets! {
     ledger_upload,
     microchip,
     presentation,
+    registration,
 }
 
 /// Makes a file's `run` the entry point of libFuzzer; without the feature it does nothing.

@@ -1,4 +1,4 @@
-use crate::limits;
+use crate::{Reporting, limits};
 use muster_api::Host;
 use muster_identity::Audience;
 use muster_ledger::Genesis;
@@ -34,6 +34,8 @@ pub struct GatewayConfig {
     pub without_tls: bool,
     /// A head known from elsewhere; needed after an absence longer than the trust period.
     pub pinned: Option<PinnedHead>,
+    /// As whom it acknowledges to the nodes; without it, it tells them nothing.
+    pub reporting: Option<Reporting>,
     /// Wall clock and randomness.
     pub host: Arc<dyn Host>,
 }
@@ -68,6 +70,7 @@ impl GatewayConfig {
             trust_request_id: false,
             without_tls: false,
             pinned: None,
+            reporting: None,
             host,
         }
     }

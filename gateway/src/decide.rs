@@ -24,6 +24,9 @@ impl Gateway {
             sources.charge(source, limits::REFUSAL_COST - 1);
         }
         self.0.counts.decision(&decision);
+        if let (Ok(verified), Some(reports)) = (&decision, &self.0.reports) {
+            reports.passed(verified.did(), &*self.0.host);
+        }
         decision
     }
 
@@ -125,7 +128,7 @@ impl Gateway {
     }
 
     /// The time, as far as it is known.
-    fn now(&self) -> Time {
+    pub(crate) fn now(&self) -> Time {
         self.roll().map_or_else(|| self.0.clock.machine(), |roll| self.0.clock.at(&roll).time)
     }
 

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::devices::Devices;
 use crate::evidence::EvidenceCache;
 use crate::follower::Follower;
+use crate::report::{self, Reports};
 use crate::status::{Counts, GatewayStatus};
 use crate::watermark::Watermark;
 use crate::{Error, GatewayConfig, Roll, limits, metrics};
@@ -11,7 +12,7 @@ use muster_api::{Client, Host};
 use muster_verifier::{NonceKey, Policy, ReplayMemory, SessionKey};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
@@ -37,6 +38,16 @@ pub(crate) struct Inner {
     pub(crate) rolls: watch::Receiver<Option<Arc<Roll>>>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) follower: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) reports: Option<Arc<Reports>>,
+}
+
+/// A gateway that may have gone meanwhile.
+pub(crate) struct WeakGateway(Weak<Inner>);
+
+impl WeakGateway {
+    pub(crate) fn upgrade(&self) -> Option<Gateway> {
+        self.0.upgrade().map(Gateway)
+    }
 }
 
 impl Gateway {
@@ -78,10 +89,11 @@ impl Gateway {
             host: host.clone(),
             counts: counts.clone(),
             rolls,
-            stop: stopped,
+            stop: stopped.clone(),
         };
         let follower = tokio::spawn(follower.run());
-        Ok(Self(Arc::new(Inner {
+        let reports = config.reporting.as_ref().map(|r| Arc::new(Reports::new(&nodes, r)));
+        let gateway = Self(Arc::new(Inner {
             network: config.genesis.network().to_string(),
             policy: config.policy,
             session_ms: config.session_ms,
@@ -95,13 +107,18 @@ impl Gateway {
                 Budget::new(rate, limits::BUCKETS)
             }),
             counts,
-            evidence: EvidenceCache::new(nodes, config.look_ups, devices),
+            evidence: EvidenceCache::new(nodes.clone(), config.look_ups, devices),
             memory: Mutex::new(ReplayMemory::new(not_before)),
             watermark,
             rolls: published,
             stop,
             follower: Mutex::new(Some(follower)),
-        })))
+            reports: reports.clone(),
+        }));
+        if let Some((reporting, reports)) = config.reporting.as_ref().zip(reports) {
+            report::start(&gateway, &nodes, reporting, &reports, &stopped);
+        }
+        Ok(gateway)
     }
 
     /// Stops following and lets go of the folder.
@@ -166,12 +183,17 @@ impl Gateway {
             evidence: self.0.evidence.len(),
             devices: self.0.evidence.devices.len(),
             presentations: self.memory().len(),
+            acknowledged: self.0.reports.as_ref().map(|reports| reports.status()),
         }
     }
 
     /// The same for Prometheus (text format 0.0.4).
     pub fn metrics(&self) -> String {
         metrics::text(&self.status())
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakGateway {
+        WeakGateway(Arc::downgrade(&self.0))
     }
 
     pub(crate) fn trusts_request_id(&self) -> bool {

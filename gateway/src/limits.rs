@@ -70,3 +70,22 @@ pub const LOOK_UPS: (u32, u32) = (50, 200);
 
 /// Buckets of a budget: 512 KiB; that two sources share one is rare.
 pub const BUCKETS: usize = 1 << 16;
+
+/// Between two acknowledgements to one node: with it at most two a second, and a burst of
+/// operations is acknowledged as one.
+pub const ACKNOWLEDGE_GAP: Duration = Duration::from_millis(500);
+
+/// Between two reports: a silent gateway shows within a minute or two, and 3,000 gateways bring a
+/// node 100 reports a second.
+pub const REPORT_EVERY: Duration = Duration::from_secs(30);
+
+/// How long a node may take to answer an acknowledgement.
+pub const ACKNOWLEDGE_WAIT: Duration = Duration::from_secs(10);
+
+/// Shortest and longest pause before a node that took no acknowledgement is told again.
+pub const ACKNOWLEDGE_AGAIN: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Devices of which the next reports tell that they were seen: an hour of full reports and some
+/// hundred kB. The one seen longest ago makes room.
+pub const SEEN: usize = 8_192;

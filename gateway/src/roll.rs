@@ -36,6 +36,11 @@ impl Roll {
         now.since(self.checkpoint.head().time).max(self.since_receipt_ms())
     }
 
+    /// When it was verified.
+    pub(crate) fn received(&self) -> Instant {
+        self.received
+    }
+
     /// Monotonic time since its checkpoint was received, or read from the folder.
     pub(crate) fn since_receipt_ms(&self) -> u64 {
         u64::try_from(self.received.elapsed().as_millis()).unwrap_or(u64::MAX)

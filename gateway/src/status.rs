@@ -1,4 +1,5 @@
 use crate::fault::Fault;
+use crate::report::AcknowledgedStatus;
 use muster_verifier::{Reason, Rejected, Verified};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -49,6 +50,9 @@ pub struct GatewayStatus {
     pub devices: u64,
     /// Presentations remembered.
     pub presentations: usize,
+    /// How the nodes take its acknowledgements; absent if it makes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Vec<AcknowledgedStatus>>,
 }
 
 /// How a node is doing, seen from a gateway.

@@ -22,8 +22,8 @@ pub enum Error {
     /// The token names a key in its `kid`, and this is not it.
     #[error("the token names another key")]
     OtherKey,
-    /// A token that is not an admissible presentation.
-    #[error("presentation: {0}")]
+    /// A token that is not admissible: a presentation, an acknowledgement, a registration.
+    #[error("token: {0}")]
     Presentation(#[from] PresentationFault),
     /// Text that is not a `did:muster` identifier.
     #[error("not a did:muster identifier: {0}")]
@@ -96,8 +96,8 @@ impl KeyFault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PresentationFault {
-    /// Longer than [`crate::MAX_TOKEN`].
-    #[error("longer than 1024 bytes")]
+    /// Longer than [`crate::MAX_TOKEN`], or than the bound of its kind.
+    #[error("longer than a token of its kind may be")]
     TooLong,
     /// Not `header.payload.signature` (RFC 7515 §3.1).
     #[error("not three parts joined by dots")]
@@ -148,6 +148,9 @@ pub enum PresentationFault {
     /// `jti` is not 1 to 64 characters of base64url.
     #[error("`jti` is not 1 to 64 base64url characters")]
     Jti,
+    /// A claim that breaks the rule of its kind of token.
+    #[error("`{0}` breaks its rule")]
+    Claim(&'static str),
     /// The signature is not 64 bytes long.
     #[error("the signature is not 64 bytes long")]
     SignatureLength,
@@ -174,6 +177,7 @@ impl PresentationFault {
             Self::TwoFreshness => "two_freshness",
             Self::Nonce => "wrong_nonce",
             Self::Jti => "wrong_jti",
+            Self::Claim(_) => "wrong_claim",
             Self::SignatureLength => "signature_length",
         }
     }

@@ -30,7 +30,12 @@ pub(crate) struct Unverified {
 
 /// Takes a token apart and checks its header.
 pub(crate) fn split(token: &str, typ: &str) -> Result<Unverified, Fault> {
-    if token.len() > MAX_TOKEN {
+    split_within(token, typ, MAX_TOKEN)
+}
+
+/// The same for a kind of token with a bound of its own.
+pub(crate) fn split_within(token: &str, typ: &str, longest: usize) -> Result<Unverified, Fault> {
+    if token.len() > longest {
         return Err(Fault::TooLong);
     }
     let mut parts = token.split('.');

@@ -7,6 +7,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod acknowledgement;
 mod audience;
 pub mod cbor;
 mod did;
@@ -17,8 +18,13 @@ mod jws;
 mod key;
 mod possession;
 mod presentation;
+mod registration;
 mod secret;
 
+pub use acknowledgement::{
+    Acknowledgement, MAX_ACKNOWLEDGEMENT, Mode, REPORTED_REASONS, Report, SEEN_DEVICES, Statement,
+    acknowledge,
+};
 pub use audience::Audience;
 pub use did::{Did, DidUrl};
 pub use document::{Document, Relationships};
@@ -27,6 +33,7 @@ pub use inception::{Inception, Recovery};
 pub use key::{AgreementKey, Algorithm, PublicKey, Signature};
 pub use possession::{Possession, PossessionTerms};
 pub use presentation::{Freshness, MAX_LIFETIME, MAX_TOKEN, Presentation, present};
+pub use registration::{Holder, MAX_SITE, Registered, Registration, register};
 pub use secret::{SecretKey, Signer, SignerError};
 
 use sha2::{Digest as _, Sha256};

@@ -4,6 +4,7 @@ mod audit;
 mod claims;
 mod consensus;
 mod counters;
+mod coverage;
 mod error;
 mod folder;
 mod lots;
@@ -26,5 +27,6 @@ mod upload;
 
 pub use audit::{AuditReport, Finding, audit};
 pub use consensus::{Application, Consensus};
+pub use coverage::Covered;
 pub use error::Error;
 pub use registry::{Config, Registry};

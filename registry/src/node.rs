@@ -3,6 +3,7 @@
 
 use crate::claims::Claim;
 use crate::consensus::Application;
+use crate::coverage::Coverage;
 use crate::folder::Folder;
 use crate::mempool::{Mempool, Reservations, Reserved, Waiting};
 use crate::metrics::Metrics;
@@ -56,6 +57,7 @@ pub(crate) struct Node {
     /// Operations of blocks that are not signed yet.
     in_flight: Mutex<Vec<InFlight>>,
     pub(crate) folder: Folder,
+    pub(crate) coverage: Coverage,
 }
 
 /// An operation in a block under way.
@@ -105,6 +107,7 @@ impl Node {
             log: RwLock::new(recovered.log),
             in_flight: Mutex::default(),
             folder,
+            coverage: Coverage::default(),
         }
     }
 
@@ -125,6 +128,11 @@ impl Node {
             .inclusion(index, checkpoint.head().size)
             .ok_or_else(|| Error::Us("an entry beyond the head".into()))?;
         Ok(EntryProof { index, entry, path, checkpoint: checkpoint.to_note() })
+    }
+
+    /// Root of the log when it had this size, if it had.
+    pub(crate) fn log_root_at(&self, size: u64) -> Option<[u8; 32]> {
+        self.log.read().unwrap_or_else(PoisonError::into_inner).root_at(size)
     }
 
     /// Whether what an enrolment enrols is decided already.

@@ -77,6 +77,7 @@ impl Node {
         };
         let time = published.checkpoint.head().time;
         let directory = self.store.directory(*did).await?;
+        let seen = self.store.seen(*did).await?;
         let record = device.record.as_ref();
         let key = record.map_or(Some(device.leaf.inception.key), |r| r.key);
         Ok(Some(DeviceView {
@@ -95,6 +96,8 @@ impl Node {
             holds: record.map(|r| holds(&r.standing, time)).unwrap_or_default(),
             lot: directory.as_ref().and_then(|d| d.lot.clone()),
             serial: directory.map(|d| d.serial),
+            last_seen: seen.as_ref().map(|(time, _)| *time),
+            last_seen_by: seen.map(|(_, gateway)| gateway),
         }))
     }
 

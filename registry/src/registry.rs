@@ -1,4 +1,5 @@
 use crate::consensus::Consensus as _;
+use crate::coverage::Covered;
 use crate::folder::{self, Folder};
 use crate::mempool::Waiting;
 use crate::metrics::{Gauges, Metrics};
@@ -9,9 +10,9 @@ use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 use crate::{Error, recovery};
 use muster_api::{
-    BatchView, BoxFuture, ChangeView, DeviceView, Feed, Host, Leaves, LineNoted, LineRecords,
-    LotDevicesView, LotQuery, LotsView, NetworkView, Problem, Resolution, Resolve, Rows, Sealed,
-    Submit, UploadOpened, Verdicts,
+    BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
+    Host, Leaves, LineNoted, LineRecords, LotDevicesView, LotQuery, LotsView, NetworkView, Problem,
+    Resolution, Resolve, Rows, Sealed, Submit, UploadOpened, Verdicts,
 };
 use muster_identity::{Did, Signer};
 use muster_ledger::{
@@ -97,6 +98,7 @@ impl Registry {
         }
         say_how_long(&signed, host.now());
         let node = Arc::new(Node::new(genesis, store, host, folder, recovered));
+        node.coverage.load(node.store.gateways().await?)?;
         let mut solo = Box::new(Solo { signer, pace: node.pace.clone(), signed });
         solo.sign(&*node)?;
         node.purge_expired().await?;
@@ -327,18 +329,39 @@ impl Registry {
         self.node().history(subject).await
     }
 
+    /// Registers a gateway, or ends its registration (`muster-registration+jwt`).
+    pub async fn register_gateway(&self, token: &str) -> Result<GatewayView, Problem> {
+        self.node().register_gateway(token).await
+    }
+
+    /// Takes a gateway's acknowledgement (`muster-ack+jwt`).
+    pub async fn acknowledge(&self, token: &str) -> Result<(), Problem> {
+        self.node().acknowledge(token).await
+    }
+
+    /// The registered gateways.
+    pub async fn gateways(&self) -> Result<GatewaysView, Problem> {
+        self.node().gateways_view()
+    }
+
+    /// Which gateways go by an entry.
+    pub async fn coverage(&self, of: Covered) -> Result<CoverageView, Problem> {
+        self.node().coverage_view(of).await
+    }
+
     /// Counters and gauges, as Prometheus reads them (text format 0.0.4).
     pub fn metrics(&self) -> String {
         let node = self.node();
         let published = node.published();
         let head = published.checkpoint.head();
-        node.metrics.text(&Gauges {
+        let ledger = node.metrics.text(&Gauges {
             size: head.size,
             height: head.height,
             devices: node.devices(&published.chain),
             checkpoint_ms: head.time.0,
             waiting: node.mempool.len() as u64,
-        })
+        });
+        ledger + &node.gateways_metrics()
     }
 
     /// Whether the node commits and signs: the last commit and signature succeeded, and the head

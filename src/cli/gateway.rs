@@ -71,6 +71,16 @@ pub(crate) struct GatewayRun {
     /// Never ask a node about a device: it must be known here, or bring its device part.
     #[arg(long)]
     pub(crate) no_look_ups: bool,
+    /// Private key (PKCS#8 PEM) by which it acknowledges to the nodes and proves itself to devices;
+    /// made if the file does not exist. An operator registers it: `muster gateways add`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Organisation (DID) that runs it; by default the one that began the network.
+    #[arg(long, value_name = "DID", requires = "key")]
+    pub(crate) operator: Option<String>,
+    /// Tell the nodes which devices it let through, and when.
+    #[arg(long, requires = "key")]
+    pub(crate) report_devices: bool,
     /// Believe the `X-Request-Id` of a proxy on this machine that sets it itself (nginx:
     /// `proxy_set_header X-Request-Id $request_id`): its second question about one request gets
     /// the same answer.

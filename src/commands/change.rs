@@ -1,5 +1,5 @@
-use super::{Session, moment};
-use crate::cli::{Deactivate, Hold, PowerArg, Release, Revoke, Rotate};
+use super::{Session, coverage, moment};
+use crate::cli::{Deactivate, Hold, PowerArg, Release, Revoke, Rotate, WatchArg};
 use crate::home::read_key;
 use crate::host::{Machine, random};
 use crate::signing::{Desk, Named, device_ref, submit};
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use muster_api::Host as _;
 use muster_identity::{PublicKey, Signer as _};
 use muster_ledger::{self as ledger, Action, HoldId, NewKey, Power, VerifiedEntry};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 const ADMIN: &str = "keys/admin.pem";
@@ -19,6 +19,33 @@ pub(super) fn done(
     what: &str,
     extra: &[(&str, String)],
 ) -> ExitCode {
+    let (object, words) = told(entry, what, extra);
+    session.output.result(&object, words)
+}
+
+/// The same, and if it was asked for, waits until the gateways go by it.
+async fn done_everywhere(
+    session: &Session,
+    desk: &Desk,
+    entry: &VerifiedEntry,
+    told: (Value, String),
+    watch: WatchArg,
+) -> Result<ExitCode> {
+    let (mut object, words) = told;
+    if !watch.watch {
+        return Ok(session.output.result(&object, words));
+    }
+    session.output.say(words);
+    let place = entry.index.to_string();
+    let view = coverage::watch(session, &desk.client, &place, watch)
+        .await
+        .context("it is done, and the gateways cannot be asked after")?;
+    object["coverage"] = json!(view);
+    session.output.result(&object, coverage::line(&view));
+    Ok(coverage::exit(&view, watch))
+}
+
+fn told(entry: &VerifiedEntry, what: &str, extra: &[(&str, String)]) -> (Value, String) {
     let head = entry.checkpoint.head();
     let mut object = json!({
         "done": what,
@@ -39,7 +66,7 @@ pub(super) fn done(
         object[*name] = value.clone().into();
         words.push_str(&format!("\n{name} {value}"));
     }
-    session.output.result(&object, words)
+    (object, words)
 }
 
 pub(super) async fn revoke(session: &Session, arg: Revoke) -> Result<ExitCode> {
@@ -60,7 +87,7 @@ pub(super) async fn revoke(session: &Session, arg: Revoke) -> Result<ExitCode> {
         (Some(_), Named::Batch(_)) => bail!("--key is for a device, not for a batch"),
     };
     let entry = desk.submit(action).await?;
-    Ok(done(session, &entry, &what, &[]))
+    done_everywhere(session, &desk, &entry, told(&entry, &what, &[]), arg.watch).await
 }
 
 pub(super) async fn hold(session: &Session, arg: Hold) -> Result<ExitCode> {
@@ -80,7 +107,8 @@ pub(super) async fn hold(session: &Session, arg: Hold) -> Result<ExitCode> {
     let until = arg.hours.map(|h| Machine.now().plus_ms(h.saturating_mul(3_600_000)));
     let hold = ledger::Hold { target, id, power, until, seen, reason: arg.reason };
     let entry = desk.submit(Action::Hold(hold)).await?;
-    Ok(done(session, &entry, &format!("held {}", arg.target), &[("hold", id.to_string())]))
+    let told = told(&entry, &format!("held {}", arg.target), &[("hold", id.to_string())]);
+    done_everywhere(session, &desk, &entry, told, arg.watch).await
 }
 
 pub(super) async fn release(session: &Session, arg: Release) -> Result<ExitCode> {
@@ -115,7 +143,8 @@ pub(super) async fn deactivate(session: &Session, arg: Deactivate) -> Result<Exi
     let desk = Desk::open(&session.home, &arg.sign, ADMIN)?;
     let (target, _) = Named::parse(&arg.target)?.target(&desk.client).await?;
     let entry = desk.submit(Action::Deactivate(ledger::Deactivate { target })).await?;
-    Ok(done(session, &entry, &format!("deactivated {}", arg.target), &[]))
+    let told = told(&entry, &format!("deactivated {}", arg.target), &[]);
+    done_everywhere(session, &desk, &entry, told, arg.watch).await
 }
 
 /// Signed by the device itself, with its old key and its new one.

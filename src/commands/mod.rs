@@ -1,9 +1,11 @@
 //! One module for each command. They print results; what they do is done by the crates below.
 
 mod change;
+mod coverage;
 mod device;
 mod enrol;
 mod gateway;
+mod gateways;
 mod init;
 mod ledger;
 mod lot;
@@ -37,6 +39,8 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Enrol(arg) => enrol::run(&session, arg).await,
         Command::Device(arg) => device::run(&session, arg).await,
         Command::Gateway(arg) => gateway::run(&session, arg).await,
+        Command::Gateways(arg) => gateways::run(&session, arg).await,
+        Command::Coverage(arg) => coverage::run(&session, &arg).await,
         Command::Resolve(arg) => read::resolve(&session, &arg).await,
         Command::Verify(arg) => read::verify(&session, &arg),
         Command::Show(arg) => read::show(&session, &arg).await,

@@ -65,7 +65,7 @@ async fn ours(desk: &Desk) -> Result<OrganisationView> {
 }
 
 /// Reads a private key, or makes one where there is no file yet.
-fn read_or_make(file: &Path) -> Result<SecretKey> {
+pub(super) fn read_or_make(file: &Path) -> Result<SecretKey> {
     if !file.exists() {
         write_key(file, &host::new_key(Algorithm::Ed25519))?;
     }

@@ -1,4 +1,4 @@
-use super::{Session, moment};
+use super::{Session, coverage, moment};
 use crate::cli::{Resolve, Subject, Verify};
 use crate::home::read_genesis;
 use crate::signing::Named;
@@ -76,7 +76,7 @@ pub(super) fn verify(session: &Session, arg: &Verify) -> Result<ExitCode> {
 pub(super) async fn show(session: &Session, arg: &Subject) -> Result<ExitCode> {
     let client = arg.node.client()?;
     let history = client.history(&arg.target).await?;
-    let (object, mut words) = match Named::parse(&arg.target)? {
+    let (mut object, mut words) = match Named::parse(&arg.target)? {
         Named::Device(did) => {
             let device = client.device(&did).await?;
             if let Some(file) = &arg.receipt {
@@ -111,6 +111,16 @@ pub(super) async fn show(session: &Session, arg: &Subject) -> Result<ExitCode> {
             (json!({ "batch": batch, "history": history }), words)
         }
     };
+    if let Some(view) = coverage::known(&client, &arg.target).await? {
+        let action = &view.action;
+        writeln!(
+            words,
+            "gateways  {}, since {action} at entry {}",
+            coverage::line(&view),
+            view.entry
+        )?;
+        object["coverage"] = json!(view);
+    }
     for change in &history {
         writeln!(words, "{}", change_line(change))?;
     }

@@ -4,6 +4,7 @@ mod architecture;
 mod at_once;
 mod balance;
 mod bench;
+mod coverage;
 mod cuts;
 mod enrol;
 mod factory;

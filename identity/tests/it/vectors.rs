@@ -5,8 +5,8 @@ use crate::inputs::hex;
 use crate::made;
 use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{
-    AgreementKey, Algorithm, Did, Error, Freshness, Inception, PossessionTerms, Presentation,
-    PublicKey, SecretKey, Signature, Signer,
+    Acknowledgement, AgreementKey, Algorithm, Did, Error, Freshness, Inception, PossessionTerms,
+    Presentation, PublicKey, Registration, SecretKey, Signature, Signer,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -72,6 +72,8 @@ fn every_valid_file_holds() {
             "inception" => inception(&file),
             "possession" => possession(&file).unwrap(),
             "presentation" => presentation(&file),
+            "acknowledgement" => acknowledgement(&file),
+            "registration" => registration(&file),
             other => panic!("unknown kind {other}"),
         }
     }
@@ -121,6 +123,32 @@ fn presentation(file: &File) {
     assert_eq!(freshness, file.text("freshness"));
 }
 
+fn acknowledgement(file: &File) {
+    let a = Acknowledgement::parse(file.text("token")).unwrap();
+    assert_eq!(a.verify_signature(&file.key()), Ok(()));
+    assert_eq!(a.organisation().to_string(), file.text("organisation"));
+    assert_eq!(a.key(), file.key().to_multicodec());
+    let s = a.statement();
+    assert_eq!(s.size.to_string(), file.text("size"));
+    assert_eq!(s.log_root[..], file.hex("log_root"));
+    assert_eq!(s.height.to_string(), file.text("height"));
+    assert_eq!(format!("{} {} {}", s.checkpoint, s.adopted, s.made), file.text("times"));
+    assert_eq!(s.mode.word(), file.text("mode"));
+    assert_eq!(made::said_in(s.report.as_ref()), file.text("report"));
+}
+
+fn registration(file: &File) {
+    let r = Registration::parse(file.text("token")).unwrap();
+    assert_eq!(r.verify_signature(&file.key()), Ok(()));
+    assert_eq!(r.organisation().to_string(), file.text("organisation"));
+    let said = r.registered();
+    let holder = said.holder.as_ref();
+    assert_eq!(said.gateway, file.text("gateway"));
+    assert_eq!(said.made.to_string(), file.text("made"));
+    assert_eq!(holder.map_or(String::new(), |h| h.key.to_multikey()), file.text("key"));
+    assert_eq!(holder.map_or("", |h| &h.site), file.text("site"));
+}
+
 #[test]
 fn every_invalid_file_is_refused_for_its_flaw() {
     for path in on_disk("invalid") {
@@ -139,6 +167,12 @@ fn every_invalid_file_is_refused_for_its_flaw() {
             "inception" => Inception::from_cbor(&file.hex("inception")).map(drop),
             "possession" => possession(&file),
             "presentation" => verify(&file),
+            "acknowledgement" => Acknowledgement::parse(file.text("token"))
+                .map_err(Error::from)
+                .and_then(|a| a.verify_signature(&file.key())),
+            "registration" => Registration::parse(file.text("token"))
+                .map_err(Error::from)
+                .and_then(|r| r.verify_signature(&file.key())),
             other => panic!("unknown kind {other}"),
         };
         let found = verdict.map_err(|error| error.code());

@@ -1,10 +1,12 @@
 //! Where the ledger lies. Everything that knows SQL is in this folder, behind one trait, so that
 //! another database can take SQLite's place.
 
+mod gateways;
 mod lots;
 mod rows;
 pub(crate) mod sqlite;
 
+pub(crate) use gateways::{GatewayRow, GatewaysSave, SeenRow, SizeRow};
 pub(crate) use lots::{Asked, Counted, LineRow, LotDevice, LotDevices, LotGroup, WhichLots, Word};
 pub(crate) use rows::{
     BlockRow, CheckedRow, Clash, Clashes, Commit, DirectoryRow, Flip, Found, LeafRow, NewUpload,
@@ -145,6 +147,15 @@ pub(crate) trait Store: Send + Sync {
         after: String,
         count: u64,
     ) -> Answer<'_, LotDevices>;
+
+    /// All gateways with what they acknowledged.
+    fn gateways(&self) -> Answer<'_, Vec<GatewayRow>>;
+
+    /// Writes what changed about gateways.
+    fn save_gateways(&self, save: GatewaysSave) -> Answer<'_, ()>;
+
+    /// When a gateway last said that it let a device through, and which.
+    fn seen(&self, did: Did) -> Answer<'_, Option<(u64, String)>>;
 
     /// Finishes writes and lets go of all files.
     fn close(&self) -> BoxFuture<'_, ()>;

@@ -3,6 +3,7 @@
 mod attacks;
 mod audit;
 mod clock;
+mod coverage;
 mod durability;
 mod enrol;
 mod feed;

@@ -1,13 +1,14 @@
 mod preload;
 
+use super::org::read_or_make;
 use super::{Session, stop_signal};
 use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
 use crate::home::read_genesis;
 use crate::host::Machine;
 use crate::listen;
 use anyhow::{Context as _, Result};
-use muster_gateway::{Gateway, GatewayConfig, PinnedHead, read_policy};
-use muster_identity::Audience;
+use muster_gateway::{Gateway, GatewayConfig, PinnedHead, Reporting, read_policy};
+use muster_identity::{Audience, Signer as _};
 use serde_json::json;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -49,6 +50,17 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     config.learn = arg.learn;
     config.look_ups = !arg.no_look_ups;
     config.trust_request_id = arg.trust_request_id;
+    let mut key = None;
+    if let Some(file) = &arg.key {
+        let organisation = match &arg.operator {
+            Some(did) => did.parse().context("--operator")?,
+            None => config.genesis.organisation_did(),
+        };
+        let signer = Arc::new(read_or_make(file)?);
+        key = Some(signer.public_key().to_multikey());
+        let last_seen = arg.report_devices;
+        config.reporting = Some(Reporting { organisation, signer, last_seen });
+    }
     let nodes = config.nodes.clone();
     let listener = listen::bind(arg.listen, "--listen").await?;
     let address = listener.local_addr()?;
@@ -60,11 +72,13 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
             "network": network.to_string(),
             "audience": audience,
             "nodes": nodes,
+            "key": key,
         }),
         format!(
             "gateway for audience {audience:?} on network {network}\n\
-             following {}\nlistening on http://{address}/v1/authenticate\nStop with Ctrl-C.",
-            nodes.join(", ")
+             following {}{}\nlistening on http://{address}/v1/authenticate\nStop with Ctrl-C.",
+            nodes.join(", "),
+            key.map_or(String::new(), |key| format!("\nacknowledging with key {key}")),
         ),
     );
     listen::serve(listener, muster_gateway::sidecar(gateway.clone()), stop).await?;

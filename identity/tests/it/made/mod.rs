@@ -1,10 +1,13 @@
 //! How the project's own vectors are made. The files under `tests/vectors` are what other
 //! implementations read; this regenerates them and the comparison keeps both honest.
 
+mod gateways;
 mod inceptions;
 mod keys;
 mod possession;
 mod presentations;
+
+pub(crate) use gateways::said_in;
 
 use data_encoding::HEXLOWER;
 
@@ -62,6 +65,8 @@ pub(crate) fn all() -> Vec<Vector> {
         possession::invalid(),
         presentations::valid(),
         presentations::invalid(),
+        gateways::valid(),
+        gateways::invalid(),
     ]
     .into_iter()
     .flatten()

@@ -5,7 +5,7 @@ use muster_identity::{Algorithm, Audience, Did, Freshness, Inception, PublicKey,
 
 const IAT: u64 = 1_800_000_000;
 
-fn identity(algorithm: Algorithm) -> (Did, PublicKey) {
+pub(super) fn identity(algorithm: Algorithm) -> (Did, PublicKey) {
     let key = secret(algorithm).public_key();
     (Did::of(&Inception::from_key(key)), key)
 }
@@ -15,7 +15,7 @@ fn of(vector: Vector, algorithm: Algorithm, token: &str) -> Vector {
 }
 
 /// A token of any header and payload, truly signed: its flaw is the only one.
-fn sign(algorithm: Algorithm, header: &str, claims: &str) -> String {
+pub(super) fn sign(algorithm: Algorithm, header: &str, claims: &str) -> String {
     let b64 = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
     let signed = format!("{}.{}", b64(header), b64(claims));
     let signature = secret(algorithm).sign(signed.as_bytes()).unwrap();

@@ -4,6 +4,7 @@
 mod bulk;
 mod commit;
 mod fault;
+mod gateways;
 mod line;
 mod lots;
 mod reading;
@@ -17,9 +18,9 @@ pub(crate) use schema::FORMAT;
 pub(crate) use snapshot::{BlockColumns, Snapshot, declared_by_us};
 
 use super::{
-    Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, Judge, LeafRow, LotDevices,
-    LotGroup, NewUpload, Opened, Serial, SerialOf, Settle, Staged, StagedLeaf, Store, Upload,
-    WhichLots,
+    Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, GatewayRow, GatewaysSave, Judge,
+    LeafRow, LotDevices, LotGroup, NewUpload, Opened, Serial, SerialOf, Settle, Staged, StagedLeaf,
+    Store, Upload, WhichLots,
 };
 use crate::Error;
 use crate::claims::Claim;
@@ -332,6 +333,18 @@ impl Store for Sqlite {
         count: u64,
     ) -> Answer<'_, LotDevices> {
         Box::pin(lots::devices(&self.readers, asked, which, after, count))
+    }
+
+    fn gateways(&self) -> Answer<'_, Vec<GatewayRow>> {
+        Box::pin(gateways::all(&self.readers))
+    }
+
+    fn save_gateways(&self, save: GatewaysSave) -> Answer<'_, ()> {
+        Box::pin(gateways::save(&self.writer, save))
+    }
+
+    fn seen(&self, did: Did) -> Answer<'_, Option<(u64, String)>> {
+        Box::pin(gateways::seen(&self.readers, did))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -67,4 +67,14 @@ CREATE TABLE IF NOT EXISTS line_earlier(
 CREATE INDEX IF NOT EXISTS line_earlier_counted
     ON line_earlier(organisation, station, counter_before, counter_after, lot, ord)
     WHERE counter_before IS NOT NULL AND counter_after IS NOT NULL;
+CREATE TABLE IF NOT EXISTS gateways(
+    no INTEGER PRIMARY KEY, organisation BLOB NOT NULL, name TEXT NOT NULL,
+    registration TEXT NOT NULL, heard TEXT, heard_at INTEGER, told TEXT, told_at INTEGER,
+    UNIQUE(organisation, name)) STRICT;
+CREATE TABLE IF NOT EXISTS gateway_sizes(
+    gateway INTEGER NOT NULL, size INTEGER NOT NULL, since INTEGER NOT NULL,
+    stated INTEGER NOT NULL, received INTEGER NOT NULL,
+    PRIMARY KEY(gateway, size)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seen(
+    name BLOB PRIMARY KEY, time INTEGER NOT NULL, gateway INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";

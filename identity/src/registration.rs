@@ -1,0 +1,154 @@
+use crate::jws::{self, Members};
+use crate::{Did, Error, PresentationFault as Fault, PublicKey, Signature, Signer, SignerError};
+use alloc::string::{String, ToString};
+use alloc::{borrow::ToOwned, format, vec::Vec};
+
+/// The domain of registrations: the exact `typ` of the header (RFC 8725 §3.11).
+const TYP: &str = "muster-registration+jwt";
+
+/// Longest name of a gateway in characters.
+const MAX_NAME: usize = 64;
+
+/// Longest site in bytes: a label, not a document.
+pub const MAX_SITE: usize = 128;
+
+/// Greatest number: what every reader of JSON keeps exactly (RFC 8259 §6).
+const MAX_NUMBER: u64 = (1 << 53) - 1;
+
+/// What an operator says of a gateway of its organisation: under this name, this key speaks, or
+/// nobody does any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    /// The gateway's name: 1 to 64 characters `A-Z a-z 0-9 . _ -`.
+    pub gateway: String,
+    /// Its key and site; none ends the registration.
+    pub holder: Option<Holder>,
+    /// When the operator said so (ms since 1970). Of two words about a name the later holds.
+    pub made: u64,
+}
+
+/// A gateway's key, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The key.
+    pub key: PublicKey,
+    /// Where it stands, in the operator's words: at most [`MAX_SITE`] bytes, possibly none.
+    pub site: String,
+}
+
+/// A registration that was **parsed but not verified**: see [`Self::verify_signature`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    token: String,
+    signed: usize,
+    signature: Signature,
+    organisation: Did,
+    key: Vec<u8>,
+    registered: Registered,
+}
+
+impl Registration {
+    /// Reads a `muster-registration+jwt`. Exactly the members this version defines, each once,
+    /// are accepted.
+    pub fn parse(token: &str) -> Result<Self, Fault> {
+        let jws = jws::split(token, TYP)?;
+        let mut claims = Members::read(&jws.payload, "payload")?;
+        if claims.text("iss")? != jws.did.to_string() {
+            return Err(Fault::Iss);
+        }
+        let gateway = claims.text("gateway")?.into_owned();
+        if !is_name(&gateway) {
+            return Err(Fault::Claim("gateway"));
+        }
+        let made = claims.uint("made")?;
+        if made > MAX_NUMBER {
+            return Err(Fault::Claim("made"));
+        }
+        let holder = if claims.has("key") || claims.has("site") {
+            let key = claims.text("key")?;
+            let key = PublicKey::from_multikey(&key).map_err(|_| Fault::Claim("key"))?;
+            let site = claims.text("site")?.into_owned();
+            if !is_site(&site) {
+                return Err(Fault::Claim("site"));
+            }
+            Some(Holder { key, site })
+        } else {
+            None
+        };
+        claims.end()?;
+        Ok(Self {
+            token: token.to_owned(),
+            signed: jws.signed,
+            signature: jws.signature,
+            organisation: jws.did,
+            key: jws.key,
+            registered: Registered { gateway, holder, made },
+        })
+    }
+
+    /// Checks that `key` is the key the token names and that it signed the token. Whether it may
+    /// register gateways for the organisation is for the caller to know.
+    pub fn verify_signature(&self, key: &PublicKey) -> Result<(), Error> {
+        if self.key != key.to_multicodec() {
+            return Err(Error::OtherKey);
+        }
+        key.verify(&self.token.as_bytes()[..self.signed], &self.signature)
+    }
+
+    /// The organisation, as claimed.
+    pub fn organisation(&self) -> &Did {
+        &self.organisation
+    }
+
+    /// The operator's key that the token names, in multicodec form; it need not be one.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// What it says.
+    pub fn registered(&self) -> &Registered {
+        &self.registered
+    }
+
+    /// The token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+}
+
+/// Registers a gateway, or ends its registration, as an operator of an organisation. What no node
+/// would accept is not signed.
+pub fn register(
+    organisation: &Did,
+    registered: &Registered,
+    operator: &dyn Signer,
+) -> Result<String, SignerError> {
+    let Registered { gateway, holder, made } = registered;
+    if !is_name(gateway) {
+        return Err(SignerError(Fault::Claim("gateway").to_string()));
+    }
+    let holder = match holder {
+        None => String::new(),
+        Some(Holder { site, .. }) if !is_site(site) => {
+            return Err(SignerError(Fault::Claim("site").to_string()));
+        }
+        // Neither name nor site holds a character that JSON escapes.
+        Some(Holder { key, site }) => {
+            format!(r#","key":"{}","site":"{site}""#, key.to_multikey())
+        }
+    };
+    let claims =
+        format!(r#"{{"iss":"{organisation}","gateway":"{gateway}"{holder},"made":{made}}}"#);
+    jws::sign(TYP, organisation, &claims, operator)
+}
+
+/// A name is safe in a path, in a label of Prometheus and in a log line.
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+/// Any script, but nothing that could rewrite a terminal or that JSON escapes.
+fn is_site(site: &str) -> bool {
+    site.len() <= MAX_SITE && !site.chars().any(|c| c.is_control() || matches!(c, '"' | '\\'))
+}

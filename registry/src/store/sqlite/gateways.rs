@@ -1,0 +1,132 @@
+//! Gateways and their acknowledgements, in the private directory.
+
+use super::fault::{fault, fixed, integer, natural};
+use crate::Error;
+use crate::claims::Claim;
+use crate::store::{GatewayRow, GatewaysSave, SizeRow};
+use muster_identity::Did;
+use sqlx::sqlite::SqlitePool;
+use std::collections::BTreeMap;
+
+type GatewayColumns =
+    (i64, Vec<u8>, String, String, Option<String>, Option<i64>, Option<String>, Option<i64>);
+
+/// All gateways with what they acknowledged.
+pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<GatewayRow>, Error> {
+    const SQL: &str = "SELECT no, organisation, name, registration, heard, heard_at, told, told_at \
+        FROM gateways ORDER BY organisation, name";
+    let found: Vec<GatewayColumns> = sqlx::query_as(SQL).fetch_all(pool).await.map_err(fault)?;
+    const SIZES: &str =
+        "SELECT gateway, size, since, stated, received FROM gateway_sizes ORDER BY gateway, size";
+    let list: Vec<(i64, i64, i64, i64, i64)> =
+        sqlx::query_as(SIZES).fetch_all(pool).await.map_err(fault)?;
+    let mut sizes: BTreeMap<i64, Vec<SizeRow>> = BTreeMap::new();
+    for (no, size, since, stated, received) in list {
+        sizes.entry(no).or_default().push(SizeRow {
+            size: natural(size)?,
+            since: natural(since)?,
+            stated: natural(stated)?,
+            received: natural(received)?,
+        });
+    }
+    let mut all = Vec::with_capacity(found.len());
+    for (no, organisation, name, registration, heard, heard_at, told, told_at) in found {
+        let token = |token: Option<String>, at: Option<i64>| match token.zip(at) {
+            Some((token, at)) => Ok::<_, Error>(Some((token, natural(at)?))),
+            None => Ok(None),
+        };
+        all.push(GatewayRow {
+            organisation: Did::from_digest(fixed(&organisation)?),
+            name,
+            registration,
+            heard: token(heard, heard_at)?,
+            told: token(told, told_at)?,
+            sizes: sizes.remove(&no).unwrap_or_default(),
+            least: 0,
+        });
+    }
+    Ok(all)
+}
+
+/// Writes what changed: all or nothing.
+pub(super) async fn save(pool: &SqlitePool, save: GatewaysSave) -> Result<(), Error> {
+    const ROW: &str = "INSERT INTO gateways \
+        (organisation, name, registration, heard, heard_at, told, told_at) \
+        VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(organisation, name) DO UPDATE SET \
+        registration = excluded.registration, heard = excluded.heard, \
+        heard_at = excluded.heard_at, told = excluded.told, told_at = excluded.told_at \
+        RETURNING no";
+    const GONE: &str = "DELETE FROM gateway_sizes WHERE gateway = \
+        (SELECT no FROM gateways WHERE organisation = ? AND name = ?)";
+    // Only of devices that are on the ledger, so that the table has a bound.
+    const SEEN: &str = "INSERT INTO seen SELECT ?1, ?2, no FROM gateways \
+        WHERE organisation = ?3 AND name = ?4 AND EXISTS (SELECT 1 FROM claims WHERE digest = ?1) \
+        ON CONFLICT(name) DO UPDATE SET time = excluded.time, gateway = excluded.gateway \
+        WHERE excluded.time > time";
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+    for (organisation, name) in &save.gone {
+        for sql in [GONE, "DELETE FROM gateways WHERE organisation = ? AND name = ?"] {
+            sqlx::query(sql)
+                .bind(&organisation.digest()[..])
+                .bind(name)
+                .execute(&mut *tx)
+                .await
+                .map_err(fault)?;
+        }
+    }
+    for row in &save.rows {
+        let at =
+            |token: &Option<(String, u64)>| token.as_ref().map(|(_, at)| integer(*at)).transpose();
+        let no: i64 = sqlx::query_scalar(ROW)
+            .bind(&row.organisation.digest()[..])
+            .bind(&row.name)
+            .bind(&row.registration)
+            .bind(row.heard.as_ref().map(|(token, _)| token))
+            .bind(at(&row.heard)?)
+            .bind(row.told.as_ref().map(|(token, _)| token))
+            .bind(at(&row.told)?)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(fault)?;
+        sqlx::query("DELETE FROM gateway_sizes WHERE gateway = ? AND size < ?")
+            .bind(no)
+            .bind(i64::try_from(row.least).unwrap_or(i64::MAX))
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
+        for size in &row.sizes {
+            sqlx::query("INSERT OR IGNORE INTO gateway_sizes VALUES (?, ?, ?, ?, ?)")
+                .bind(no)
+                .bind(integer(size.size)?)
+                .bind(integer(size.since)?)
+                .bind(integer(size.stated)?)
+                .bind(integer(size.received)?)
+                .execute(&mut *tx)
+                .await
+                .map_err(fault)?;
+        }
+    }
+    for seen in &save.seen {
+        sqlx::query(SEEN)
+            .bind(&seen.device.0[..])
+            .bind(integer(seen.time)?)
+            .bind(&seen.by.0.digest()[..])
+            .bind(&seen.by.1)
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
+    }
+    tx.commit().await.map_err(fault)
+}
+
+/// When a device was last let through, and by which gateway.
+pub(super) async fn seen(pool: &SqlitePool, did: Did) -> Result<Option<(u64, String)>, Error> {
+    const SQL: &str = "SELECT seen.time, gateways.name FROM seen \
+        JOIN gateways ON gateways.no = seen.gateway WHERE seen.name = ?";
+    let row: Option<(i64, String)> = sqlx::query_as(SQL)
+        .bind(&Claim::of_did(&did).0[..])
+        .fetch_optional(pool)
+        .await
+        .map_err(fault)?;
+    row.map(|(time, name)| Ok((natural(time)?, name))).transpose()
+}
