@@ -41,6 +41,7 @@ targets! {
     csv,
     did,
     did_key,
+    gateway_proof,
     inception,
     json,
     jsonl,

@@ -2,9 +2,10 @@
 
 use crate::evidence::Found;
 use crate::request::AuthRequest;
-use crate::{Gateway, Roll, limits};
+use crate::{Gateway, Reporting, Roll, limits};
 use data_encoding::BASE64URL_NOPAD;
 use muster_identity::cbor::Decode as _;
+use muster_identity::prove_gateway;
 use muster_ledger::{DevicePart, Time, View as _};
 use muster_verifier::{Claim, Evidence, Fresh, Reason, Recall, Rejected, Verified};
 
@@ -120,6 +121,16 @@ impl Gateway {
         let now = self.now();
         let token = (lifetime > 0).then(|| self.0.sessions.open(verified, now, lifetime));
         Some((token??, lifetime / 1_000))
+    }
+
+    /// Proves this gateway to a device that was just let through by a presentation; none if the
+    /// gateway has no key.
+    pub fn prove(&self, verified: &Verified) -> Option<String> {
+        let Reporting { organisation, signer, .. } = self.0.identity.as_ref()?;
+        let now = self.now().seconds();
+        let (device, presentation) = (verified.did(), verified.presentation());
+        let proof = prove_gateway(organisation, device, presentation, now, &**signer);
+        proof.inspect_err(|error| tracing::error!(%error, "no proof can be signed")).ok()
     }
 
     /// A nonce for a device that has no clock, or that must bring one. It is good for a minute.

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::devices::Devices;
 use crate::evidence::EvidenceCache;
 use crate::follower::Follower;
-use crate::report::{self, Reports};
+use crate::report::{self, Reporting, Reports};
 use crate::status::{Counts, GatewayStatus};
 use crate::watermark::Watermark;
 use crate::{Error, GatewayConfig, Roll, limits, metrics};
@@ -39,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) follower: Mutex<Option<JoinHandle<()>>>,
     pub(crate) reports: Option<Arc<Reports>>,
+    /// As whom it proves itself.
+    pub(crate) identity: Option<Reporting>,
 }
 
 /// A gateway that may have gone meanwhile.
@@ -114,6 +116,7 @@ impl Gateway {
             stop,
             follower: Mutex::new(Some(follower)),
             reports: reports.clone(),
+            identity: config.reporting.clone(),
         }));
         if let Some((reporting, reports)) = config.reporting.as_ref().zip(reports) {
             report::start(&gateway, &nodes, reporting, &reports, &stopped);

@@ -10,6 +10,8 @@ use serde::Serialize;
 const RECEIPT: HeaderName = HeaderName::from_static("muster-receipt");
 const SESSION: HeaderName = HeaderName::from_static("muster-session");
 const SESSION_SECONDS: HeaderName = HeaderName::from_static("muster-session-seconds");
+const PROVE: HeaderName = HeaderName::from_static("muster-prove");
+const PROOF: HeaderName = HeaderName::from_static("muster-proof");
 const NONCE: HeaderName = HeaderName::from_static("muster-nonce");
 const ROLL_AGE: HeaderName = HeaderName::from_static("muster-roll-age");
 const REASON: HeaderName = HeaderName::from_static("muster-reason");
@@ -50,24 +52,42 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Opens a session if the device asks for one beside its presentation: a session opens none.
-pub(crate) fn session(
-    request: &HeaderMap,
-    gateway: &Gateway,
-    verified: &Verified,
-) -> Option<(String, u64)> {
-    let asks = one(request, &SESSION).ok().flatten() == Some("open");
-    let presents = || {
-        let authorization = one(request, &AUTHORIZATION).ok().flatten()?;
-        AuthRequest::from_authorization(authorization).ok()?.presentation
-    };
-    if asks && presents().is_some() { gateway.open_session(verified) } else { None }
+/// What a device that was let through by a presentation asked for besides: a session, the
+/// gateway's proof of itself. A session opens none, and proves nothing that was just received.
+pub(crate) fn extras(request: &HeaderMap, gateway: &Gateway, verified: &Verified) -> Extras {
+    let asks = |name, word| one(request, name).ok().flatten() == Some(word);
+    let (session, proof) = (asks(&SESSION, "open"), asks(&PROVE, "gateway"));
+    if !session && !proof {
+        return Extras::default();
+    }
+    let authorization = one(request, &AUTHORIZATION).ok().flatten();
+    let brought = authorization.and_then(|value| AuthRequest::from_authorization(value).ok());
+    if brought.is_none_or(|brought| brought.presentation.is_none()) {
+        return Extras::default();
+    }
+    Extras {
+        session: if session { gateway.open_session(verified) } else { None },
+        proof: if proof { gateway.prove(verified) } else { None },
+    }
 }
 
-/// The session that was opened, for the device.
-pub(crate) fn put_session(headers: &mut HeaderMap, (token, seconds): (String, u64)) {
-    headers.insert(SESSION, value(&token));
-    headers.insert(SESSION_SECONDS, HeaderValue::from(seconds));
+/// What an answer says to the device besides.
+#[derive(Default)]
+pub(crate) struct Extras {
+    session: Option<(String, u64)>,
+    proof: Option<String>,
+}
+
+impl Extras {
+    pub(crate) fn put(self, headers: &mut HeaderMap) {
+        if let Some((token, seconds)) = self.session {
+            headers.insert(SESSION, value(&token));
+            headers.insert(SESSION_SECONDS, HeaderValue::from(seconds));
+        }
+        if let Some(proof) = self.proof {
+            headers.insert(PROOF, value(&proof));
+        }
+    }
 }
 
 #[derive(Serialize)]

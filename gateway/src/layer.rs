@@ -71,14 +71,12 @@ where
             };
             match verdict {
                 Ok(verified) => {
-                    let session = headers::session(&brought, &layer.gateway, &verified);
+                    let extras = headers::extras(&brought, &layer.gateway, &verified);
                     *request.headers_mut() = brought;
                     headers::strip(request.headers_mut());
                     request.extensions_mut().insert(verified);
                     let mut answer = inner.call(request).await?;
-                    if let Some(session) = session {
-                        headers::put_session(answer.headers_mut(), session);
-                    }
+                    extras.put(answer.headers_mut());
                     Ok(answer)
                 }
                 Err(rejected) => Ok(headers::rejected(&rejected, &layer.gateway).map(R::from)),

@@ -37,9 +37,7 @@ async fn authenticate(
     match answer {
         Ok(verified) => {
             let mut answer = headers::accepted(&verified);
-            if let Some(session) = headers::session(&request, &gateway, &verified) {
-                headers::put_session(answer.headers_mut(), session);
-            }
+            headers::extras(&request, &gateway, &verified).put(answer.headers_mut());
             answer
         }
         Err(rejected) => headers::rejected(&rejected, &gateway),

@@ -22,7 +22,11 @@ pub enum Error {
     /// The token names a key in its `kid`, and this is not it.
     #[error("the token names another key")]
     OtherKey,
-    /// A token that is not admissible: a presentation, an acknowledgement, a registration.
+    /// A gateway's proof for another device or another presentation.
+    #[error("the proof is for another presentation")]
+    OtherPresentation,
+    /// A token that is not admissible: a presentation, an acknowledgement, a registration, a
+    /// gateway's proof.
     #[error("token: {0}")]
     Presentation(#[from] PresentationFault),
     /// Text that is not a `did:muster` identifier.
@@ -49,6 +53,7 @@ impl Error {
             Self::Key(fault) => fault.code(),
             Self::Signature => "signature",
             Self::OtherKey => "other_key",
+            Self::OtherPresentation => "other_presentation",
             Self::Presentation(fault) => fault.code(),
             Self::Did(_) => "did",
             Self::Secret(_) => "secret",

@@ -18,6 +18,7 @@ mod jws;
 mod key;
 mod possession;
 mod presentation;
+mod proof;
 mod registration;
 mod secret;
 
@@ -33,6 +34,7 @@ pub use inception::{Inception, Recovery};
 pub use key::{AgreementKey, Algorithm, PublicKey, Signature};
 pub use possession::{Possession, PossessionTerms};
 pub use presentation::{Freshness, MAX_LIFETIME, MAX_TOKEN, Presentation, present};
+pub use proof::{GatewayProof, prove_gateway};
 pub use registration::{Holder, MAX_SITE, Registered, Registration, register};
 pub use secret::{SecretKey, Signer, SignerError};
 

@@ -98,6 +98,10 @@ pub(crate) struct DeviceRun {
     /// How often; 0 means until stopped.
     #[arg(long, default_value_t = 0)]
     pub(crate) count: u64,
+    /// Key of the gateway (Multikey) that the device was configured with: it must prove itself in
+    /// every answer that lets the device through.
+    #[arg(long, value_name = "MULTIKEY")]
+    pub(crate) gateway_key: Option<String>,
     /// Milliseconds between two requests.
     #[arg(long, default_value_t = 1_000)]
     pub(crate) every: u64,

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use muster_api::Host as _;
 use muster_device::Device as Firmware;
 use muster_identity::{
-    Algorithm, Audience, Did, Freshness, PossessionTerms, SecretKey, Signer as _, present,
+    Algorithm, Audience, Did, Freshness, GatewayProof, PossessionTerms, PublicKey, SecretKey,
+    Signer as _, present,
 };
 use muster_provisioning::sample::{self, Order};
 use serde_json::json;
@@ -104,6 +105,8 @@ async fn dial(session: &Session, arg: &DeviceRun) -> Result<ExitCode> {
     let key = read_key(&arg.device.key)?;
     let did = speaks_for(&key, arg.did.as_deref())?;
     let audience: Audience = arg.audience.parse().context("--audience")?;
+    let gateway = arg.gateway_key.as_deref().map(PublicKey::from_multikey).transpose();
+    let gateway = gateway.map_err(muster_identity::Error::from).context("--gateway-key")?;
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
     ensure!(
         arg.without_tls || arg.url.starts_with("https://") || muster_api::is_loopback(&arg.url),
@@ -114,13 +117,21 @@ async fn dial(session: &Session, arg: &DeviceRun) -> Result<ExitCode> {
     let mut last = 0;
     for round in 1.. {
         let token = present(&did, &audience, &window(60), &random(), &key)?;
-        let answer = http
-            .get(&arg.url)
-            .header("authorization", format!("Muster {token}"))
-            .send()
-            .await
-            .with_context(|| format!("nobody answers at {}", arg.url))?;
+        let mut request = http.get(&arg.url).header("authorization", format!("Muster {token}"));
+        if gateway.is_some() {
+            request = request.header("muster-prove", "gateway");
+        }
+        let answer =
+            request.send().await.with_context(|| format!("nobody answers at {}", arg.url))?;
         last = answer.status().as_u16();
+        if let Some(key) = gateway.as_ref().filter(|_| last == 200) {
+            let proof = answer.headers().get("muster-proof").and_then(|v| v.to_str().ok());
+            let proof = proof.context("whoever answered does not prove that it is the gateway")?;
+            let proof = GatewayProof::parse(proof).map_err(muster_identity::Error::from);
+            proof
+                .and_then(|proof| proof.verify(key, &did, &token))
+                .context("whoever answered is not the gateway")?;
+        }
         let reason =
             answer.headers().get("muster-reason").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let words = reason.as_deref().unwrap_or("let through");

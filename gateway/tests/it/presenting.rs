@@ -4,10 +4,11 @@ use crate::decisions::Site;
 use crate::face::{get, get_from, header};
 use crate::node::eventually;
 use http::StatusCode;
-use muster_gateway::{Gateway, Rejected, Verified};
-use muster_identity::{Freshness, present};
+use muster_gateway::{Gateway, Rejected, Reporting, Verified};
+use muster_identity::{Freshness, GatewayProof, Signer as _, present};
 use muster_ledger::Target;
 use muster_verifier::{Class, Rules};
+use std::sync::Arc;
 
 const HOUR: u64 = 3_600_000;
 
@@ -171,5 +172,34 @@ async fn strangers_cost_a_bounded_number_of_questions() {
     let forged = format!("{forged}.{}", token.rsplit_once('.').unwrap().1);
     assert_eq!(site.from(other, &forged).await.unwrap_err().code(), "bad-signature");
     assert!(site.node.book.lock().unwrap().part_requests <= before + 1);
+    site.gateway.close().await;
+}
+
+#[tokio::test]
+async fn a_gateway_with_a_key_proves_itself_when_asked() {
+    let key = crate::world::key(4_000);
+    let (public, organisation) = (key.public_key(), muster_identity::Did::from_digest([9; 32]));
+    let reporting = Reporting { organisation, signer: Arc::new(key), last_seen: false };
+    let site = Site::with(|config| config.reporting = Some(reporting)).await;
+    let (receipt, token) = (site.receipt(0), site.token(0, 1));
+    let authorization = format!("Muster {token}");
+    let asked = [
+        ("authorization", authorization.as_str()),
+        ("muster-receipt", receipt.as_str()),
+        ("muster-prove", "gateway"),
+    ];
+    let (answer, _) = get(&site, "/v1/authenticate", &asked).await;
+    let proof = GatewayProof::parse(header(&answer, "muster-proof")).unwrap();
+    let did = site.devices[0].did;
+    assert_eq!(proof.verify(&public, &did, &token), Ok(()));
+    assert_eq!(*proof.operator(), organisation);
+    assert_eq!(proof.iat(), site.clock.seconds());
+    // Of no other gateway, device or presentation.
+    let other = crate::world::key(4_001).public_key();
+    assert!(proof.verify(&other, &did, &token).is_err());
+    assert!(proof.verify(&public, &site.devices[1].did, &token).is_err());
+    assert!(proof.verify(&public, &did, &site.token(0, 2)).is_err());
+    // Nothing is proved to who is refused.
+    assert_eq!(header(&get(&site, "/v1/authenticate", &asked).await.0, "muster-proof"), "");
     site.gateway.close().await;
 }

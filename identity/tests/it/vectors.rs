@@ -5,8 +5,8 @@ use crate::inputs::hex;
 use crate::made;
 use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{
-    Acknowledgement, AgreementKey, Algorithm, Did, Error, Freshness, Inception, PossessionTerms,
-    Presentation, PublicKey, Registration, SecretKey, Signature, Signer,
+    Acknowledgement, AgreementKey, Algorithm, Did, Error, Freshness, GatewayProof, Inception,
+    PossessionTerms, Presentation, PublicKey, Registration, SecretKey, Signature, Signer,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -74,6 +74,12 @@ fn every_valid_file_holds() {
             "presentation" => presentation(&file),
             "acknowledgement" => acknowledgement(&file),
             "registration" => registration(&file),
+            "gateway-proof" => {
+                proof(&file).unwrap();
+                let proof = GatewayProof::parse(file.text("token")).unwrap();
+                assert_eq!(proof.operator().to_string(), file.text("operator"));
+                assert_eq!(proof.iat().to_string(), file.text("iat"));
+            }
             other => panic!("unknown kind {other}"),
         }
     }
@@ -173,11 +179,17 @@ fn every_invalid_file_is_refused_for_its_flaw() {
             "registration" => Registration::parse(file.text("token"))
                 .map_err(Error::from)
                 .and_then(|r| r.verify_signature(&file.key())),
+            "gateway-proof" => proof(&file),
             other => panic!("unknown kind {other}"),
         };
         let found = verdict.map_err(|error| error.code());
         assert_eq!(found, Err(file.text("fault")), "{}", path.display());
     }
+}
+
+fn proof(file: &File) -> Result<(), Error> {
+    let device = file.text("device").parse().unwrap();
+    GatewayProof::parse(file.text("token"))?.verify(&file.key(), &device, file.text("presentation"))
 }
 
 /// As a verifier that knows the device's key, but one that reports an inadmissible key first.

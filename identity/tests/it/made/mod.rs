@@ -6,6 +6,7 @@ mod inceptions;
 mod keys;
 mod possession;
 mod presentations;
+mod proofs;
 
 pub(crate) use gateways::said_in;
 
@@ -67,6 +68,8 @@ pub(crate) fn all() -> Vec<Vector> {
         presentations::invalid(),
         gateways::valid(),
         gateways::invalid(),
+        proofs::valid(),
+        proofs::invalid(),
     ]
     .into_iter()
     .flatten()
