@@ -5,6 +5,7 @@ mod device;
 mod enrol;
 mod lot;
 mod org;
+mod reach;
 
 pub(crate) use bench::{Bench, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke};
 pub(crate) use device::{
@@ -12,12 +13,12 @@ pub(crate) use device::{
 };
 pub(crate) use enrol::{Enrol, FormatArg};
 pub(crate) use lot::{Lot, LotReport, LotScrap};
+pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
 pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
 
+use crate::listen::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data_encoding::BASE64;
-use muster_api::{Client, ClientError};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -87,24 +88,6 @@ impl Command {
     }
 }
 
-/// How to reach a node.
-#[derive(Args, Clone)]
-pub(crate) struct NodeArg {
-    /// The node's address.
-    #[arg(long, env = "MUSTER_NODE", default_value = "http://127.0.0.1:7700")]
-    pub(crate) node: String,
-    /// Speak plain HTTP to a node beyond this machine. Only inside a tunnel.
-    #[arg(long)]
-    pub(crate) without_tls: bool,
-}
-
-impl NodeArg {
-    /// A client of the node.
-    pub(crate) fn client(&self) -> Result<Client, ClientError> {
-        if self.without_tls { Client::without_tls(&self.node) } else { Client::new(&self.node) }
-    }
-}
-
 /// How to sign.
 #[derive(Args, Clone)]
 pub(crate) struct SignArg {
@@ -159,9 +142,11 @@ pub(crate) struct Init {
 
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Where to listen.
-    #[arg(long, default_value_t = SocketAddr::from(([127, 0, 0, 1], muster_api::limits::NODE_PORT)))]
-    pub(crate) listen: SocketAddr,
+    /// Where to listen: an address and port, or `unix:` and the path of a socket.
+    #[arg(long, default_value_t = Place::loopback(muster_api::limits::NODE_PORT))]
+    pub(crate) listen: Place,
+    #[command(flatten)]
+    pub(crate) tls: TlsArg,
     /// The newest head that a gateway or another follower has, after the node's folder was
     /// restored from a backup: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
@@ -202,9 +187,14 @@ pub(crate) struct Gateway {
     /// Name of the service; devices must name it in their presentations.
     #[arg(long)]
     pub(crate) audience: String,
-    /// Where to listen.
-    #[arg(long, default_value_t = SocketAddr::from(([127, 0, 0, 1], muster_api::limits::GATEWAY_PORT)))]
-    pub(crate) listen: SocketAddr,
+    /// Certificates of the authorities that vouch for https:// nodes.
+    #[command(flatten)]
+    pub(crate) ca: CaArg,
+    /// Where to listen: an address and port, or `unix:` and the path of a socket.
+    #[arg(long, default_value_t = Place::loopback(muster_api::limits::GATEWAY_PORT))]
+    pub(crate) listen: Place,
+    #[command(flatten)]
+    pub(crate) tls: TlsArg,
     /// Folder for what it has verified; by default gateway/ of the home folder.
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,
@@ -215,11 +205,11 @@ pub(crate) struct Gateway {
     /// the trust period: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
     pub(crate) trust: Option<KnownHead>,
-    /// Believe the `X-Request-Id` of a proxy on this machine that sets it itself (nginx:
-    /// `proxy_set_header X-Request-Id $request_id`): its second question about one request gets
-    /// the same answer.
+    /// Believe what a proxy on this machine says of the request it asks for: `X-Request-Id` (its
+    /// second question about one request gets the same answer), `X-Real-IP`, `X-Forwarded-*`,
+    /// `X-Original-*`. Only if it sets them itself, as the samples do.
     #[arg(long)]
-    pub(crate) trust_request_id: bool,
+    pub(crate) trust_proxy: bool,
     /// Listen, and follow nodes, beyond this machine without TLS. Only behind or inside something
     /// that adds it.
     #[arg(long)]

@@ -7,11 +7,15 @@ pub mod limits;
 mod lots;
 mod problem;
 mod resolution;
+#[cfg(feature = "client")]
+mod tls;
 mod views;
 mod wire;
 
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, is_loopback};
+#[cfg(feature = "client")]
+pub use tls::{Reach, http_client};
 pub use lots::{
     CounterView, LineNoted, LineRecord, LineRecords, LineResult, LotDeviceView, LotDevicesView,
     LotQuery, LotView, LotsView,

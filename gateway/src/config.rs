@@ -1,4 +1,4 @@
-use muster_api::Host;
+use muster_api::{Host, Reach};
 use muster_identity::Audience;
 use muster_ledger::Genesis;
 use muster_verifier::Policy;
@@ -21,11 +21,12 @@ pub struct GatewayConfig {
     pub max_skew_ms: u64,
     /// How old the roll may be by which it decides.
     pub max_roll_age_ms: u64,
-    /// Whether the sidecar believes `X-Request-Id` of peers on this machine. Say yes only where a
-    /// proxy sets it itself: who can choose it can use a presentation twice within 5 s.
-    pub trust_request_id: bool,
-    /// Whether nodes beyond this machine may be followed by plain HTTP.
-    pub without_tls: bool,
+    /// Whether the sidecar believes what peers on this machine say of a request: `X-Request-Id`,
+    /// `X-Real-IP`, `X-Forwarded-*`, `X-Original-*`. Say yes only where a proxy sets them itself:
+    /// who can choose the id can use a presentation twice within 5 s.
+    pub trust_proxy: bool,
+    /// How nodes are reached.
+    pub reach: Reach,
     /// A head known from elsewhere; needed after an absence longer than the trust period.
     pub pinned: Option<PinnedHead>,
     /// Wall clock and randomness.
@@ -57,8 +58,8 @@ impl GatewayConfig {
             audience,
             max_skew_ms: muster_verifier::limits::MAX_SKEW_MS,
             max_roll_age_ms: muster_verifier::limits::MAX_ROLL_AGE_MS,
-            trust_request_id: false,
-            without_tls: false,
+            trust_proxy: false,
+            reach: Reach::default(),
             pinned: None,
             host,
         }

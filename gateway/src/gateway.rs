@@ -26,7 +26,7 @@ pub struct Gateway(Arc<Inner>);
 struct Inner {
     network: String,
     policy: Policy,
-    trust_request_id: bool,
+    trust_proxy: bool,
     host: Arc<dyn Host>,
     counts: Arc<Counts>,
     evidence: EvidenceCache,
@@ -44,8 +44,8 @@ impl Gateway {
         if config.nodes.is_empty() {
             return Err(Error::NoNodes);
         }
-        let client = if config.without_tls { Client::without_tls } else { Client::new };
-        let nodes = config.nodes.iter().map(|url| client(url)).collect::<Result<_, _>>()?;
+        let client = |url: &String| Client::reach(url, &config.reach);
+        let nodes = config.nodes.iter().map(client).collect::<Result<_, _>>()?;
         let nodes: Arc<[Client]> = nodes;
         let now = config.host.now();
         let opened = config.clone();
@@ -75,7 +75,7 @@ impl Gateway {
         Ok(Self(Arc::new(Inner {
             network: config.genesis.network().to_string(),
             policy: config.policy(),
-            trust_request_id: config.trust_request_id,
+            trust_proxy: config.trust_proxy,
             host: config.host,
             counts,
             evidence: EvidenceCache::new(nodes),
@@ -217,8 +217,8 @@ impl Gateway {
         metrics::text(&self.status())
     }
 
-    pub(crate) fn trusts_request_id(&self) -> bool {
-        self.0.trust_request_id
+    pub(crate) fn trusts_proxy(&self) -> bool {
+        self.0.trust_proxy
     }
 
     /// The memory changes in one step at its end, so a panic elsewhere does not spoil it.

@@ -49,11 +49,16 @@ impl Drop for Server {
 impl Server {
     /// Asks it to stop, as an operator would, and waits for its end.
     pub(crate) fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
-        assert!(sent.success());
+        self.signal("TERM");
         let status = self.child.wait().expect("the server ends");
         assert!(status.success(), "the server should end cleanly: {status}");
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
+        assert!(sent.success());
     }
 
     /// Ends it at once, as a power cut would.
@@ -137,7 +142,8 @@ impl Muster {
         self.serve_on(&["serve"], address)
     }
 
-    fn serve_on(&self, args: &[&str], address: &str) -> Server {
+    /// Starts a server at any place.
+    pub(crate) fn serve_on(&self, args: &[&str], address: &str) -> Server {
         let mut child = self
             .command(&[args, &["--listen", address, "--json"]].concat())
             .stdout(Stdio::piped())
