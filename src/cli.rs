@@ -13,8 +13,8 @@ pub(crate) use device::{
 };
 pub(crate) use enrol::{Enrol, FormatArg};
 pub(crate) use lot::{Lot, LotReport, LotScrap};
-pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
 pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
+pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
 
 use crate::listen::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};

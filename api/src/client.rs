@@ -1,5 +1,5 @@
-use crate::tls::{self, Reach};
 use crate::limits;
+use crate::tls::{self, Reach};
 use crate::{
     BatchView, BoxFuture, ChangeView, DeviceView, Feed, LineNoted, LotDevicesView, LotQuery,
     LotsView, NetworkView, Problem, Resolution, Resolve, Sealed, Submit, UploadOpened, Verdicts,
@@ -357,7 +357,9 @@ mod tests {
 
     #[test]
     fn a_ca_that_cannot_be_read_is_named() {
-        for text in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        for text in
+            ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+        {
             let reach = Reach { ca: Some(text.into()), ..Reach::default() };
             assert!(Client::reach("https://node.example", &reach).is_err(), "{text:?}");
         }

@@ -14,14 +14,14 @@ mod wire;
 
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, is_loopback};
-#[cfg(feature = "client")]
-pub use tls::{Reach, http_client};
 pub use lots::{
     CounterView, LineNoted, LineRecord, LineRecords, LineResult, LotDeviceView, LotDevicesView,
     LotQuery, LotView, LotsView,
 };
 pub use problem::Problem;
 pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMetadata};
+#[cfg(feature = "client")]
+pub use tls::{Reach, http_client};
 pub use views::{
     BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView, OrganisationView,
 };

@@ -1,5 +1,5 @@
-use crate::headers::{self, Sender};
 use crate::Gateway;
+use crate::headers::{self, Sender};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};

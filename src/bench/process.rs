@@ -110,7 +110,8 @@ impl Node {
         let Some(url) = said["listening"].as_str() else {
             bail!("the node did not start: {}", process.last_words());
         };
-        let client = muster_api::http_client(&Reach::default()).map_err(anyhow::Error::msg)?.build()?;
+        let client =
+            muster_api::http_client(&Reach::default()).map_err(anyhow::Error::msg)?.build()?;
         let http = Http { url: url.to_owned(), client };
         while http.get("/readyz").await.is_err() {
             ensure!(start.elapsed() < STOPPING, "the node is never ready");

@@ -56,7 +56,8 @@ pub(crate) struct TlsArg {
 
 /// The way to a server, with the authorities of a file or the Web's.
 pub(crate) fn reach(without_tls: bool, ca: Option<&Path>) -> Result<Reach> {
-    let read =
-        |file: &Path| fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
+    let read = |file: &Path| {
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+    };
     Ok(Reach { without_tls, ca: ca.map(read).transpose()? })
 }

@@ -62,9 +62,9 @@ impl FromStr for Place {
         match text.strip_prefix("unix:") {
             Some(path) if path.starts_with('/') => Ok(Self::File(path.into())),
             Some(_) => Err("after unix: an absolute path is expected, as in unix:/run/muster.sock"),
-            None => text.parse().map(Self::Port).map_err(|_| {
-                "expected an address and port, as in 127.0.0.1:7701, or unix:/run/muster.sock"
-            }),
+            None => text.parse().map(Self::Port).map_err(
+                |_| "expected an address and port, as in 127.0.0.1:7701, or unix:/run/muster.sock",
+            ),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::mpsc::{Receiver, sync_channel};
 
 /// What curl got.
 #[derive(Debug)]
@@ -38,17 +39,24 @@ pub(crate) fn curl(arguments: &[&str]) -> Answer {
 /// Starts a service that answers each request with what it got: the line, the headers in lower
 /// case, an empty line, the body. It ends with the test's process.
 pub(crate) fn echo() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address").to_string();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || answer(stream));
-        }
-    });
-    address
+    record().0
 }
 
-fn answer(mut stream: TcpStream) -> Option<()> {
+/// The same, and what it got, if anybody listens.
+pub(crate) fn record() -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let (record, recorded) = sync_channel(100);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let record = record.clone();
+            std::thread::spawn(move || answer(stream).map(|text| record.try_send(text)));
+        }
+    });
+    (address, recorded)
+}
+
+fn answer(mut stream: TcpStream) -> Option<String> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let (mut text, mut length) = (String::new(), 0);
     loop {
@@ -71,5 +79,6 @@ fn answer(mut stream: TcpStream) -> Option<()> {
     reader.read_exact(&mut body).ok()?;
     text.push_str(&format!("\n{}", String::from_utf8_lossy(&body)));
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close", text.len());
-    stream.write_all(format!("{head}\r\n\r\n{text}").as_bytes()).ok()
+    stream.write_all(format!("{head}\r\n\r\n{text}").as_bytes()).ok()?;
+    Some(text)
 }

@@ -5,8 +5,10 @@
 #[allow(dead_code, reason = "what the other target needs of it")]
 mod muster;
 
+mod axum;
 mod caddy;
 mod client;
+mod haproxy;
 mod nginx;
 mod proxy;
 mod site;

@@ -1,13 +1,18 @@
 //! nginx with `auth_request`.
 
-use crate::client::curl;
+use crate::client::{curl, echo, record};
 use crate::proxy::{Proxy, free_address, sample};
-use crate::site::Site;
+use crate::site::{Site, tells_the_original};
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 fn start(site: &Site, gateway: (&str, &str)) -> Proxy {
-    let (dir, address) = (site.muster.path("nginx"), free_address());
+    start_in(site.muster.path("nginx"), &site.service, gateway)
+}
+
+fn start_in(dir: PathBuf, service: &str, gateway: (&str, &str)) -> Proxy {
+    let address = free_address();
     let html = dir.join("html");
     fs::create_dir_all(html.join("sub")).expect("a folder");
     fs::write(html.join("index.html"), "the index\n").expect("written");
@@ -16,7 +21,7 @@ fn start(site: &Site, gateway: (&str, &str)) -> Proxy {
         "nginx/muster.conf",
         &[
             gateway,
-            ("127.0.0.1:8080", &site.service),
+            ("127.0.0.1:8080", service),
             ("127.0.0.1:8000", &address),
             ("/var/www/html", &html.display().to_string()),
         ],
@@ -51,6 +56,13 @@ fn the_sample_guards_a_service() {
     let site = Site::new();
     let nginx = start(&site, ("127.0.0.1:7701", site.door()));
     site.behaves(&format!("{}/telemetry", nginx.url));
+}
+
+#[test]
+fn the_gateway_hears_of_the_original_request() {
+    let (dir, (gateway, recorded)) = (tempfile::tempdir().expect("a folder"), record());
+    let nginx = start_in(dir.path().join("nginx"), &echo(), ("127.0.0.1:7701", &gateway));
+    tells_the_original(&format!("{}/telemetry", nginx.url), &recorded);
 }
 
 #[test]

@@ -3,9 +3,45 @@
 use crate::client::{Answer, curl, echo};
 use crate::muster::{Muster, Server};
 use std::fs;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 pub(crate) const AUDIENCE: &str = "telemetry.example";
+
+/// What a proxy tells the gateway of a request, whatever the client says of it. `url` leads through
+/// the proxy, with `recorded` in the gateway's place.
+#[track_caller]
+pub(crate) fn tells_the_original(url: &str, recorded: &Receiver<String>) {
+    let mut arguments = vec!["-X", "PUT", "-H", "Authorization: Muster a.b.c"];
+    for header in [
+        "X-Real-IP: 192.0.2.66",
+        "X-Forwarded-For: 192.0.2.66",
+        "X-Forwarded-Uri: /forged",
+        "X-Forwarded-Method: FORGED",
+        "X-Original-URI: /forged",
+        "X-Original-Method: FORGED",
+        "X-Request-Id: forged",
+    ] {
+        arguments.extend(["-H", header]);
+    }
+    let url = format!("{url}?x=1");
+    arguments.extend(["-d", "the body", &url]);
+    assert_eq!(curl(&arguments).status, 200);
+    let asked = recorded.recv_timeout(Duration::from_secs(20)).expect("the gateway is asked");
+    let said = |names: [&str; 2]| -> Vec<&str> {
+        let lines = asked.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(name, _)| names.contains(name)).map(|(_, value)| value).collect()
+    };
+    assert!(asked.starts_with("GET /v1/authenticate"), "{asked}");
+    assert_eq!(said(["authorization", ""]), ["Muster a.b.c"], "{asked}");
+    assert_eq!(said(["x-original-uri", "x-forwarded-uri"]), ["/telemetry?x=1"], "{asked}");
+    assert_eq!(said(["x-original-method", "x-forwarded-method"]), ["PUT"], "{asked}");
+    assert_eq!(said(["x-real-ip", "x-forwarded-for"]), ["127.0.0.1"], "{asked}");
+    assert_eq!(said(["x-request-id", ""]).len(), 1, "{asked}");
+    for theirs in ["forged", "FORGED", "192.0.2.66", "the body"] {
+        assert!(!asked.contains(theirs), "{asked}");
+    }
+}
 
 /// What stands behind a proxy.
 pub(crate) struct Site {
@@ -33,9 +69,8 @@ impl Site {
         let muster = Muster::new();
         muster.json(&["init"]);
         let node = muster.serve(&["serve"]);
-        let rows = ["good", "bad"].map(|name| {
-            muster.line(&["device", "new", &format!("{name}.pem"), "--model", "pump"])
-        });
+        let rows = ["good", "bad"]
+            .map(|name| muster.line(&["device", "new", &format!("{name}.pem"), "--model", "pump"]));
         fs::write(muster.path("devices.jsonl"), rows.join("\n")).expect("written");
         muster.json(&["enrol", "devices.jsonl", "--node", &node.url]);
         let gateway = serve(
