@@ -92,6 +92,30 @@ fn devices_reach_the_gateway_and_gateways_the_node_by_tls() {
 }
 
 #[test]
+fn a_peer_that_never_speaks_tls_holds_no_connection() {
+    use std::io::{Read as _, Write as _};
+    let muster = Muster::new();
+    muster.json(&["init"]);
+    certificate(&muster, "server");
+    let tls = ["--tls-cert", "server.pem", "--tls-key", "server.key"];
+    let start = ["gateway", "--audience", "a", "--node", "http://127.0.0.1:9"];
+    let gateway = muster.serve(&[&start[..], &tls[..]].concat());
+    let address = gateway.url.strip_prefix("https://").expect("TLS");
+    let mut silent = std::net::TcpStream::connect(address).expect("it listens");
+    let mut halting = std::net::TcpStream::connect(address).expect("it listens");
+    // The head of a record that never comes.
+    halting.write_all(&[22, 3, 1, 2, 0]).expect("sent");
+    let begin = std::time::Instant::now();
+    for stream in [&mut silent, &mut halting] {
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("a limit");
+        assert_eq!(stream.read(&mut [0; 64]).expect("the gateway closes it"), 0);
+    }
+    let waited = begin.elapsed().as_secs();
+    assert!((3..20).contains(&waited), "{waited} s");
+    gateway.stop();
+}
+
+#[test]
 fn with_tls_a_listener_beyond_this_machine_needs_no_word() {
     let muster = Muster::new();
     muster.json(&["init"]);
