@@ -337,3 +337,14 @@ pub(crate) struct LedgerExport {
     #[command(flatten)]
     pub(crate) node: NodeArg,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    /// Options that clash, or that need one that is not there, show here and not at a user's.
+    #[test]
+    fn every_command_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -31,14 +31,14 @@ impl NodeArg {
 pub(crate) struct CaArg {
     /// Certificates (PEM) of the authorities that vouch for https:// nodes; by default those that
     /// the Web believes.
-    #[arg(long = "node-ca", value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) node_ca: Option<PathBuf>,
 }
 
 impl CaArg {
     /// What the options say of the way to a node.
     pub(crate) fn reach(&self, without_tls: bool) -> Result<Reach> {
-        reach(without_tls, self.file.as_deref())
+        reach(without_tls, self.node_ca.as_deref())
     }
 }
 
