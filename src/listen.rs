@@ -2,6 +2,7 @@
 //! server of ours listens here: on a port, with or without TLS, or on a socket of this machine.
 
 mod place;
+mod sources;
 mod tls;
 
 pub(crate) use place::{Listener, Place};
@@ -19,6 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use muster_api::limits;
+use sources::Sources;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -43,6 +45,7 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<()> {
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let sources = Arc::new(Sources::default());
     let graceful = GracefulShutdown::new();
     let mut builder = http1::Builder::new();
     builder
@@ -67,6 +70,10 @@ pub(crate) async fn serve(
                 }
             },
         };
+        let Some(held) = sources.hold(peer.ip()) else {
+            tracing::debug!(%peer, "a connection too many of one address");
+            continue;
+        };
         let service = routes.clone().map_request(move |mut request: Request<_>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request
@@ -89,7 +96,7 @@ pub(crate) async fn serve(
                     Err(error) => tracing::debug!(%peer, %error, "no TLS connection came about"),
                 },
             }
-            drop(turn);
+            drop((turn, held));
         });
     }
     let _ = timeout(GRACE, graceful.shutdown()).await;
