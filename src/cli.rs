@@ -7,6 +7,7 @@ mod gateway;
 mod gateways;
 mod lot;
 mod org;
+mod reach;
 
 pub(crate) use bench::{Bench, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke};
 pub(crate) use device::{
@@ -19,11 +20,11 @@ pub(crate) use gateways::{
 };
 pub(crate) use lot::{Lot, LotReport, LotScrap};
 pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
+pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
 
+use crate::listen::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data_encoding::BASE64;
-use muster_api::{Client, ClientError};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -101,24 +102,6 @@ impl Command {
     }
 }
 
-/// How to reach a node.
-#[derive(Args, Clone)]
-pub(crate) struct NodeArg {
-    /// The node's address.
-    #[arg(long, env = "MUSTER_NODE", default_value = "http://127.0.0.1:7700")]
-    pub(crate) node: String,
-    /// Speak plain HTTP to a node beyond this machine. Only inside a tunnel.
-    #[arg(long)]
-    pub(crate) without_tls: bool,
-}
-
-impl NodeArg {
-    /// A client of the node.
-    pub(crate) fn client(&self) -> Result<Client, ClientError> {
-        if self.without_tls { Client::without_tls(&self.node) } else { Client::new(&self.node) }
-    }
-}
-
 /// How to sign.
 #[derive(Args, Clone)]
 pub(crate) struct SignArg {
@@ -173,9 +156,11 @@ pub(crate) struct Init {
 
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Where to listen.
-    #[arg(long, default_value_t = SocketAddr::from(([127, 0, 0, 1], muster_api::limits::NODE_PORT)))]
-    pub(crate) listen: SocketAddr,
+    /// Where to listen: an address and port, or `unix:` and the path of a socket.
+    #[arg(long, default_value_t = Place::loopback(muster_api::limits::NODE_PORT))]
+    pub(crate) listen: Place,
+    #[command(flatten)]
+    pub(crate) tls: TlsArg,
     /// The newest head that a gateway or another follower has, after the node's folder was
     /// restored from a backup: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
@@ -331,4 +316,15 @@ pub(crate) struct LedgerExport {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) node: NodeArg,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    /// Options that clash, or that need one that is not there, show here and not at a user's.
+    #[test]
+    fn every_command_is_sound() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -1,6 +1,14 @@
-//! Listening: connections are counted, slow ones are dropped, and stopping loses no request.
+//! Listening: connections are counted, slow ones are dropped, and stopping loses no request. Every
+//! server of ours listens here: on a port, with or without TLS, or on a socket of this machine.
 
-use anyhow::{Context as _, Result};
+mod place;
+mod sources;
+mod tls;
+
+pub(crate) use place::{Listener, Place};
+pub(crate) use tls::Tls;
+
+use anyhow::Result;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request};
@@ -12,10 +20,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use muster_api::limits;
-use std::net::SocketAddr;
+use sources::Sources;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
@@ -25,30 +33,19 @@ const HEAD_BYTES: usize = 16 << 10;
 /// How long running requests may go on after the stop.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Binds a listener, or says what is in the way.
-pub(crate) async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: is something else running there? Choose another with {option}")
-    })
-}
+/// A connection, whatever carries it.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-/// Refuses to listen beyond this machine without TLS, unless told to by name.
-pub(crate) fn check_listener(address: SocketAddr, without_tls: bool) -> Result<()> {
-    anyhow::ensure!(
-        address.ip().is_loopback() || without_tls,
-        "{address} can be reached from other machines and this listener speaks no TLS: \
-         listen on 127.0.0.1 behind a proxy that adds it, or say --without-tls"
-    );
-    Ok(())
-}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// Serves until `stop` resolves, then lets running requests finish for two seconds.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     routes: Router,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<()> {
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let sources = Arc::new(Sources::default());
     let graceful = GracefulShutdown::new();
     let mut builder = http1::Builder::new();
     builder
@@ -59,7 +56,7 @@ pub(crate) async fn serve(
     loop {
         let turn = tokio::select! {
             () = &mut stop => break,
-            turn = room.clone().acquire_owned() => turn.context("the listener is closed")?,
+            turn = room.clone().acquire_owned() => turn?,
         };
         let (stream, peer) = tokio::select! {
             () = &mut stop => break,
@@ -73,19 +70,33 @@ pub(crate) async fn serve(
                 }
             },
         };
-        let _ = stream.set_nodelay(true);
+        let Some(held) = sources.hold(peer.ip()) else {
+            tracing::debug!(%peer, "a connection too many of one address");
+            continue;
+        };
         let service = routes.clone().map_request(move |mut request: Request<_>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request
         });
-        let connection =
-            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
+        let (builder, tls) = (builder.clone(), listener.tls().cloned());
+        let watcher = graceful.watcher();
+        let end = async move |stream: Box<dyn Stream>| {
+            let service = TowerToHyperService::new(service);
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%peer, %error, "a connection ended badly");
             }
-            drop(turn);
+        };
+        tokio::spawn(async move {
+            // The handshake costs a signature: it is done here, not in the way of other peers.
+            match tls {
+                None => end(stream).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => end(Box::new(stream)).await,
+                    Err(error) => tracing::debug!(%peer, %error, "no TLS connection came about"),
+                },
+            }
+            drop((turn, held));
         });
     }
     let _ = timeout(GRACE, graceful.shutdown()).await;

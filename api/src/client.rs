@@ -1,4 +1,5 @@
 use crate::limits;
+use crate::tls::{self, Reach};
 use crate::{
     BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
     Leaves, LineNoted, LotDevicesView, LotQuery, LotsView, NetworkView, Problem, Resolution,
@@ -57,29 +58,29 @@ type Result<T> = std::result::Result<T, ClientError>;
 const ANSWER_BYTES: usize = 32 << 20;
 
 impl Client {
-    /// A client of the node at this address, such as `http://127.0.0.1:7700`. What it sends is
-    /// not encrypted, so an address beyond this machine is refused.
+    /// A client of the node at this address, such as `http://127.0.0.1:7700` or
+    /// `https://node.example`. Plain HTTP beyond this machine is refused.
     pub fn new(url: &str) -> Result<Self> {
-        Self::without_tls(url).and_then(|client| match is_loopback(url) {
-            true => Ok(client),
-            false => Err(ClientError::Address {
-                url: url.into(),
-                why: "plain HTTP beyond this machine shows everything to the network; \
-                      use a tunnel to a loopback address, or say --without-tls",
-            }),
-        })
+        Self::reach(url, &Reach::default())
     }
 
-    /// As [`Self::new`], for a network that the caller answers for.
-    pub fn without_tls(url: &str) -> Result<Self> {
+    /// As [`Self::new`], with what the operator says of the way there.
+    pub fn reach(url: &str, reach: &Reach) -> Result<Self> {
         let fault = |why| ClientError::Address { url: url.into(), why };
-        if url.starts_with("https://") {
-            return Err(fault("this build speaks plain HTTP to nodes; use a loopback address"));
-        }
-        if !url.starts_with("http://") {
+        let secret = url.starts_with("https://");
+        if !secret && !url.starts_with("http://") {
             return Err(fault("expected an address such as http://127.0.0.1:7700"));
         }
-        let http = reqwest::Client::builder()
+        if !secret && !reach.without_tls && !is_loopback(url) {
+            return Err(fault(
+                "plain HTTP beyond this machine shows everything to the network; \
+                 use https://, a tunnel to a loopback address, or say --without-tls",
+            ));
+        }
+        let http = tls::http_client(reach)
+            .map_err(fault)?
+            // A redirect to plain HTTP is not followed, nor is any other.
+            .https_only(secret)
             .connect_timeout(Duration::from_secs(5))
             // Sooner than a node closes an idle connection, or a request could meet the closing.
             .pool_idle_timeout(Duration::from_secs(limits::IDLE_SECONDS / 2))
@@ -364,7 +365,7 @@ impl Resolve for Client {
 
 #[cfg(test)]
 mod tests {
-    use super::{Client, is_loopback};
+    use super::{Client, Reach, is_loopback};
 
     #[test]
     fn plain_http_stays_on_this_machine() {
@@ -375,9 +376,22 @@ mod tests {
         for far in ["http://10.0.0.1:7700", "http://node.example", "http://127.0.0.1.example"] {
             assert!(!is_loopback(far), "{far}");
             assert!(Client::new(far).is_err(), "{far}");
-            assert!(Client::without_tls(far).is_ok(), "{far}");
+            let named = Reach { without_tls: true, ..Reach::default() };
+            assert!(Client::reach(far, &named).is_ok(), "{far}");
         }
-        assert!(Client::without_tls("https://127.0.0.1").is_err());
-        assert!(Client::without_tls("127.0.0.1:7700").is_err());
+        for secret in ["https://node.example", "https://127.0.0.1:7700"] {
+            assert!(Client::new(secret).is_ok(), "{secret}");
+        }
+        assert!(Client::new("127.0.0.1:7700").is_err());
+    }
+
+    #[test]
+    fn a_ca_that_cannot_be_read_is_named() {
+        for text in
+            ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+        {
+            let reach = Reach { ca: Some(text.into()), ..Reach::default() };
+            assert!(Client::reach("https://node.example", &reach).is_err(), "{text:?}");
+        }
     }
 }

@@ -8,6 +8,8 @@ pub mod limits;
 mod lots;
 mod problem;
 mod resolution;
+#[cfg(feature = "client")]
+mod tls;
 mod views;
 mod wire;
 
@@ -20,6 +22,8 @@ pub use lots::{
 };
 pub use problem::Problem;
 pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMetadata};
+#[cfg(feature = "client")]
+pub use tls::{Reach, http_client};
 pub use views::{
     BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView, OrganisationView,
 };

@@ -69,6 +69,10 @@ pub const GATEWAY_PORT: u16 = 7701;
 /// that strangers' connections never keep the store or the follower from its files.
 pub const CONNECTIONS: usize = 448;
 
+/// Connections of one address beyond this machine (of one /64 network of IPv6): a quarter, so that a
+/// site behind one address gets on, and no address keeps the others out.
+pub const CONNECTIONS_OF_ONE_SOURCE: usize = CONNECTIONS / 4;
+
 /// Seconds for a request's head to arrive, and for which a quiet connection is kept.
 pub const IDLE_SECONDS: u64 = 10;
 

@@ -1,5 +1,5 @@
 use crate::{Reporting, limits};
-use muster_api::Host;
+use muster_api::{Host, Reach};
 use muster_identity::Audience;
 use muster_ledger::Genesis;
 use muster_verifier::Policy;
@@ -27,11 +27,12 @@ pub struct GatewayConfig {
     pub learn: u64,
     /// Whether a node may be asked about a device of which nothing is at hand.
     pub look_ups: bool,
-    /// Whether the sidecar believes `X-Request-Id` of peers on this machine. Say yes only where a
-    /// proxy sets it itself: who can choose it can use a presentation twice within 5 s.
-    pub trust_request_id: bool,
-    /// Whether nodes beyond this machine may be followed by plain HTTP.
-    pub without_tls: bool,
+    /// Whether the sidecar believes what peers on this machine say of a request: `X-Request-Id`,
+    /// `X-Real-IP`, `X-Forwarded-*`, `X-Original-*`. Say yes only where a proxy sets them itself:
+    /// who can choose the id can use a presentation twice within 5 s.
+    pub trust_proxy: bool,
+    /// How nodes are reached.
+    pub reach: Reach,
     /// A head known from elsewhere; needed after an absence longer than the trust period.
     pub pinned: Option<PinnedHead>,
     /// As whom it acknowledges to the nodes; without it, it tells them nothing.
@@ -67,8 +68,8 @@ impl GatewayConfig {
             source_rate: limits::SOURCE_RATE,
             learn: limits::LEARNED,
             look_ups: true,
-            trust_request_id: false,
-            without_tls: false,
+            trust_proxy: false,
+            reach: Reach::default(),
             pinned: None,
             reporting: None,
             host,

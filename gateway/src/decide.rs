@@ -12,7 +12,10 @@ use muster_verifier::{Claim, Evidence, Fresh, Reason, Recall, Rejected, Verified
 impl Gateway {
     /// Decides on a request, and counts the decision.
     pub async fn authenticate(&self, request: AuthRequest<'_>) -> Result<Verified, Rejected> {
-        let sources = self.0.sources.as_ref().zip(request.source);
+        // A peer on this machine that names no source may stand for all of them.
+        let source = request.source.filter(|source| !source.is_loopback());
+        let request = AuthRequest { source, ..request };
+        let sources = self.0.sources.as_ref().zip(source);
         let decision = match sources {
             Some((sources, source)) if !sources.draw(source, 1) => {
                 Err(Rejected::new(Reason::TooMany))

@@ -25,7 +25,7 @@ pub(crate) struct Inner {
     pub(crate) network: String,
     pub(crate) policy: Policy,
     pub(crate) session_ms: u64,
-    pub(crate) trust_request_id: bool,
+    pub(crate) trust_proxy: bool,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) clock: Clock,
     pub(crate) nonces: NonceKey,
@@ -59,8 +59,8 @@ impl Gateway {
         if config.nodes.is_empty() {
             return Err(Error::NoNodes);
         }
-        let client = if config.without_tls { Client::without_tls } else { Client::new };
-        let nodes = config.nodes.iter().map(|url| client(url)).collect::<Result<_, _>>()?;
+        let client = |url: &String| Client::reach(url, &config.reach);
+        let nodes = config.nodes.iter().map(client).collect::<Result<_, _>>()?;
         let nodes: Arc<[Client]> = nodes;
         let now = config.host.now();
         let opened = config.clone();
@@ -99,7 +99,7 @@ impl Gateway {
             network: config.genesis.network().to_string(),
             policy: config.policy,
             session_ms: config.session_ms,
-            trust_request_id: config.trust_request_id,
+            trust_proxy: config.trust_proxy,
             host,
             clock,
             nonces,
@@ -199,8 +199,8 @@ impl Gateway {
         WeakGateway(Arc::downgrade(&self.0))
     }
 
-    pub(crate) fn trusts_request_id(&self) -> bool {
-        self.0.trust_request_id
+    pub(crate) fn trusts_proxy(&self) -> bool {
+        self.0.trust_proxy
     }
 
     /// The memory changes in one step at its end, so a panic elsewhere does not spoil it.

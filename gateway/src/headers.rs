@@ -1,11 +1,12 @@
 //! The HTTP face in headers: what a request brings, and what an answer says.
 
-use crate::{AuthRequest, Gateway, Reason, Rejected, Verified};
+use crate::{AuthRequest, Gateway, Reason, Rejected, Verified, original};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use muster_api::Problem;
 use muster_identity::PresentationFault;
 use serde::Serialize;
+use std::net::IpAddr;
 
 const RECEIPT: HeaderName = HeaderName::from_static("muster-receipt");
 const SESSION: HeaderName = HeaderName::from_static("muster-session");
@@ -15,26 +16,31 @@ const PROOF: HeaderName = HeaderName::from_static("muster-proof");
 const NONCE: HeaderName = HeaderName::from_static("muster-nonce");
 const ROLL_AGE: HeaderName = HeaderName::from_static("muster-roll-age");
 const REASON: HeaderName = HeaderName::from_static("muster-reason");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Who sent the headers, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Sender {
+    /// Anybody: only what proves itself counts.
+    Peer(Option<IpAddr>),
+    /// A proxy that is believed about the request it asks for.
+    Proxy(Option<IpAddr>),
+}
 
 /// Reads what a request brings. A header that stands twice is nobody's word.
-pub(crate) fn read(
-    headers: &HeaderMap,
-    trust_request_id: bool,
-) -> Result<AuthRequest<'_>, Rejected> {
+pub(crate) fn read(headers: &HeaderMap, from: Sender) -> Result<AuthRequest<'_>, Rejected> {
     let malformed = Rejected::new(Reason::Malformed(PresentationFault::Compact));
     let bad_part = Rejected::new(Reason::BadDevicePart);
-    let request_id = if trust_request_id { one(headers, &REQUEST_ID).ok().flatten() } else { None };
     let authorization = one(headers, &AUTHORIZATION).map_err(|()| malformed)?;
     let authorization = authorization.ok_or(Rejected::new(Reason::Missing))?;
-    Ok(AuthRequest {
-        receipt: one(headers, &RECEIPT).map_err(|()| bad_part)?,
-        request_id: request_id.filter(|id| !id.is_empty()),
-        ..AuthRequest::from_authorization(authorization)?
+    let receipt = one(headers, &RECEIPT).map_err(|()| bad_part)?;
+    let request = AuthRequest { receipt, ..AuthRequest::from_authorization(authorization)? };
+    Ok(match from {
+        Sender::Peer(source) => AuthRequest { source, ..request },
+        Sender::Proxy(peer) => original::read(headers, peer, request),
     })
 }
 
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ()> {
+pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ()> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),

@@ -1,6 +1,9 @@
-use crate::{AuthRequest, Gateway, headers};
+use crate::headers::{self, Sender};
+use crate::{AuthRequest, Gateway};
+use axum::extract::ConnectInfo;
 use http::{Request, Response};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tower::{Layer, Service};
@@ -10,18 +13,19 @@ use tower::{Layer, Service};
 #[derive(Debug, Clone)]
 pub struct MusterLayer {
     gateway: Gateway,
-    trust_request_id: bool,
+    trust_proxy: bool,
 }
 
 impl MusterLayer {
     /// A layer by this gateway.
     pub fn new(gateway: Gateway) -> Self {
-        Self { gateway, trust_request_id: false }
+        Self { gateway, trust_proxy: false }
     }
 
-    /// Believes `X-Request-Id`. Only behind a proxy that sets it and that clients cannot bypass.
-    pub fn trust_request_id(self) -> Self {
-        Self { trust_request_id: true, ..self }
+    /// Believes `X-Request-Id`, `X-Real-IP` and `X-Forwarded-For`. Only behind a proxy that sets
+    /// them and that clients cannot bypass.
+    pub fn trust_proxy(self) -> Self {
+        Self { trust_proxy: true, ..self }
     }
 }
 
@@ -62,10 +66,16 @@ where
         let layer = self.layer.clone();
         Box::pin(async move {
             let brought = std::mem::take(request.headers_mut());
-            let verdict = match headers::read(&brought, layer.trust_request_id) {
+            let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+            let peer = peer.map(|peer| peer.0.ip());
+            let from = if layer.trust_proxy { Sender::Proxy(peer) } else { Sender::Peer(peer) };
+            // The request itself is here, whatever a header says of another one.
+            let (uri, method) = (request.uri().clone(), request.method().clone());
+            let verdict = match headers::read(&brought, from) {
                 Ok(brought) => {
-                    let path = Some(request.uri().path());
-                    layer.gateway.authenticate(AuthRequest { path, ..brought }).await
+                    let path = Some(uri.path());
+                    let method = Some(method.as_str());
+                    layer.gateway.authenticate(AuthRequest { path, method, ..brought }).await
                 }
                 Err(rejected) => layer.gateway.refuse(rejected),
             };

@@ -19,8 +19,10 @@ pub struct AuthRequest<'a> {
     pub request_id: Option<&'a str>,
     /// Where it comes from: the peer, or what a trusted proxy says of it.
     pub source: Option<IpAddr>,
-    /// What is asked for: the path of the original request, or the topic.
+    /// What is asked for: the path of the original request in its one plain form, or the topic.
     pub path: Option<&'a str>,
+    /// How: the method of the original request.
+    pub method: Option<&'a str>,
 }
 
 impl<'a> AuthRequest<'a> {
@@ -77,6 +79,7 @@ impl fmt::Debug for AuthRequest<'_> {
             .field("request_id", &self.request_id)
             .field("source", &self.source)
             .field("path", &self.path)
+            .field("method", &self.method)
             .finish_non_exhaustive()
     }
 }

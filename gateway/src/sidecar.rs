@@ -1,4 +1,5 @@
-use crate::{Gateway, headers};
+use crate::Gateway;
+use crate::headers::{self, Sender};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
@@ -29,9 +30,11 @@ async fn authenticate(
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
     request: HeaderMap,
 ) -> Response<Body> {
-    let loopback = peer.is_some_and(|peer| peer.0.0.ip().is_loopback());
-    let answer = match headers::read(&request, gateway.trusts_request_id() && loopback) {
-        Ok(brought) => gateway.authenticate(brought).await,
+    let peer = peer.map(|peer| peer.0.0.ip());
+    let trusted = gateway.trusts_proxy() && peer.is_some_and(|peer| peer.is_loopback());
+    let from = if trusted { Sender::Proxy(peer) } else { Sender::Peer(peer) };
+    let answer = match headers::read(&request, from) {
+        Ok(request) => gateway.authenticate(request).await,
         Err(rejected) => gateway.refuse(rejected),
     };
     match answer {

@@ -4,6 +4,7 @@
 use super::cores::aside;
 use crate::home::Home;
 use anyhow::{Context as _, Result, bail, ensure};
+use muster_api::Reach;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -109,7 +110,8 @@ impl Node {
         let Some(url) = said["listening"].as_str() else {
             bail!("the node did not start: {}", process.last_words());
         };
-        let client = reqwest::Client::builder().no_proxy().build()?;
+        let client =
+            muster_api::http_client(&Reach::default()).map_err(anyhow::Error::msg)?.build()?;
         let http = Http { url: url.to_owned(), client };
         while http.get("/readyz").await.is_err() {
             ensure!(start.elapsed() < STOPPING, "the node is never ready");

@@ -95,6 +95,10 @@ pub(crate) struct DeviceRun {
     /// Send presentations in the clear beyond this machine. Whoever sees one can use it first.
     #[arg(long)]
     pub(crate) without_tls: bool,
+    /// Certificates (PEM) of the authorities that vouch for an https:// URL; by default those that
+    /// the Web believes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
     /// How often; 0 means until stopped.
     #[arg(long, default_value_t = 0)]
     pub(crate) count: u64,

@@ -1,9 +1,9 @@
 //! `muster gateway`.
 
-use super::KnownHead;
+use super::{CaArg, KnownHead, TlsArg};
+use crate::listen::Place;
 use clap::{Args, Subcommand};
 use muster_gateway::Span;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -30,6 +30,9 @@ pub(crate) struct GatewayFolder {
     /// Nodes to follow, in order of preference.
     #[arg(long, default_value = "http://127.0.0.1:7700")]
     pub(crate) node: Vec<String>,
+    /// Certificates of the authorities that vouch for https:// nodes.
+    #[command(flatten)]
+    pub(crate) ca: CaArg,
     /// Folder for what it has verified; by default gateway/ of the home folder.
     #[arg(long)]
     pub(crate) dir: Option<PathBuf>,
@@ -50,9 +53,11 @@ pub(crate) struct GatewayRun {
     /// Name of the service; devices must name it in their presentations.
     #[arg(long, required = true)]
     pub(crate) audience: Option<String>,
-    /// Where to listen.
-    #[arg(long, default_value_t = SocketAddr::from(([127, 0, 0, 1], muster_api::limits::GATEWAY_PORT)))]
-    pub(crate) listen: SocketAddr,
+    /// Where to listen: an address and port, or `unix:` and the path of a socket.
+    #[arg(long, default_value_t = Place::loopback(muster_api::limits::GATEWAY_PORT))]
+    pub(crate) listen: Place,
+    #[command(flatten)]
+    pub(crate) tls: TlsArg,
     /// Age of the roll after which it refuses: seconds, or such as 15m, 12h, 30d.
     #[arg(long, default_value = "1h")]
     pub(crate) max_age: Span,
@@ -81,11 +86,11 @@ pub(crate) struct GatewayRun {
     /// Tell the nodes which devices it let through, and when.
     #[arg(long, requires = "key")]
     pub(crate) report_devices: bool,
-    /// Believe the `X-Request-Id` of a proxy on this machine that sets it itself (nginx:
-    /// `proxy_set_header X-Request-Id $request_id`): its second question about one request gets
-    /// the same answer.
+    /// Believe what a proxy on this machine says of the request it asks for: `X-Request-Id` (its
+    /// second question about one request gets the same answer), `X-Real-IP`, `X-Forwarded-*`,
+    /// `X-Original-*`. Only if it sets them itself, as the samples do.
     #[arg(long)]
-    pub(crate) trust_request_id: bool,
+    pub(crate) trust_proxy: bool,
 }
 
 #[derive(Args)]

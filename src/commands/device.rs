@@ -1,7 +1,7 @@
 mod reel;
 
 use super::Session;
-use crate::cli::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceRun};
+use crate::cli::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceRun, reach};
 use crate::home::{Home, read_genesis, read_key, write_key};
 use crate::host::{Machine, new_key, random};
 use anyhow::{Context as _, Result, ensure};
@@ -107,7 +107,10 @@ async fn dial(session: &Session, arg: &DeviceRun) -> Result<ExitCode> {
     let audience: Audience = arg.audience.parse().context("--audience")?;
     let gateway = arg.gateway_key.as_deref().map(PublicKey::from_multikey).transpose();
     let gateway = gateway.map_err(muster_identity::Error::from).context("--gateway-key")?;
-    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+    let http = muster_api::http_client(&reach(arg.without_tls, arg.ca.as_deref())?)
+        .map_err(anyhow::Error::msg)?
+        .timeout(Duration::from_secs(30))
+        .build()?;
     ensure!(
         arg.without_tls || arg.url.starts_with("https://") || muster_api::is_loopback(&arg.url),
         "{} is reached in the clear, where whoever sees a presentation can use it first: \

@@ -1,7 +1,8 @@
 use super::{Session, stop_signal};
 use crate::cli::Serve;
 use crate::host::Machine;
-use crate::{http, listen};
+use crate::http;
+use crate::listen::{self, Tls};
 use anyhow::Result;
 use muster_registry::{Config, Registry};
 use serde_json::json;
@@ -9,7 +10,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
-    listen::check_listener(arg.listen, arg.without_tls)?;
+    let tls = Tls::read(&arg.tls)?;
+    arg.listen.check(tls.is_some(), arg.without_tls)?;
     let genesis = session.home.genesis()?;
     let network = genesis.network();
     for key in ["keys/root.pem", "keys/recovery.pem"] {
@@ -18,8 +20,8 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
         }
     }
     let signer = Arc::new(session.home.key("node/node.pem")?);
-    let listener = listen::bind(arg.listen, "--listen").await?;
-    let address = listener.local_addr()?;
+    let listener = arg.listen.bind("--listen").await?.with_tls(tls);
+    let address = listener.url()?;
     let dir = session.home.path("node");
     let restored = arg.restored.map(|head| (head.size, head.log_root));
     let registry =
@@ -28,12 +30,12 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let stop = stop_signal();
     session.output.result(
         &json!({
-            "listening": format!("http://{address}"),
+            "listening": address,
             "network": network.to_string(),
             "size": head.head().size,
         }),
         format!(
-            "node of network {network}\nlistening on http://{address}, {} log entries, height {}\n\
+            "node of network {network}\nlistening on {address}, {} log entries, height {}\n\
              Stop with Ctrl-C.",
             head.head().size,
             head.head().height

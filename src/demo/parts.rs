@@ -1,18 +1,15 @@
 use crate::commands::Beginning;
 use crate::home::Home;
 use crate::host::Machine;
-use crate::{commands, http, listen};
-use anyhow::{Context as _, Result};
+use crate::listen::{self, Listener, Place};
+use crate::{commands, http};
+use anyhow::Result;
 use axum::Router;
-use axum::extract::Extension;
 use axum::routing::get;
-use muster_gateway::{Gateway, GatewayConfig, MusterLayer};
+use muster_gateway::{AuthenticatedDevice, Gateway, GatewayConfig, MusterLayer};
 use muster_ledger::{EvidencePolicy, Genesis};
 use muster_registry::{Config, Registry};
-use muster_verifier::Verified;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// A node, a gateway and an upstream service: the real parts, on loopback ports.
@@ -69,7 +66,7 @@ impl Parts {
 }
 
 /// A service that knows who calls: the layer in front hands it the verified device.
-async fn telemetry(Extension(device): Extension<Verified>) -> String {
+async fn telemetry(device: AuthenticatedDevice) -> String {
     format!("hello {} ({})\n", device.did(), device.model())
 }
 
@@ -87,27 +84,27 @@ fn begin(home: &Home) -> Result<Genesis> {
 }
 
 struct Listeners {
-    node: TcpListener,
-    gateway: TcpListener,
-    upstream: TcpListener,
+    node: Listener,
+    gateway: Listener,
+    upstream: Listener,
 }
 
 impl Listeners {
     async fn bind(port: u16) -> Result<Self> {
         let at = |offset: u16| {
             let port = if port == 0 { 0 } else { port.saturating_add(offset) };
-            SocketAddr::from(([127, 0, 0, 1], port))
+            Place::loopback(port)
         };
         Ok(Self {
-            node: listen::bind(at(0), "--port").await?,
-            gateway: listen::bind(at(1), "--port").await?,
-            upstream: listen::bind(at(2), "--port").await?,
+            node: at(0).bind("--port").await?,
+            gateway: at(1).bind("--port").await?,
+            upstream: at(2).bind("--port").await?,
         })
     }
 }
 
-fn spawn(listener: TcpListener, routes: Router, stopped: &watch::Receiver<bool>) -> Result<String> {
-    let address = listener.local_addr().context("the listener has no address")?;
+fn spawn(listener: Listener, routes: Router, stopped: &watch::Receiver<bool>) -> Result<String> {
+    let address = listener.url()?;
     let mut stopped = stopped.clone();
     tokio::spawn(async move {
         let stop = async move {
@@ -117,5 +114,5 @@ fn spawn(listener: TcpListener, routes: Router, stopped: &watch::Receiver<bool>)
             tracing::error!("{e:#}");
         }
     });
-    Ok(format!("http://{address}"))
+    Ok(address)
 }

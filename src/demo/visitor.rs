@@ -2,6 +2,7 @@ use super::{AUDIENCE, Parts, did_of};
 use crate::commands::window;
 use crate::host::random;
 use anyhow::{Result, bail};
+use muster_api::Reach;
 use muster_identity::{Audience, Did, SecretKey, present};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -30,7 +31,10 @@ impl fmt::Display for Answer {
 impl Visitor {
     pub(crate) fn new(parts: &Parts) -> Result<Self> {
         Ok(Self {
-            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?,
+            http: muster_api::http_client(&Reach::default())
+                .map_err(anyhow::Error::msg)?
+                .timeout(Duration::from_secs(30))
+                .build()?,
             gateway: format!("{}/v1/authenticate", parts.gateway),
             service: format!("{}/telemetry", parts.upstream),
             audience: AUDIENCE.parse()?,

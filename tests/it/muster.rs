@@ -49,26 +49,25 @@ impl Drop for Server {
 impl Server {
     /// Asks it to stop, as an operator would, and waits for its end.
     pub(crate) fn stop(mut self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
-        assert!(sent.success());
+        self.signal("TERM");
         let status = self.child.wait().expect("the server ends");
         assert!(status.success(), "the server should end cleanly: {status}");
     }
 
     /// Cuts it off: it stands still, its connections stay open.
     pub(crate) fn pause(&self) {
-        self.signal("-STOP");
+        self.signal("STOP");
     }
 
     /// Lets it go on.
     pub(crate) fn resume(&self) {
-        self.signal("-CONT");
+        self.signal("CONT");
     }
 
-    fn signal(&self, signal: &str) {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
         assert!(sent.success());
     }
 
@@ -153,7 +152,8 @@ impl Muster {
         self.serve_on(&["serve"], address)
     }
 
-    fn serve_on(&self, args: &[&str], address: &str) -> Server {
+    /// Starts a server at any place.
+    pub(crate) fn serve_on(&self, args: &[&str], address: &str) -> Server {
         let mut child = self
             .command(&[args, &["--listen", address, "--json"]].concat())
             .stdout(Stdio::piped())

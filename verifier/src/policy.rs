@@ -1,3 +1,4 @@
+use crate::path::plain_path;
 use crate::{Reason, limits};
 use muster_identity::{Audience, Did};
 use muster_ledger::{BatchId, Network, Time, View};
@@ -98,15 +99,6 @@ fn is_below(path: &str, place: &str) -> bool {
     path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// A path that has one reading. Dots, doubled slashes and escapes are read in many ways, so a
-/// path with them is as good as none.
-fn plain(path: &str) -> Option<&str> {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let dots = path.split('/').any(|segment| segment == "." || segment == "..");
-    let odd = path.contains("//") || path.contains(['%', '\\', ';']) || dots;
-    (path.starts_with('/') && !odd).then_some(path)
-}
-
 impl Policy {
     /// The usual policy of a service.
     pub fn new(audience: Audience) -> Self {
@@ -127,7 +119,7 @@ impl Policy {
     /// Where the path is not known, whatever a class with paths asks is asked as well: who hides
     /// a path gains nothing by it.
     pub fn rules(&self, owner: &Did, batch: &BatchId, model: &str, path: Option<&str>) -> Rules {
-        let path = path.and_then(plain);
+        let path = path.and_then(plain_path);
         let mut hidden: Option<Rules> = None;
         let mut found = self.rules;
         for class in self.classes.iter().filter(|c| c.names_device(owner, batch, model)) {

@@ -181,7 +181,7 @@ pub(crate) fn config(
     let nodes = nodes.iter().map(|url| (*url).to_owned()).collect();
     let clock = clock.clone();
     let config = GatewayConfig::new(dir, world.genesis.clone(), nodes, audience(), clock);
-    GatewayConfig { trust_request_id: true, ..config }
+    GatewayConfig { trust_proxy: true, ..config }
 }
 
 /// An address at which nobody listens.

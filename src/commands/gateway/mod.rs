@@ -5,7 +5,7 @@ use super::{Session, stop_signal};
 use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
 use crate::home::read_genesis;
 use crate::host::Machine;
-use crate::listen;
+use crate::listen::{self, Tls};
 use anyhow::{Context as _, Result};
 use muster_gateway::{Gateway, GatewayConfig, PinnedHead, Reporting, read_policy};
 use muster_identity::{Audience, Signer as _};
@@ -28,14 +28,15 @@ fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Resul
     };
     let dir = folder.dir.unwrap_or_else(|| session.home.path("gateway"));
     let mut config = GatewayConfig::new(dir, genesis, folder.node, audience, Arc::new(Machine));
-    config.without_tls = folder.without_tls;
+    config.reach = folder.ca.reach(folder.without_tls)?;
     let head = folder.trust.map(|head| PinnedHead { size: head.size, log_root: head.log_root });
     config.pinned = head;
     Ok(config)
 }
 
 async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
-    listen::check_listener(arg.listen, arg.folder.without_tls)?;
+    let tls = Tls::read(&arg.tls)?;
+    arg.listen.check(tls.is_some(), arg.folder.without_tls)?;
     let audience = arg.audience.context("--audience is missing")?;
     let mut config = config(session, arg.folder, audience.parse().context("--audience")?)?;
     let network = config.genesis.network();
@@ -49,7 +50,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     config.source_rate = arg.source_rate;
     config.learn = arg.learn;
     config.look_ups = !arg.no_look_ups;
-    config.trust_request_id = arg.trust_request_id;
+    config.trust_proxy = arg.trust_proxy;
     let mut key = None;
     if let Some(file) = &arg.key {
         let organisation = match &arg.operator {
@@ -62,13 +63,13 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
         config.reporting = Some(Reporting { organisation, signer, last_seen });
     }
     let nodes = config.nodes.clone();
-    let listener = listen::bind(arg.listen, "--listen").await?;
-    let address = listener.local_addr()?;
+    let listener = arg.listen.bind("--listen").await?.with_tls(tls);
+    let address = listener.url()?;
     let gateway = Gateway::start(config).await?;
     let stop = stop_signal();
     session.output.result(
         &json!({
-            "listening": format!("http://{address}"),
+            "listening": address,
             "network": network.to_string(),
             "audience": audience,
             "nodes": nodes,
@@ -76,7 +77,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
         }),
         format!(
             "gateway for audience {audience:?} on network {network}\n\
-             following {}{}\nlistening on http://{address}/v1/authenticate\nStop with Ctrl-C.",
+             following {}{}\nlistening on {address}, path /v1/authenticate\nStop with Ctrl-C.",
             nodes.join(", "),
             key.map_or(String::new(), |key| format!("\nacknowledging with key {key}")),
         ),

@@ -30,16 +30,12 @@ pub(super) async fn run(session: &Session, arg: GatewayPreload) -> Result<ExitCo
     let what = arg.what;
     // Nobody presents anything to it, so any name will do.
     let config = super::config(session, arg.folder, "preload".parse()?)?;
-    let without_tls = config.without_tls;
+    let reach = config.reach.clone();
     let (dir, nodes) = (config.dir.clone(), config.nodes.clone());
     let gateway = Gateway::start(config).await?;
     let told = async {
         caught_up(&gateway).await?;
-        let client = |url: &String| match without_tls {
-            true => Client::without_tls(url),
-            false => Client::new(url),
-        };
-        let client = client(nodes.first().context("name a node")?)?;
+        let client = Client::reach(nodes.first().context("name a node")?, &reach)?;
         let file = Path::new(&what);
         if file.exists() {
             return from_file(&gateway, file).with_context(|| file.display().to_string());

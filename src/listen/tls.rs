@@ -1,0 +1,97 @@
+//! The server's side of TLS 1.3 and 1.2, with tickets, so that a device that comes back need not
+//! pay for a signature again.
+
+use super::Stream;
+use crate::cli::TlsArg;
+use anyhow::{Context as _, Result, ensure};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ProducesTickets;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// How long a handshake may take: two round trips over the slowest lines that devices have. Until
+/// then it holds one of the bounded connections.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Tickets for each connection. A device opens the next one alone; each ticket is encrypted anew.
+const TICKETS: usize = 1;
+
+/// A certificate and its key. Clones share them; `SIGHUP` reads them again.
+#[derive(Clone)]
+pub(crate) struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
+
+impl Tls {
+    /// Reads the files that the options name, if they do, and watches for `SIGHUP`.
+    pub(crate) fn read(arg: &TlsArg) -> Result<Option<Self>> {
+        let (Some(chain), Some(key)) = (arg.tls_cert.clone(), arg.tls_key.clone()) else {
+            return Ok(None);
+        };
+        // The same through every reading, so that tickets given out stay good.
+        let tickets = ring::Ticketer::new().context("no key for session tickets can be made")?;
+        let tls = Self(Arc::new(RwLock::new(configure(&chain, &key, tickets.clone())?)));
+        let mut hangups = signal(SignalKind::hangup()).context("SIGHUP cannot be watched")?;
+        let shared = tls.clone();
+        tokio::spawn(async move {
+            while hangups.recv().await.is_some() {
+                shared.read_again(&chain, &key, tickets.clone());
+            }
+        });
+        Ok(Some(tls))
+    }
+
+    /// A pair of files that is broken half way through a renewal must not end the service.
+    fn read_again(&self, chain: &Path, key: &Path, tickets: Arc<dyn ProducesTickets>) {
+        match configure(chain, key, tickets) {
+            Ok(config) => {
+                *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+                tracing::info!("certificate and key were read again");
+            }
+            Err(error) => tracing::error!("the certificate stays as it was: {error:#}"),
+        }
+    }
+
+    /// Makes a connection secret.
+    pub(super) async fn accept(
+        &self,
+        stream: Box<dyn Stream>,
+    ) -> io::Result<TlsStream<Box<dyn Stream>>> {
+        let config = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
+            Ok(stream) => stream,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+fn configure(
+    chain: &Path,
+    key: &Path,
+    tickets: Arc<dyn ProducesTickets>,
+) -> Result<Arc<ServerConfig>> {
+    let name = |path: &Path| path.display().to_string();
+    let certificates = CertificateDer::pem_file_iter(chain)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("{}: no certificates (PEM) can be read", name(chain)))?;
+    ensure!(!certificates.is_empty(), "{}: there is no certificate (PEM) in it", name(chain));
+    let secret = PrivateKeyDer::from_pem_file(key)
+        .with_context(|| format!("{}: no private key (PEM) can be read", name(key)))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .context("this build knows no version of TLS")?
+        .with_no_client_auth()
+        .with_single_cert(certificates, secret)
+        .with_context(|| format!("{} and {} are no pair", name(chain), name(key)))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.ticketer = tickets;
+    config.send_tls13_tickets = TICKETS;
+    Ok(Arc::new(config))
+}
