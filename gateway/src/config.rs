@@ -24,6 +24,9 @@ pub struct GatewayConfig {
     /// Whether the sidecar believes `X-Request-Id` of peers on this machine. Say yes only where a
     /// proxy sets it itself: who can choose it can use a presentation twice within 5 s.
     pub trust_request_id: bool,
+    /// Whether a node may be asked for a device of which nothing is at hand. Say no where a
+    /// decision must not wait for the network.
+    pub look_ups: bool,
     /// Whether nodes beyond this machine may be followed by plain HTTP.
     pub without_tls: bool,
     /// A head known from elsewhere; needed after an absence longer than the trust period.
@@ -58,6 +61,7 @@ impl GatewayConfig {
             max_skew_ms: muster_verifier::limits::MAX_SKEW_MS,
             max_roll_age_ms: muster_verifier::limits::MAX_ROLL_AGE_MS,
             trust_request_id: false,
+            look_ups: true,
             without_tls: false,
             pinned: None,
             host,

@@ -27,6 +27,7 @@ struct Inner {
     network: String,
     policy: Policy,
     trust_request_id: bool,
+    look_ups: bool,
     host: Arc<dyn Host>,
     counts: Arc<Counts>,
     evidence: EvidenceCache,
@@ -76,6 +77,7 @@ impl Gateway {
             network: config.genesis.network().to_string(),
             policy: config.policy(),
             trust_request_id: config.trust_request_id,
+            look_ups: config.look_ups,
             host: config.host,
             counts,
             evidence: EvidenceCache::new(nodes),
@@ -160,6 +162,7 @@ impl Gateway {
         }
         match receipt {
             Some(text) => cache.check(did, &device_part(text)?, roll).map(Some),
+            None if !self.0.look_ups => Err(Reason::UnknownDevice),
             None => cache.fetch(did, self.subscribe(), self.0.counts.followed()).await.map(Some),
         }
     }

@@ -3,9 +3,16 @@
 use crate::shell::{Result, output_of, program, root, succeeds};
 use std::{env, fs, path::PathBuf};
 
-/// Debian packages the tests need. None today: everything native is built from source by cargo
-/// with the C compiler that linking Rust needs anyway.
-const DEBIAN_PACKAGES: &[&str] = &[];
+/// Debian packages the tests need: the real programs that they start. Everything native of ours
+/// is built from source by cargo with the C compiler that linking Rust needs anyway.
+const DEBIAN_PACKAGES: &[&str] = &[
+    // The broker, its headers (the plugin's structures are compared with them) and its clients.
+    "mosquitto",
+    "mosquitto-dev",
+    "mosquitto-clients",
+    // The tests make an environment of their own for paho and amqtt.
+    "python3-venv",
+];
 
 /// The suites of shared vectors that tests read when they are there. A test whose suite is
 /// absent passes without checking, so absence is always printed.
