@@ -8,15 +8,16 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
-use axum::routing::post;
+use axum::routing::get;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The routes `POST /v1/mqtt/authenticate` and `POST /v1/mqtt/acl`.
+/// The routes `/v1/mqtt/authenticate` and `/v1/mqtt/acl`: POST; also GET with a body, which is
+/// what amqtt does unless told otherwise.
 pub fn mqtt_hook(door: BrokerDoor) -> Router {
     Router::new()
-        .route("/v1/mqtt/authenticate", post(authenticate))
-        .route("/v1/mqtt/acl", post(acl))
+        .route("/v1/mqtt/authenticate", get(authenticate).post(authenticate))
+        .route("/v1/mqtt/acl", get(acl).post(acl))
         .with_state(door)
 }
 
@@ -123,11 +124,7 @@ async fn authenticate(
     }
 }
 
-async fn acl(
-    State(door): State<BrokerDoor>,
-    headers: HeaderMap,
-    body: Body,
-) -> impl IntoResponse {
+async fn acl(State(door): State<BrokerDoor>, headers: HeaderMap, body: Body) -> impl IntoResponse {
     let Some(asked) = Asked::read(&headers, body).await else { return refused("unreadable") };
     let access = asked.access();
     let (client, user, topic) = (asked.clientid, asked.username, asked.topic);

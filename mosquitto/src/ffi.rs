@@ -60,9 +60,8 @@ unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a str> {
 unsafe fn client<'a>(client: *const abi::Client) -> Client<'a> {
     // SAFETY: the functions read the client and answer null or a C string that it owns, which
     // nobody changes during the event.
-    let (id, user) = unsafe {
-        (text(mosquitto_client_id(client)), text(mosquitto_client_username(client)))
-    };
+    let (id, user) =
+        unsafe { (text(mosquitto_client_id(client)), text(mosquitto_client_username(client))) };
     Client { connection: client.addr(), id, user }
 }
 
@@ -185,7 +184,9 @@ extern "C" fn on_basic_auth(_: c_int, data: *mut c_void, userdata: *mut c_void) 
         let (plugin, event) = unsafe { (plugin(userdata), &*data.cast::<BasicAuth>()) };
         // SAFETY: as above.
         let (client, password) = unsafe { (client(event.client), text(event.password)) };
-        match plugin.basic_auth(&client, password) {
+        let answer = plugin.basic_auth(&client, password);
+        plugin.write_log(&Mosquitto);
+        match answer {
             Answer::Allow => abi::ERR_SUCCESS,
             Answer::Deny => abi::ERR_AUTH,
             Answer::Defer => abi::ERR_PLUGIN_DEFER,
@@ -203,6 +204,7 @@ extern "C" fn on_acl_check(_: c_int, data: *mut c_void, userdata: *mut c_void) -
             Some(topic) => plugin.acl_check(&client, event.access, topic),
             None => Answer::Deny,
         };
+        plugin.write_log(&Mosquitto);
         match answer {
             Answer::Allow => abi::ERR_SUCCESS,
             Answer::Deny => abi::ERR_ACL_DENIED,

@@ -140,7 +140,8 @@ mod tests {
             ("audience", "broker.example"),
             ("rules", "/r"),
         ];
-        let base = base.iter().filter(|(name, _)| !extra.iter().any(|(n, v)| n == name && v.is_empty()));
+        let base =
+            base.iter().filter(|(name, _)| !extra.iter().any(|(n, v)| n == name && v.is_empty()));
         let all = base.chain(extra.iter().filter(|(_, value)| !value.is_empty()));
         all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
@@ -169,7 +170,10 @@ mod tests {
     #[test]
     fn a_fault_names_the_option_and_the_cure() {
         let table: [(&[(&str, &str)], &str); 11] = [
-            (&[("gensis", "/g")], "plugin_opt_gensis is not known; the options are plugin_opt_genesis"),
+            (
+                &[("gensis", "/g")],
+                "plugin_opt_gensis is not known; the options are plugin_opt_genesis",
+            ),
             (&[("genesis", "")], "plugin_opt_genesis is missing"),
             (&[("rules", "")], "plugin_opt_rules is missing"),
             (&[("audience", "")], "plugin_opt_audience is missing"),

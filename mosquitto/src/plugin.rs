@@ -6,7 +6,9 @@ use crate::host::Machine;
 use crate::log::{Gravity, Log, shown};
 use crate::options::{Fault, Options, Others};
 use crate::{abi, limits};
-use muster_gateway::{Access, BrokerDoor, Cut, Gateway, GatewayConfig, Refusal, Session, TopicRules};
+use muster_gateway::{
+    Access, BrokerDoor, Cut, Gateway, GatewayConfig, Refusal, Session, TopicRules,
+};
 use muster_identity::cbor::Decode as _;
 use muster_ledger::Genesis;
 use sha2::{Digest as _, Sha256};
@@ -62,7 +64,8 @@ pub(crate) struct Plugin {
 impl Plugin {
     /// Starts the gateway. It decides at once by what its folder holds.
     pub(crate) fn start(options: Options, log: Log) -> Result<Self, Fault> {
-        let file = |name, path: &PathBuf, why: String| Fault::File { name, path: path.clone(), why };
+        let file =
+            |name, path: &PathBuf, why: String| Fault::File { name, path: path.clone(), why };
         let genesis = std::fs::read(&options.genesis)
             .map_err(|error| file("genesis", &options.genesis, error.to_string()))?;
         let genesis = Genesis::from_cbor(&genesis)
@@ -89,7 +92,11 @@ impl Plugin {
         let gateway = runtime.block_on(Gateway::start(config))?;
         log.line(
             Gravity::Notice,
-            format!("muster: following, {} topic rules, audience {}", rules.len(), gateway.status().audience),
+            format!(
+                "muster: following, {} topic rules, audience {}",
+                rules.len(),
+                gateway.status().audience
+            ),
         );
         let door = BrokerDoor::new(gateway, rules, options.client_ids);
         let cuts = Arc::default();
@@ -212,10 +219,9 @@ impl Plugin {
                 self.log.line(Gravity::Notice, words);
                 self.door.set_rules(rules);
             }
-            Err(fault) => self.log.line(
-                Gravity::Error,
-                format!("muster: {fault}. The rules stay as they were."),
-            ),
+            Err(fault) => self
+                .log
+                .line(Gravity::Error, format!("muster: {fault}. The rules stay as they were.")),
         }
     }
 

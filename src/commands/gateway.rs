@@ -4,13 +4,16 @@ use crate::home::read_genesis;
 use crate::host::Machine;
 use crate::listen;
 use anyhow::{Context as _, Result};
-use muster_gateway::{Gateway, GatewayConfig, PinnedHead};
+use muster_gateway::{BrokerDoor, ClientIds, Gateway, GatewayConfig, PinnedHead, TopicRules};
 use serde_json::json;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode> {
     listen::check_listener(arg.listen, arg.without_tls)?;
+    let rules = arg.topics.as_deref().map(read_rules).transpose()?;
     let genesis = match &arg.genesis {
         Some(file) => read_genesis(file)?,
         None => session.home.genesis()?,
@@ -45,7 +48,19 @@ pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode
             arg.node.join(", ")
         ),
     );
-    listen::serve(listener, muster_gateway::sidecar(gateway.clone()), stop).await?;
+    let mut routes = muster_gateway::sidecar(gateway.clone());
+    if let Some(rules) = rules {
+        let ids = if arg.any_client_id { ClientIds::Any } else { ClientIds::Own };
+        let door = BrokerDoor::new(gateway.clone(), rules, ids);
+        routes = routes.merge(muster_gateway::mqtt_hook(door));
+    }
+    listen::serve(listener, routes, stop).await?;
     gateway.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn read_rules(file: &Path) -> Result<TopicRules> {
+    let name = file.display();
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+    TopicRules::parse(&text).with_context(|| name.to_string())
 }

@@ -55,9 +55,12 @@ fn rules_are_for_a_device_an_owner_a_model_or_a_batch() {
         model: "pump-90".into(),
         batch: "cd".repeat(32),
     };
-    for who in
-        [format!("did {did}"), format!("owner {did}"), "model pump-9".into(), format!("batch {batch}")]
-    {
+    for who in [
+        format!("did {did}"),
+        format!("owner {did}"),
+        "model pump-9".into(),
+        format!("batch {batch}"),
+    ] {
         let rules = rules(&format!("{who}: publish t"));
         assert!(!rules.allow(&other, Access::Publish, "t"), "{who}");
     }
@@ -70,7 +73,11 @@ fn placeholders_are_the_devices_own_names() {
     assert!(allows(filter, Access::Publish, "t/did:muster:zDevice/x-pump-9-y"));
     assert!(!allows(filter, Access::Publish, "t/did:muster:zDevic/x-pump-9-y/a"));
     assert!(!allows(filter, Access::Publish, "t/did:muster:zElse/x-pump-9-y/a"));
-    assert!(allows("{owner}/{batch}", Access::Receive, &format!("did:muster:zOwner/{}", "ab".repeat(32))));
+    assert!(allows(
+        "{owner}/{batch}",
+        Access::Receive,
+        &format!("did:muster:zOwner/{}", "ab".repeat(32))
+    ));
     assert!(allows("c/{did}/#", Access::Subscribe, "c/did:muster:zDevice/+/now"));
     assert!(!allows("c/{did}/#", Access::Subscribe, "c/+/now"));
 }
@@ -215,15 +222,39 @@ fn a_subscription_is_covered_exactly_if_all_its_topics_are() {
 #[test]
 fn no_text_makes_it_panic() {
     let pieces = [
-        "any", "model", "did", ":", ": ", " ", "publish", "subscribe", "/", "#", "+", "{did}", "{",
-        "}", "a", "$share/", "é", "\n", "\0", "\u{2028}", "owner", "batch", "\t", "\r",
+        "any",
+        "model",
+        "did",
+        ":",
+        ": ",
+        " ",
+        "publish",
+        "subscribe",
+        "/",
+        "#",
+        "+",
+        "{did}",
+        "{",
+        "}",
+        "a",
+        "$share/",
+        "é",
+        "\n",
+        "\0",
+        "\u{2028}",
+        "owner",
+        "batch",
+        "\t",
+        "\r",
     ];
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut good = 0;
     for _ in 0..60_000 {
         let mut text = String::from(if seed & 1 == 0 { "any: publish " } else { "" });
         for _ in 0..seed % 9 {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             text.push_str(pieces[(seed >> 33) as usize % pieces.len()]);
         }
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
