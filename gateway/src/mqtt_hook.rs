@@ -8,16 +8,15 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::post;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The routes `/v1/mqtt/authenticate` and `/v1/mqtt/acl`: POST; also GET with a body, which is
-/// what amqtt does unless told otherwise.
+/// The routes `POST /v1/mqtt/authenticate` and `POST /v1/mqtt/acl`.
 pub fn mqtt_hook(door: BrokerDoor) -> Router {
     Router::new()
-        .route("/v1/mqtt/authenticate", get(authenticate).post(authenticate))
-        .route("/v1/mqtt/acl", get(acl).post(acl))
+        .route("/v1/mqtt/authenticate", post(authenticate))
+        .route("/v1/mqtt/acl", post(acl))
         .with_state(door)
 }
 

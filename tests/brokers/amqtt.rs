@@ -10,24 +10,26 @@ use std::time::{Duration, Instant};
 /// "Failure" of MQTT 3.1.1, in SUBACK.
 const FAILURE: u64 = 128;
 
-fn start(site: &Site) -> (Server, Program) {
+fn start(site: &Site, forms: bool) -> (Server, Program) {
     fs::write(site.muster.path("topics.rules"), site.rules()).expect("written");
     let node = ["--node", &site.url, "--topics", "topics.rules"];
     let gateway = site.muster.serve(&[&["gateway", "--audience", AUDIENCE], &node[..]].concat());
     let (_, hook) = gateway.url.rsplit_once(':').expect("a port");
     let port = free_port();
     let text = adapted(
-        &sample("amqtt/amqtt.yaml"),
+        &sample("amqtt/broker.py"),
         &[
             ("127.0.0.1:1883", &format!("127.0.0.1:{port}")),
-            ("port: 7701", &format!("port: {hook}")),
+            ("GATEWAY_PORT = 7701", &format!("GATEWAY_PORT = {hook}")),
+            // The same questions, as forms.
+            ("ParamsMode.JSON", if forms { "ParamsMode.FORM" } else { "ParamsMode.JSON" }),
         ],
     );
-    let file = site.muster.path("amqtt.yaml");
+    let file = site.muster.path("broker.py");
     fs::write(&file, text).expect("written");
-    let mut command = Command::new(programs().join("amqtt"));
+    let mut command = Command::new(programs().join("python"));
     let log = site.muster.path("amqtt.log");
-    let broker = Program::spawn(command.arg("-c").arg(file), port, log).listening();
+    let broker = Program::spawn(command.arg(file), port, log).listening();
     (gateway, broker)
 }
 
@@ -51,8 +53,17 @@ fn connect(site: &Site, broker: &Program, name: &str) -> Paho {
 
 #[test]
 fn a_broker_that_asks_over_http_is_told_the_same() {
+    told_the_same(false);
+}
+
+#[test]
+fn also_if_it_asks_in_forms() {
+    told_the_same(true);
+}
+
+fn told_the_same(forms: bool) {
     let site = Site::new();
-    let (gateway, broker) = start(&site);
+    let (gateway, broker) = start(&site, forms);
     let (pump, other) = (site.did("pump"), site.did("other"));
     let mut reader = connect(&site, &broker, "reader");
     assert_eq!(reader.subscribe("telemetry/#"), 1);
