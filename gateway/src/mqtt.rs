@@ -3,7 +3,7 @@
 //! by the rules, and its standing by the roll of the moment.
 
 use crate::sessions::{Session, Sessions};
-use crate::{Access, AuthRequest, Gateway, Rejected, TopicRules};
+use crate::{Access, AuthRequest, Gateway, Rejected, TopicRules, limits};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -94,7 +94,18 @@ struct Door {
 impl BrokerDoor {
     /// A door by this gateway and these rules.
     pub fn new(gateway: Gateway, rules: TopicRules, client_ids: ClientIds) -> Self {
-        let (rules, sessions) = (RwLock::new(Arc::new(rules)), Mutex::default());
+        Self::with_room(gateway, rules, client_ids, limits::MQTT_SESSIONS)
+    }
+
+    /// With room for fewer sessions than [`limits::MQTT_SESSIONS`].
+    pub fn with_room(
+        gateway: Gateway,
+        rules: TopicRules,
+        client_ids: ClientIds,
+        sessions: usize,
+    ) -> Self {
+        let sessions = Mutex::new(Sessions::new(sessions.min(limits::MQTT_SESSIONS)));
+        let rules = RwLock::new(Arc::new(rules));
         Self(Arc::new(Door { gateway, client_ids, rules, sessions }))
     }
 

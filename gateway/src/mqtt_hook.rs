@@ -158,3 +158,48 @@ fn allowed(session: Option<&Session>) -> axum::Json<Value> {
 fn refused(reason: &str) -> axum::Json<Value> {
     axum::Json(json!({ "result": "deny", "ok": false, "reason": reason }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_read_as_they_were_meant() {
+        let asked = form(b"client_id=a%2Fb&username=did%3amuster%3Az&topic=x+y%23&acc=4&z=1&");
+        let asked = asked.expect("a form");
+        assert_eq!(asked.clientid.as_deref(), Some("a/b"));
+        assert_eq!(asked.username.as_deref(), Some("did:muster:z"));
+        assert_eq!(asked.topic.as_deref(), Some("x y#"));
+        assert_eq!(asked.access(), Some(Access::Subscribe));
+        assert_eq!(form(b"password").and_then(|asked| asked.password).as_deref(), Some(""));
+        for bad in
+            [&b"username=%"[..], b"username=%4", b"username=%zz", b"username=%ff", b"%f=1", b"\xff"]
+        {
+            assert!(form(bad).is_none(), "{bad:?}");
+        }
+        for twice in ["clientid=a&client_id=b", "username=a&username=a", "acc=1&acc=2"] {
+            assert!(form(twice.as_bytes()).is_none(), "{twice}");
+        }
+    }
+
+    #[test]
+    fn only_one_word_says_what_is_wanted() {
+        let access = |text: &str| serde_json::from_str::<Asked>(text).ok()?.access();
+        assert_eq!(access(r#"{"action":"publish"}"#), Some(Access::Publish));
+        assert_eq!(access(r#"{"action":"subscribe"}"#), Some(Access::Subscribe));
+        assert_eq!(access(r#"{"acc":1}"#), Some(Access::Receive));
+        assert_eq!(access(r#"{"acc":"2"}"#), Some(Access::Publish));
+        for bad in [
+            "{}",
+            r#"{"action":"all"}"#,
+            r#"{"action":"publish","acc":2}"#,
+            r#"{"acc":3}"#,
+            r#"{"acc":6}"#,
+            r#"{"acc":2.0}"#,
+            r#"{"acc":[2]}"#,
+            r#"{"action":"publish","action":"publish"}"#,
+        ] {
+            assert_eq!(access(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-use crate::{Names, Verified, limits};
+use crate::{Names, Verified};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -35,8 +35,9 @@ impl Session {
 /// The sessions at a broker, by client id. One whose connection ended stays: the broker asks
 /// about its will, about what it retained and about messages kept for it. Only such a one makes
 /// room for others; a session without a connection (a broker that tells of no ends) always is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sessions {
+    most: usize,
     kept: HashMap<String, Kept>,
     /// Those that may make room, by when they were used last.
     order: BTreeMap<u64, String>,
@@ -51,10 +52,14 @@ struct Kept {
 }
 
 impl Sessions {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, kept: HashMap::new(), order: BTreeMap::new(), clock: 0 }
+    }
+
     /// Opens one, in place of an older one of this client. `None` if there is no room.
     pub(crate) fn open(&mut self, client: &str, session: Session) -> Option<Arc<Session>> {
         self.remove(client);
-        if self.kept.len() >= limits::MQTT_SESSIONS {
+        if self.kept.len() >= self.most {
             let (_, oldest) = self.order.pop_first()?;
             self.kept.remove(&oldest);
         }

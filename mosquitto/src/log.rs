@@ -103,7 +103,8 @@ impl Subscriber for Log {
         let grave = *event.metadata().level() == Level::ERROR;
         let mut words = Words(String::new());
         event.record(&mut words);
-        self.line(if grave { Gravity::Error } else { Gravity::Warning }, words.0);
+        let words = format!("muster: {}", words.0);
+        self.line(if grave { Gravity::Error } else { Gravity::Warning }, words);
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

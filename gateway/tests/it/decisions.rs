@@ -32,7 +32,7 @@ impl Site {
         Self { _dir: dir, clock, node, world, devices, parts, gateway, config }
     }
 
-    fn token(&self, who: usize, jti: u8) -> String {
+    pub(crate) fn token(&self, who: usize, jti: u8) -> String {
         self.devices[who].presents(self.clock.seconds(), jti)
     }
 

@@ -4,6 +4,7 @@ mod decisions;
 mod face;
 mod faults;
 mod following;
+mod mqtt;
 mod node;
 #[path = "../../../verifier/tests/it/world.rs"]
 mod world;
