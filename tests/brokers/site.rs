@@ -123,7 +123,11 @@ impl Program {
         let to = File::create(&log).expect("a log");
         let also = to.try_clone().expect("a second handle");
         let child = command.stdin(Stdio::null()).stdout(to).stderr(also).spawn();
-        Self { child: child.expect("the broker runs"), port, log }
+        Self {
+            child: child.expect("the broker; `cargo xtask test` installs what is missing"),
+            port,
+            log,
+        }
     }
 
     /// Waits until it listens.
