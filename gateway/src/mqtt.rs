@@ -134,7 +134,11 @@ impl BrokerDoor {
         }
         let request = AuthRequest::from_mqtt(user, password);
         let verified = self.gateway().authenticate(request).await.map_err(Refusal::Rejected)?;
-        self.sessions().open(client, Session::new(verified, connection)).ok_or(Refusal::Full)
+        // Asked again with the table in hand: if `cut` looked at the table for a roll that came
+        // since the verdict, that roll says so here; if not yet, it will find this session.
+        let mut sessions = self.sessions();
+        self.gateway().still(&verified).map_err(Refusal::Rejected)?;
+        sessions.open(client, Session::new(verified, connection)).ok_or(Refusal::Full)
     }
 
     /// Whether the client may do that with the topic, now.
