@@ -25,10 +25,12 @@ def main():
     port, version, client_id, user, password, clean = (json.loads(sys.argv[1])[name] for name in (
         "port", "version", "client_id", "user", "password", "clean"))
     will = json.loads(sys.argv[1]).get("will")
+    transport = "websockets" if json.loads(sys.argv[1])["websockets"] else "tcp"
     protocol = mqtt.MQTTv5 if version == 5 else mqtt.MQTTv311
     options = {} if version == 5 else {"clean_session": clean}
     client = mqtt.Client(
         mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol,
+        transport=transport,
         reconnect_on_failure=False, **options)
     if user is not None:
         client.username_pw_set(user, password)

@@ -222,6 +222,23 @@ fn a_rotated_key_ends_what_the_old_one_opened() {
 }
 
 #[test]
+fn a_connection_over_websockets_is_cut_as_well() {
+    let site = Site::new();
+    let (port, webs) = (free_port(), free_port());
+    let text = configuration(&site, port, 3_600);
+    let text = format!("{text}listener {webs} 127.0.0.1\nprotocol websockets\n");
+    let broker = start(&site, &text, port).listening();
+    ready(&site, &broker);
+    let (pump, password) = (site.did("pump"), site.password("pump"));
+    let login = Login { websockets: true, ..Login::new(webs, &pump, &password) };
+    let mut device = Paho::connect(&login);
+    assert_eq!(device.publish(&format!("telemetry/{pump}/level"), "3"), 0);
+    let asked = site.change("revoke", "pump");
+    device.expect("disconnect");
+    assert!(asked.elapsed() < CUT_WITHIN, "{:?}", asked.elapsed());
+}
+
+#[test]
 fn without_a_node_it_decides_until_the_roll_is_stale() {
     let mut site = Site::new();
     let max_age = 25;

@@ -56,13 +56,23 @@ pub(crate) struct Login<'a> {
     pub(crate) password: &'a str,
     pub(crate) clean: bool,
     pub(crate) will: Option<&'a str>,
+    pub(crate) websockets: bool,
 }
 
 impl<'a> Login<'a> {
     /// MQTT 5.0 with the user name as client id and a clean session.
     pub(crate) fn new(port: u16, user: &'a str, password: &'a str) -> Self {
         let (user, client_id) = (Some(user), user);
-        Self { port, version: 5, client_id, user, password, clean: true, will: None }
+        Self {
+            port,
+            version: 5,
+            client_id,
+            user,
+            password,
+            clean: true,
+            will: None,
+            websockets: false,
+        }
     }
 }
 
@@ -86,7 +96,7 @@ impl Paho {
         let login = json!({
             "port": login.port, "version": login.version, "client_id": login.client_id,
             "user": login.user, "password": login.password, "clean": login.clean,
-            "will": login.will,
+            "will": login.will, "websockets": login.websockets,
         });
         let mut child = Command::new(programs().join("python"))
             .arg(root().join("tests/brokers/client.py"))
