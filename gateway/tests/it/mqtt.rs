@@ -182,6 +182,23 @@ async fn without_look_ups_no_node_is_asked() {
     gateway.close().await;
 }
 
+/// The body that EMQX makes of the sample's template for this path: every value is text.
+fn filled(path: &str, values: &[(&str, &str)]) -> String {
+    let sample = include_str!("../../../docs/samples/emqx/emqx.conf");
+    let (_, after) = sample.split_once(path).expect("the sample asks this path");
+    let (_, body) = after.split_once("body {").expect("with a body");
+    let body = body.lines().skip(1).map(str::trim).take_while(|line| *line != "}");
+    let mut json = serde_json::Map::new();
+    for line in body {
+        let (name, template) = line.split_once(" = ").expect("name = template");
+        let known = |(name, _): &&(&str, &str)| template == format!("\"${{{name}}}\"");
+        let (_, value) = values.iter().find(known).expect("a placeholder that EMQX knows");
+        json.insert(name.to_owned(), json!(value));
+    }
+    assert_eq!(json.len(), values.len());
+    Value::Object(json).to_string()
+}
+
 /// Asks the hook as EMQX does.
 async fn emqx(door: &BrokerDoor, path: &str, body: impl Into<Body>) -> Value {
     let request = Request::post(path).header("content-type", "application/json");
@@ -197,10 +214,10 @@ async fn emqx_asks_and_is_always_answered() {
     let mut site = Site::new().await;
     let door = door_of(&site, ClientIds::Own, 10);
     let mine = did(&site, 0);
-    // As the sample's templates make it: EMQX writes every value as text.
     let login = |jti| {
         let password = password(&site, 0, jti);
-        json!({ "clientid": mine, "username": mine, "password": password }).to_string()
+        let values = [("clientid", &*mine), ("username", &mine), ("password", &password)];
+        filled("/v1/mqtt/authenticate", &values)
     };
     let answer = emqx(&door, "/v1/mqtt/authenticate", login(1)).await;
     assert_eq!((&answer["result"], &answer["is_superuser"]), (&json!("allow"), &json!(false)));
@@ -213,9 +230,7 @@ async fn emqx_asks_and_is_always_answered() {
     assert_eq!((&again["result"], &again["reason"]), (&json!("deny"), &json!("replayed")));
     assert!(again.get("client_attrs").is_none());
 
-    let ask = |topic: &str, action: &str| {
-        json!({ "clientid": mine, "username": mine, "topic": topic, "action": action }).to_string()
-    };
+    let ask = |topic, action| question(&mine, topic, action);
     let (own, commands) = (format!("t/{mine}/a"), format!("c/{mine}/#"));
     for (topic, action, result) in [
         (own.as_str(), "publish", "allow"),
@@ -239,10 +254,11 @@ async fn emqx_asks_and_is_always_answered() {
         }
     }
     site.revoke(0).await;
-    let answer = emqx(&door, "/v1/mqtt/acl", ask_again(&mine, &own)).await;
+    let answer = emqx(&door, "/v1/mqtt/acl", question(&mine, &own, "publish")).await;
     assert_eq!((&answer["result"], &answer["reason"]), (&json!("deny"), &json!("revoked")));
 }
 
-fn ask_again(did: &str, topic: &str) -> String {
-    json!({ "clientid": did, "username": did, "topic": topic, "action": "publish" }).to_string()
+fn question(did: &str, topic: &str, action: &str) -> String {
+    let values = [("clientid", did), ("username", did), ("topic", topic), ("action", action)];
+    filled("/v1/mqtt/acl", &values)
 }
