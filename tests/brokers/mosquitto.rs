@@ -121,6 +121,11 @@ fn a_device_gets_in_once_and_stays_within_its_topics() {
     assert_eq!(Paho::refused(&Login::new(broker.port, "admin", "admin")), NOT_AUTHORIZED);
     assert_eq!(Paho::refused(&Login::new(broker.port, &pump, "a.b.c")), NOT_AUTHORIZED);
 
+    // Nobody is given the device part of another one by mistake.
+    let present = ["device", "present", "pump.pem", "--audience", AUDIENCE];
+    let wrong = [&present[..], &["--receipt", "other.receipt"]].concat();
+    assert!(site.muster.refused(&wrong, 1).contains("the receipt of another device"));
+
     // A device cannot take another one's session by its client id.
     let fresh = site.password("other");
     let thief = Login { client_id: &pump, ..Login::new(broker.port, &other, &fresh) };
