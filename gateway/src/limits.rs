@@ -89,3 +89,22 @@ pub const ACKNOWLEDGE_AGAIN: (Duration, Duration) =
 /// Devices of which the next reports tell that they were seen: an hour of full reports and some
 /// hundred kB. The one seen longest ago makes room.
 pub const SEEN: usize = 8_192;
+
+/// Rules in a topic file. Each question of a broker walks them all; with placeholders one rule
+/// serves any number of devices.
+pub const TOPIC_RULES: usize = 1_000;
+
+/// Bytes of a topic file: as many rules, each of a generous line.
+pub const TOPIC_RULES_BYTES: usize = 512 * 1_024;
+
+/// Longest topic or filter: what an MQTT string can hold (MQTT 3.1.1 §1.5.3).
+pub const TOPIC_BYTES: usize = 65_535;
+
+/// MQTT sessions known at once, of devices that are there and of those that left: about 200 MB,
+/// and more clients than one broker on one machine serves. The one not used for longest makes
+/// room; if every one is a living connection, the next device is told to try later.
+pub const MQTT_SESSIONS: usize = 200_000;
+
+/// Longest body of a broker's question over HTTP: a topic of full length and a password, twice
+/// their size where they are escaped.
+pub const MQTT_BODY_BYTES: usize = 160 * 1_024;

@@ -91,6 +91,12 @@ pub(crate) struct GatewayRun {
     /// `X-Original-*`. Only if it sets them itself, as the samples do.
     #[arg(long)]
     pub(crate) trust_proxy: bool,
+    /// Answer the questions of an MQTT broker too, by these topic rules.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) topics: Option<PathBuf>,
+    /// Let a device use any MQTT client id, not only its DID or its DID, `/` and a word.
+    #[arg(long, requires = "topics")]
+    pub(crate) any_client_id: bool,
 }
 
 #[derive(Args)]

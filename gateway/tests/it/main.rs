@@ -5,6 +5,7 @@ mod decisions;
 mod face;
 mod faults;
 mod following;
+mod mqtt;
 mod node;
 mod presenting;
 #[path = "../../../verifier/tests/it/world.rs"]
