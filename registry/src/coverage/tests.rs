@@ -1,8 +1,8 @@
 use super::book::{Book, Name};
 use muster_api::limits;
 use muster_identity::{
-    Acknowledgement, Algorithm, Did, Holder, Mode, Registered, Registration, SecretKey, Signer as _,
-    Statement, acknowledge, register,
+    Acknowledgement, Algorithm, Did, Holder, Mode, Registered, Registration, SecretKey,
+    Signer as _, Statement, acknowledge, register,
 };
 use std::time::Duration;
 use tokio::time::Instant;
