@@ -36,6 +36,17 @@ fn every_flipped_bit() {
     }
 }
 
+fn flip_each_bit(good: &str, passes: impl Fn(&str) -> bool) {
+    assert!(passes(good));
+    for at in 0..good.len() {
+        for bit in 0..7 {
+            let mut bytes = good.to_owned().into_bytes();
+            bytes[at] ^= 1 << bit;
+            assert!(!passes(&String::from_utf8(bytes).unwrap()), "byte {at}, bit {bit}");
+        }
+    }
+}
+
 #[test]
 fn every_flipped_bit_of_a_gateways_words() {
     let key = secret(Algorithm::Ed25519);
@@ -61,18 +72,8 @@ fn every_flipped_bit_of_a_gateways_words() {
     let registered = register(&did, &Registered { gateway: "g".into(), holder, made: 4 }, &key);
     let known =
         |token: &str| Registration::parse(token).is_ok_and(|r| r.verify_signature(&public).is_ok());
-    let both: [(String, &dyn Fn(&str) -> bool); 2] =
-        [(said, &heard), (registered.unwrap(), &known)];
-    for (good, passes) in both {
-        assert!(passes(&good));
-        for at in 0..good.len() {
-            for bit in 0..7 {
-                let mut bytes = good.clone().into_bytes();
-                bytes[at] ^= 1 << bit;
-                assert!(!passes(&String::from_utf8(bytes).unwrap()), "byte {at}, bit {bit}");
-            }
-        }
-    }
+    flip_each_bit(&said, heard);
+    flip_each_bit(&registered.unwrap(), known);
     // What no node would take is not signed.
     let backwards = Statement { adopted: 4, ..statement.clone() };
     assert!(acknowledge(&did, &backwards, &key).is_err());
