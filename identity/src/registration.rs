@@ -27,6 +27,25 @@ pub struct Registered {
     pub made: u64,
 }
 
+impl Registered {
+    /// Whether it can be said: the bounds of name and site.
+    pub fn check(&self) -> Result<(), Error> {
+        if !is_name(&self.gateway) {
+            return Err(Error::Bound {
+                what: "a gateway's name",
+                bound: "1 to 64 letters, digits, dots, underscores and hyphens",
+            });
+        }
+        if !self.holder.as_ref().is_none_or(|holder| is_site(&holder.site)) {
+            return Err(Error::Bound {
+                what: "a site",
+                bound: "at most 128 bytes without control characters, quotes and backslashes",
+            });
+        }
+        Ok(())
+    }
+}
+
 /// A gateway's key, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
@@ -123,15 +142,10 @@ pub fn register(
     registered: &Registered,
     operator: &dyn Signer,
 ) -> Result<String, SignerError> {
+    registered.check().map_err(|error| SignerError(error.to_string()))?;
     let Registered { gateway, holder, made } = registered;
-    if !is_name(gateway) {
-        return Err(SignerError(Fault::Claim("gateway").to_string()));
-    }
     let holder = match holder {
         None => String::new(),
-        Some(Holder { site, .. }) if !is_site(site) => {
-            return Err(SignerError(Fault::Claim("site").to_string()));
-        }
         // Neither name nor site holds a character that JSON escapes.
         Some(Holder { key, site }) => {
             format!(r#","key":"{}","site":"{site}""#, key.to_multikey())

@@ -1,5 +1,6 @@
 //! Tests of `gateway` against nodes that are honest, that lie, and that are gone.
 
+mod acknowledging;
 mod cut_off;
 mod decisions;
 mod face;
