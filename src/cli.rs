@@ -6,7 +6,9 @@ mod enrol;
 mod lot;
 mod org;
 
-pub(crate) use bench::{Bench, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke};
+pub(crate) use bench::{
+    Bench, BenchAuthenticate, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke,
+};
 pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
 };

@@ -2,10 +2,12 @@
 //! `alg`, `typ` and `kid`, a JSON object as payload, one signature of 64 bytes. Each message
 //! has its own `typ` (RFC 8725 §3.11), so a signature made for one is worthless for another.
 
+use crate::base58::Bytes;
 use crate::key::base58btc;
 use crate::{Algorithm, Did, DidUrl, PresentationFault as Fault, PublicKey, Signature};
 use crate::{Signer, SignerError};
-use alloc::{borrow::Cow, format, string::String, vec::Vec};
+use alloc::borrow::{Cow, ToOwned as _};
+use alloc::{format, string::String, vec::Vec};
 use core::fmt;
 use data_encoding::BASE64URL_NOPAD;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -18,8 +20,10 @@ pub const MAX_TOKEN: usize = 1024;
 pub(crate) struct Unverified {
     /// The DID of `kid`.
     pub(crate) did: Did,
+    /// The same as text. One DID has one text, so comparing texts compares DIDs.
+    pub(crate) did_text: String,
     /// The key that `kid` names, in multicodec form; of the algorithm that `alg` names.
-    pub(crate) key: Vec<u8>,
+    pub(crate) key: Bytes,
     /// The payload, decoded.
     pub(crate) payload: Vec<u8>,
     /// Length of `header.payload`, the text that is signed (RFC 7515 §5.2, step 8).
@@ -52,13 +56,15 @@ pub(crate) fn split(token: &str, typ: &str) -> Result<Unverified, Fault> {
     }
     let kid = header.text("kid")?;
     header.end()?;
-    let kid: DidUrl = kid.parse().map_err(|_| Fault::Kid)?;
-    let key = base58btc(kid.fragment()).map_err(|_| Fault::Kid)?;
+    let (did_text, fragment) = DidUrl::split(&kid).map_err(|_| Fault::Kid)?;
+    let did = did_text.parse().map_err(|_| Fault::Kid)?;
+    let key = base58btc(fragment).map_err(|_| Fault::Kid)?;
     // The algorithm is a property of the key; `alg` may only repeat it (RFC 8725 §3.1).
     if Algorithm::of_multicodec(&key).ok_or(Fault::Kid)?.jose() != alg {
         return Err(Fault::Alg);
     }
-    Ok(Unverified { did: *kid.did(), key, payload, signed, signature: Signature(signature) })
+    let (did_text, signature) = (did_text.to_owned(), Signature(signature));
+    Ok(Unverified { did, did_text, key, payload, signed, signature })
 }
 
 /// Makes a token. `claims` is a JSON object; `did` and the signer's key make `kid`.

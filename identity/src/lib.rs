@@ -8,6 +8,7 @@ extern crate alloc;
 extern crate std;
 
 mod audience;
+mod base58;
 pub mod cbor;
 mod did;
 mod document;

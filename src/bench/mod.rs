@@ -1,6 +1,7 @@
 //! `muster bench`: our figures beside the limit of this machine, measured in the same run by
 //! code that uses none of our crates, or beside what is asked.
 
+mod authenticate;
 mod cores;
 mod disk;
 mod during;
@@ -11,6 +12,7 @@ mod limit;
 mod manifest;
 mod process;
 mod read_back;
+mod register;
 mod resolve;
 mod revoke;
 mod roll;
@@ -42,6 +44,7 @@ async fn measure(session: &Session, bench: &Bench) -> Result<Vec<Figure>> {
     match bench {
         Bench::Enrol(arg) => enrol::run(session, arg).await,
         Bench::Resolve(arg) => resolve::run(session, arg).await,
+        Bench::Authenticate(arg) => authenticate::run(session, arg).await,
         Bench::Revoke(arg) => revoke::run(session, arg).await,
     }
 }

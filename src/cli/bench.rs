@@ -9,6 +9,8 @@ pub(crate) enum Bench {
     Enrol(BenchEnrol),
     /// Start-up, resolution and receipts of a node with many devices.
     Resolve(BenchResolve),
+    /// Decisions in process, on one core, beside bare verifications of signatures.
+    Authenticate(BenchAuthenticate),
     /// From the acknowledgement of a revocation to the first refusal at a gateway.
     Revoke(BenchRevoke),
 }
@@ -18,6 +20,22 @@ pub(crate) struct BenchRevoke {
     /// Devices to revoke, one by one.
     #[arg(long, default_value_t = 1_000, value_parser = value_parser!(u64).range(10..=1_000_000))]
     pub(crate) devices: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchAuthenticate {
+    /// Devices of the batch from which devices are drawn. A batch has at most 1,048,576.
+    #[arg(long, default_value_t = 1_000_000, value_parser = value_parser!(u64).range(100..=1_048_576))]
+    pub(crate) devices: u64,
+    /// How many of them are revoked.
+    #[arg(long, default_value_t = 100_000, value_parser = value_parser!(u64).range(1..=1_048_576))]
+    pub(crate) revoked: u64,
+    /// Devices revoked beside the batch, to see what a long list costs those in good standing.
+    #[arg(long, default_value_t = 1_000_000, value_parser = value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) others: u64,
+    /// Decisions of each kind.
+    #[arg(long, default_value_t = 50_000, value_parser = value_parser!(u64).range(100..=1_000_000))]
+    pub(crate) decisions: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
