@@ -7,7 +7,8 @@ mod lot;
 mod org;
 
 pub(crate) use bench::{
-    Bench, BenchAuthenticate, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke,
+    Bench, BenchAuthenticate, BenchBare, BenchEnrol, BenchFormat, BenchGateway, BenchResolve,
+    BenchRevoke,
 };
 pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,

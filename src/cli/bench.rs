@@ -1,6 +1,7 @@
 //! `muster bench`.
 
 use clap::{Args, Subcommand, ValueEnum, value_parser};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -11,6 +12,11 @@ pub(crate) enum Bench {
     Resolve(BenchResolve),
     /// Decisions in process, on one core, beside bare verifications of signatures.
     Authenticate(BenchAuthenticate),
+    /// A gateway over HTTP, beside a bare server that verifies one signature.
+    Gateway(BenchGateway),
+    /// The bare server of `bench gateway`.
+    #[command(hide = true)]
+    Bare(BenchBare),
     /// From the acknowledgement of a revocation to the first refusal at a gateway.
     Revoke(BenchRevoke),
 }
@@ -20,6 +26,9 @@ pub(crate) struct BenchRevoke {
     /// Devices to revoke, one by one.
     #[arg(long, default_value_t = 1_000, value_parser = value_parser!(u64).range(10..=1_000_000))]
     pub(crate) devices: u64,
+    /// Further gateways that follow the node, each asked about each device.
+    #[arg(long, default_value_t = 0, value_parser = value_parser!(u64).range(0..=1_000))]
+    pub(crate) followers: u64,
 }
 
 #[derive(Args)]
@@ -36,6 +45,26 @@ pub(crate) struct BenchAuthenticate {
     /// Decisions of each kind.
     #[arg(long, default_value_t = 50_000, value_parser = value_parser!(u64).range(100..=1_000_000))]
     pub(crate) decisions: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchGateway {
+    /// Devices that present themselves in turn.
+    #[arg(long, default_value_t = 10_000, value_parser = value_parser!(u64).range(100..=100_000))]
+    pub(crate) devices: u64,
+    /// Requests to each of the two servers.
+    #[arg(long, default_value_t = 50_000, value_parser = value_parser!(u64).range(100..=400_000))]
+    pub(crate) requests: u64,
+    /// Forged and unknown presentations, sent while honest devices go on; none by default.
+    #[arg(long, default_value_t = 0, value_parser = value_parser!(u64).range(0..=100_000_000))]
+    pub(crate) flood: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchBare {
+    /// Where to listen.
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
