@@ -44,12 +44,15 @@ pub(crate) fn split(token: &str, typ: &str) -> Result<Unverified, Fault> {
         return Err(Fault::Compact);
     };
     let signed = header.len() + 1 + payload.len();
-    let header = decode(header, "header")?;
-    let payload = decode(payload, "payload")?;
-    let signature = decode(signature, "signature")?;
+    let mut room = [0; MAX_TOKEN];
+    let header = decode(header, "header", &mut room)?;
+    let mut room = [0; MAX_TOKEN];
+    let payload = decode(payload, "payload", &mut room)?.to_vec();
+    let mut room = [0; MAX_TOKEN];
+    let signature = decode(signature, "signature", &mut room)?;
     let signature = signature.try_into().map_err(|_| Fault::SignatureLength)?;
 
-    let mut header = Members::read(&header, "header")?;
+    let mut header = Members::read(header, "header")?;
     let alg = header.text("alg")?;
     if header.text("typ")? != typ {
         return Err(Fault::Typ);
@@ -89,9 +92,18 @@ pub(crate) fn sign(
     Ok(token)
 }
 
-/// Refuses padding and stray trailing bits, so one value has one text.
-fn decode(part: &str, name: &'static str) -> Result<Vec<u8>, Fault> {
-    BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| Fault::Base64(name))
+/// Refuses padding and stray trailing bits, so one value has one text. A part is shorter than a
+/// token, so there is room.
+fn decode<'r>(
+    part: &str,
+    name: &'static str,
+    room: &'r mut [u8; MAX_TOKEN],
+) -> Result<&'r [u8], Fault> {
+    let fault = |_| Fault::Base64(name);
+    let length = BASE64URL_NOPAD.decode_len(part.len()).map_err(fault)?;
+    let room = &mut room[..length];
+    BASE64URL_NOPAD.decode_mut(part.as_bytes(), room).map_err(|_| Fault::Base64(name))?;
+    Ok(room)
 }
 
 /// The members of one JSON object, each to be taken once. Keeping them as a list (and not
