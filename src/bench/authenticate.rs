@@ -73,9 +73,12 @@ enum Proof {
     Carried,
 }
 
+/// What is done with some of those who were drawn.
+type Turn<'a> = dyn FnMut(&[Drawn]) -> Result<()> + 'a;
+
 /// One of those who take turns.
 struct Runner<'a> {
-    turn: Box<dyn FnMut(&[Drawn]) -> Result<()> + 'a>,
+    turn: Box<Turn<'a>>,
     drawn: &'a [Drawn],
     next: usize,
     /// Microseconds each, of each turn.

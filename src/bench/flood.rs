@@ -34,7 +34,7 @@ impl Victims {
     /// The n-th presentation: every second one of a device that exists.
     fn token(&self, number: u64) -> Result<String> {
         let (did, key) = self.devices[number as usize / 2 % self.devices.len()];
-        let did = if number % 2 == 0 { did } else { Did::from_digest(random()) };
+        let did = if number.is_multiple_of(2) { did } else { Did::from_digest(random()) };
         Ok(present(&did, &self.audience, &window(60), &random(), &Forger(key))?)
     }
 }
