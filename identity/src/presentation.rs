@@ -1,8 +1,9 @@
+use crate::base58::Bytes;
 use crate::jws::{self, Members};
 use crate::{Audience, Did, Error, KeyFault, PresentationFault as Fault, PublicKey, Signature};
 use crate::{Signer, SignerError, sha256};
 use alloc::string::{String, ToString};
-use alloc::{borrow::ToOwned, format, vec::Vec};
+use alloc::{borrow::ToOwned, format};
 use core::fmt;
 use data_encoding::BASE64URL_NOPAD;
 
@@ -56,7 +57,7 @@ pub struct Presentation {
     signed: usize,
     signature: Signature,
     did: Did,
-    key: Vec<u8>,
+    key: Bytes,
     audience: Audience,
     freshness: Freshness,
     jti: String,
@@ -68,8 +69,7 @@ impl Presentation {
     pub fn parse(token: &str) -> Result<Self, Fault> {
         let jws = jws::split(token, TYP)?;
         let mut claims = Members::read(&jws.payload, "payload")?;
-        // One DID has one text, so comparing texts compares DIDs.
-        if claims.text("iss")? != jws.did.to_string() {
+        if claims.text("iss")? != jws.did_text {
             return Err(Fault::Iss);
         }
         let audience = claims.text("aud")?.parse().map_err(|_| Fault::Aud)?;
@@ -108,7 +108,7 @@ impl Presentation {
 
     /// Whether the token names this key in its `kid`. Compares bytes, decompresses nothing.
     pub fn names_key(&self, key: &PublicKey) -> bool {
-        self.key == key.to_multicodec()
+        key.is_multicodec(&self.key)
     }
 
     /// The key that the token names, decoded and checked: an error if it is no key at all. This

@@ -1,7 +1,8 @@
+use crate::base58::Bytes;
 use crate::jws::{self, Members};
 use crate::{Did, Error, PresentationFault as Fault, PublicKey, Signature, Signer, SignerError};
 use alloc::string::{String, ToString};
-use alloc::{borrow::ToOwned, format, vec::Vec};
+use alloc::{borrow::ToOwned, format};
 
 /// The domain of registrations: the exact `typ` of the header (RFC 8725 §3.11).
 const TYP: &str = "muster-registration+jwt";
@@ -62,7 +63,7 @@ pub struct Registration {
     signed: usize,
     signature: Signature,
     organisation: Did,
-    key: Vec<u8>,
+    key: Bytes,
     registered: Registered,
 }
 
@@ -108,7 +109,7 @@ impl Registration {
     /// Checks that `key` is the key the token names and that it signed the token. Whether it may
     /// register gateways for the organisation is for the caller to know.
     pub fn verify_signature(&self, key: &PublicKey) -> Result<(), Error> {
-        if self.key != key.to_multicodec() {
+        if !key.is_multicodec(&self.key) {
             return Err(Error::OtherKey);
         }
         key.verify(&self.token.as_bytes()[..self.signed], &self.signature)
