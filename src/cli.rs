@@ -215,6 +215,10 @@ pub(crate) struct Gateway {
     /// the trust period: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
     pub(crate) trust: Option<KnownHead>,
+    /// Follow every operation from the genesis on. Otherwise an empty folder may begin with a
+    /// snapshot that the network's validators signed.
+    #[arg(long)]
+    pub(crate) from_genesis: bool,
     /// Believe the `X-Request-Id` of a proxy on this machine that sets it itself (nginx:
     /// `proxy_set_header X-Request-Id $request_id`): its second question about one request gets
     /// the same answer.

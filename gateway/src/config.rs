@@ -28,6 +28,9 @@ pub struct GatewayConfig {
     pub without_tls: bool,
     /// A head known from elsewhere; needed after an absence longer than the trust period.
     pub pinned: Option<PinnedHead>,
+    /// Whether to follow every operation from the genesis on. Otherwise a gateway that has nothing
+    /// yet may start from a snapshot that a quorum signed, and takes its word for what led there.
+    pub from_genesis: bool,
     /// Wall clock and randomness.
     pub host: Arc<dyn Host>,
 }
@@ -60,6 +63,7 @@ impl GatewayConfig {
             trust_request_id: false,
             without_tls: false,
             pinned: None,
+            from_genesis: false,
             host,
         }
     }

@@ -15,13 +15,16 @@ mod folder;
 mod follower;
 mod gateway;
 mod headers;
+mod kept;
 mod layer;
 pub mod limits;
 mod metrics;
+mod opening;
 mod request;
 mod roll;
 mod sidecar;
 mod status;
+mod threads;
 mod watermark;
 
 pub use config::{GatewayConfig, PinnedHead};

@@ -29,6 +29,7 @@ pub(super) async fn run(session: &Session, arg: cli::Gateway) -> Result<ExitCode
     config.trust_request_id = arg.trust_request_id;
     config.without_tls = arg.without_tls;
     config.pinned = arg.trust.map(|head| PinnedHead { size: head.size, log_root: head.log_root });
+    config.from_genesis = arg.from_genesis;
     let gateway = Gateway::start(config).await?;
     let stop = stop_signal();
     session.output.result(

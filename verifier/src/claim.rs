@@ -107,11 +107,15 @@ impl Fresh {
         let refuse = |reason| Rejected::about(did, reason);
         let known = Known::find(&did, evidence, roll).map_err(refuse)?;
         let presentation = &self.claim.presentation;
-        let key = known.key(|key| presentation.names_key(key)).map_err(refuse)?;
+        let key = known.key(|key| presentation.names_key(key), || presentation.names_own_key());
+        let bad = |_| refuse(Reason::BadSignature);
         // Same bytes, same key: the kid is among them.
-        if !self.signed {
-            presentation.verify_signature(&key).map_err(|_| refuse(Reason::BadSignature))?;
-        }
+        let key = match (key.map_err(refuse)?, self.signed) {
+            (Some(key), true) => key,
+            (Some(key), false) => presentation.verify_signature(&key).map(|()| key).map_err(bad)?,
+            (None, true) => presentation.key().map_err(|_| refuse(Reason::BadSignature))?,
+            (None, false) => presentation.verify_own_signature().map_err(bad)?,
+        };
         let outcome = known.check(roll, policy).map(|()| {
             Verified::new(did, key, known, roll.age_ms, roll.checkpoint_time, self.claim.hash)
         });

@@ -1,7 +1,7 @@
 use crate::standing::Known;
 use crate::{Policy, Rejected, RollView};
 use muster_identity::{Did, PublicKey};
-use muster_ledger::{BatchId, Status, Time, View};
+use muster_ledger::{BatchId, DeviceKey, Status, Time, View};
 
 /// A device that proved who it is, was never seen to do so by this presentation before, and is
 /// in good standing by a roll that is young enough. Only a passed check makes it.
@@ -80,9 +80,10 @@ impl Verified {
     pub fn still(&self, roll: RollView<'_, impl View>, policy: &Policy) -> Result<Self, Rejected> {
         let refuse = |reason| Rejected::about(self.did, reason);
         let known = Known::find_again(&self.did, self.key, self.batch, roll).map_err(refuse)?;
-        let key = known.key(|key| *key == self.key).map_err(refuse)?;
+        let own = || DeviceKey::Own.is(&self.did, &self.key);
+        known.key(|key| *key == self.key, own).map_err(refuse)?;
         known.check(roll, policy).map_err(refuse)?;
         let (age, time) = (roll.age_ms, roll.checkpoint_time);
-        Ok(Self::new(self.did, key, known, age, time, self.presentation))
+        Ok(Self::new(self.did, self.key, known, age, time, self.presentation))
     }
 }
