@@ -23,6 +23,8 @@ pub struct Crafted {
     pub path: Vec<u8>,
     pub records: Vec<(Vec<u8>, Vec<u8>)>,
     pub pieces: Vec<Vec<u8>>,
+    /// The log.
+    pub tree: Tree,
 }
 
 /// A device of the batches below.
@@ -111,6 +113,7 @@ impl Crafted {
             entry,
             records,
             pieces,
+            tree,
         }
     }
 
