@@ -253,13 +253,17 @@ fn read_piece(
     batches: &[BatchId],
     leaves: &mut Vec<Placed>,
 ) -> Result<usize, SnapshotFault> {
-    let mut rows = 0;
+    let (mut rows, mut buffer) = (0, Vec::new());
     while !piece.is_empty() {
         if rows == limits::SNAPSHOT_ROWS {
             return Err(SnapshotFault::Malformed("a piece of too many rows"));
         }
         let (did, record) = rows::read(&mut piece, batches)?;
-        leaves.push(Placed::new(StateKey::Device(did), record.to_cbor().into()));
+        buffer.clear();
+        let mut w = Writer::behind(buffer);
+        record.encode(&mut w);
+        buffer = w.into_bytes();
+        leaves.push(Placed::new(StateKey::Device(did), Arc::from(&buffer[..])));
         rows += 1;
     }
     Ok(rows)
