@@ -2,7 +2,7 @@
 //! (crate `jmt` 0.12, which the tests use as oracle). The tree is persistent: a clone costs nothing
 //! and stays as it was, so a commit that fails leaves no trace and readers never wait.
 
-use crate::tree::{Hash, InOrder, Join, Leaf, Link, Placed, bit, build, insert};
+use crate::tree::{Hash, InOrder, Join, Link, Placed, build, insert};
 use crate::{BatchId, Changes, GrantId, StateProof, View};
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
@@ -128,42 +128,17 @@ impl State {
 
     /// Proves what the state holds, or does not hold, at a key.
     pub fn prove(&self, key: &StateKey) -> StateProof {
-        let path = key.path();
-        let mut siblings = Vec::new();
-        let mut other = None;
-        let mut link = &self.root;
-        while let Link::Branch(branch) = link {
-            let right_side = bit(&path, siblings.len());
-            let (next, sibling) = branch.sides(right_side);
-            siblings.push(sibling.hash());
-            link = next;
-        }
-        if let Link::Leaf(leaf) = link {
-            if leaf.key != *key {
-                other = Some((leaf.key.path(), sha256(&[&leaf.value])));
-            }
-        }
+        let (mut siblings, leaf) = self.root.way(&key.path());
         siblings.reverse();
+        let other = leaf.filter(|leaf| leaf.key != *key);
+        let other = other.map(|leaf| (leaf.key.path(), sha256(&[&leaf.value])));
         StateProof { siblings, other }
-    }
-
-    fn leaf(&self, key: &StateKey) -> Option<&Leaf> {
-        let path = key.path();
-        let mut link = &self.root;
-        for depth in 0.. {
-            match link {
-                Link::Empty => return None,
-                Link::Leaf(leaf) => return (leaf.key == *key).then_some(leaf),
-                Link::Branch(branch) => link = branch.sides(bit(&path, depth)).0,
-            }
-        }
-        None
     }
 }
 
 impl View for State {
     fn record(&self, key: &StateKey) -> Option<Arc<[u8]>> {
-        self.leaf(key).map(|leaf| leaf.value.clone())
+        self.root.find(key, &key.path()).map(|leaf| leaf.value.clone())
     }
 }
 
