@@ -22,11 +22,12 @@ pub(crate) fn read_back(
         // Written before anything that it is of: the folder still holds nothing.
         (Some(_), None) if folder.base() == 0 => None,
         (Some(kept), _) => match kept.parts(folder.base()) {
-            Some((offset, snapshot)) => match from_snapshot(folder, genesis, note, offset, snapshot)
-            {
-                Ok(opened) => return Ok(opened),
-                Err(why) => Some(why.to_string()),
-            },
+            Some((offset, snapshot)) => {
+                match from_snapshot(folder, genesis, note, offset, snapshot) {
+                    Ok(opened) => return Ok(opened),
+                    Err(why) => Some(why.to_string()),
+                }
+            }
             None => Some("it is no snapshot of this log".into()),
         },
         (None, _) => None,

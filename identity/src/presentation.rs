@@ -1,5 +1,7 @@
 use crate::jws::{self, Members};
-use crate::{Algorithm, Audience, Did, Error, KeyFault, PresentationFault as Fault, PublicKey, Signature};
+use crate::{
+    Algorithm, Audience, Did, Error, KeyFault, PresentationFault as Fault, PublicKey, Signature,
+};
 use crate::{Signer, SignerError, sha256};
 use alloc::string::{String, ToString};
 use alloc::{borrow::ToOwned, format, vec::Vec};

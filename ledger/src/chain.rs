@@ -2,7 +2,8 @@ use crate::merkle::{Frontier, leaf_hash};
 use crate::snapshot;
 use crate::{
     Block, Changes, Checkpoint, Context, Entry, Error, Genesis, Head, Network, NoteFault,
-    QuorumCheckpoint, Refusal, SignedOperation, State, Time, VerifiedOperation, View, apply, limits,
+    QuorumCheckpoint, Refusal, SignedOperation, State, Time, VerifiedOperation, View, apply,
+    limits,
 };
 use alloc::{sync::Arc, vec::Vec};
 use muster_identity::cbor::{Decode as _, Encode};

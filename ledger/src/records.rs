@@ -3,7 +3,8 @@
 //! so the state does not depend on how operations fell into blocks.
 
 use crate::{
-    BatchId, Capability, DeviceKey, EvidencePolicy, GrantId, HoldId, OrgKey, Power, Time, action, limits,
+    BatchId, Capability, DeviceKey, EvidencePolicy, GrantId, HoldId, OrgKey, Power, Time, action,
+    limits,
 };
 use alloc::{string::String, vec::Vec};
 use core::fmt;
@@ -299,7 +300,8 @@ impl Decode for BatchRecord {
 
 impl Encode for DeviceRecord {
     fn encode(&self, w: &mut Writer) {
-        let optional = usize::from(self.key.written().is_some()) + usize::from(self.next_key.is_some());
+        let optional =
+            usize::from(self.key.written().is_some()) + usize::from(self.next_key.is_some());
         w.map(5 + optional).uint(1).value(&self.batch).uint(2).uint(self.index);
         w.uint(3).uint(self.seq);
         if let Some(keys) = self.key.written() {

@@ -3,9 +3,10 @@
 //! and stays as it was, so a commit that fails leaves no trace and readers never wait.
 
 use crate::tree::{Hash, InOrder, Join, Link, Placed, build, insert};
-use crate::{BatchId, Changes, GrantId, StateProof, View};
+use crate::{BatchId, Changes, GrantId, Refusal, StateProof, View};
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
+use muster_identity::cbor::Decode;
 use muster_identity::{Did, Inception, PublicKey, sha256};
 
 /// Where a record stands.
@@ -139,6 +140,14 @@ impl State {
 impl View for State {
     fn record(&self, key: &StateKey) -> Option<Arc<[u8]>> {
         self.root.find(key, &key.path()).map(|leaf| leaf.value.clone())
+    }
+
+    /// Reads in place: who only looks does not touch the count of those who hold the bytes, which
+    /// lies elsewhere in memory and is every core's.
+    fn read<T: Decode>(&self, key: StateKey) -> Result<Option<T>, Refusal> {
+        let leaf = self.root.find(&key, &key.path());
+        leaf.map(|leaf| T::from_cbor(&leaf.value).map_err(|_| Refusal::Corrupt("a record")))
+            .transpose()
     }
 }
 

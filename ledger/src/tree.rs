@@ -240,7 +240,9 @@ pub(crate) fn insert(link: &Link, new: Placed, depth: usize) -> (Link, bool) {
             return (Link::branch(left, right), added);
         }
         Link::Empty => Vec::new(),
-        Link::Leaf(leaf) => Vec::from([Held { first: first(&leaf.key.path()), leaf: leaf.clone() }]),
+        Link::Leaf(leaf) => {
+            Vec::from([Held { first: first(&leaf.key.path()), leaf: leaf.clone() }])
+        }
         Link::Bucket(bucket) => bucket.leaves.clone(),
     };
     let new_one = new.held();

@@ -15,8 +15,8 @@ use muster_api::{
 };
 use muster_identity::{Did, Signer};
 use muster_ledger::{
-    Action, BatchId, Chain, ConsistencyProof, DevicePart, EntryProof, Genesis, QuorumCheckpoint, Receipt,
-    SignedOperation, Time, limits,
+    Action, BatchId, Chain, ConsistencyProof, DevicePart, EntryProof, Genesis, QuorumCheckpoint,
+    Receipt, SignedOperation, Time, limits,
 };
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,5 +1,5 @@
-use crate::node::Node;
 use crate::Error;
+use crate::node::Node;
 use muster_api::{Problem, limits};
 use muster_ledger::ConsistencyProof;
 use std::sync::{Arc, PoisonError};

@@ -8,4 +8,5 @@ mod cuts;
 mod enrol;
 mod factory;
 mod muster;
+mod snapshot;
 mod story;

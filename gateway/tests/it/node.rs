@@ -117,7 +117,8 @@ async fn feed(State(book): Shared, Query(asked): Query<Asked>) -> Response {
         if now.down {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
-        let Some(skip) = asked.from.checked_sub(now.base).filter(|n| *n <= now.entries.len() as u64)
+        let Some(skip) =
+            asked.from.checked_sub(now.base).filter(|n| *n <= now.entries.len() as u64)
         else {
             // As a node answers that has less than the follower.
             let problem = muster_api::Problem::new(409, "ahead", "the log has fewer entries");

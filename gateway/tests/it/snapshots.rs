@@ -109,7 +109,8 @@ async fn killed_while_it_begins() {
     // As far as it may have come: nothing; half a snapshot beside; the snapshot; the log; all.
     for step in 0..5 {
         let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+        let write =
+            |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
         let empty = [b"MUSTOPS1".as_slice(), &world.genesis.network().0].concat();
         write("operations.log", &empty);
         if step == 1 {
@@ -162,10 +163,8 @@ async fn a_snapshot_left_over_does_no_harm() {
 async fn whoever_insists_follows_every_operation() {
     let (world, crafted) = long();
     let ((dir, clock), node) = (fresh(), node(&world, &crafted).await);
-    let config = GatewayConfig {
-        from_genesis: true,
-        ..config(dir.path(), &world, &[&node.url], &clock)
-    };
+    let config =
+        GatewayConfig { from_genesis: true, ..config(dir.path(), &world, &[&node.url], &clock) };
     let gateway = Gateway::start(config).await.unwrap();
     eventually(&gateway, |g| fault(g, 0, "unreachable") || fault(g, 0, "stalled")).await;
     assert!(node.book.lock().unwrap().asked.contains(&0));
@@ -231,8 +230,7 @@ async fn a_pinned_head_is_part_of_the_ledger_or_nothing_is_believed() {
     ];
     for (pinned, refused) in cases {
         let ((dir, clock), node) = (fresh(), node(&world, &crafted).await);
-        let config =
-            GatewayConfig { pinned, ..config(dir.path(), &world, &[&node.url], &clock) };
+        let config = GatewayConfig { pinned, ..config(dir.path(), &world, &[&node.url], &clock) };
         let gateway = Gateway::start(config).await.unwrap();
         match refused {
             None => eventually(&gateway, |g| g.status().size == SIZE).await,

@@ -1,9 +1,9 @@
 use super::{Author, Changes, Context, View, check_seq, claim};
 use crate::records::status;
 use crate::{
-    BatchId, BatchRecord, Capability, Deactivate, DeviceKey, DeviceRecord, DeviceRef, Hold, HoldRecord, Power,
-    Refusal, Release, Retired, RetiredKey, Revoke, RevokeKey, Rotate, Standing, StateKey, Status,
-    Target, limits,
+    BatchId, BatchRecord, Capability, Deactivate, DeviceKey, DeviceRecord, DeviceRef, Hold,
+    HoldRecord, Power, Refusal, Release, Retired, RetiredKey, Revoke, RevokeKey, Rotate, Standing,
+    StateKey, Status, Target, limits,
 };
 use muster_identity::{Did, sha256};
 

@@ -9,8 +9,8 @@ pub use consistency::ConsistencyProof;
 use crate::merkle::{self, Frontier, Hash, leaf_hash};
 use crate::tree::{Join, Placed};
 use crate::{
-    BatchId, Chain, Checkpoint, DeviceRecord, Error, Network, NoteFault, QuorumCheckpoint,
-    Refusal, State, StateKey, ValidatorSet, limits,
+    BatchId, Chain, Checkpoint, DeviceRecord, Error, Network, NoteFault, QuorumCheckpoint, Refusal,
+    State, StateKey, ValidatorSet, limits,
 };
 use alloc::{sync::Arc, vec::Vec};
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};

@@ -3,7 +3,8 @@
 use crate::network::{World, batch_of, ed25519, new_key, p256};
 use muster_identity::{Inception, SecretKey, Signer, sha256};
 use muster_ledger::{
-    Action, ChangeKeys, DeviceKey, DeviceRef, Error, NewKey, Refusal, RevokeKey, Rotate, View, limits,
+    Action, ChangeKeys, DeviceKey, DeviceRef, Error, NewKey, Refusal, RevokeKey, Rotate, View,
+    limits,
 };
 
 fn rotate(

@@ -3,8 +3,8 @@
 use crate::network::{Device, HOUR, World, ed25519, new_key};
 use muster_identity::Signer;
 use muster_ledger::{
-    Action, Deactivate, DeviceKey, Hold, HoldId, Power, Refusal, Revoke, RevokeKey, Rotate, Status, Target,
-    View,
+    Action, Deactivate, DeviceKey, Hold, HoldId, Power, Refusal, Revoke, RevokeKey, Rotate, Status,
+    Target, View,
 };
 
 fn revoke(target: Target) -> Action {

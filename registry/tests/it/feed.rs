@@ -1,6 +1,6 @@
 use crate::network::Network;
-use muster_identity::cbor::Decode as _;
 use muster_api::limits;
+use muster_identity::cbor::Decode as _;
 use muster_ledger::{
     Action, Alone, Block, Chain, Checkpoint, Entry, Revoke, Snapshot, Target, Time,
 };

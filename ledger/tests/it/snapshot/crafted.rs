@@ -82,9 +82,9 @@ impl Crafted {
             rows.push((sha256(&[&[6], did.digest()]), row));
         }
         rows.sort();
-        let pieces = rows.chunks(ROWS).map(|some| {
-            some.iter().flat_map(|(_, row)| row.iter().copied()).collect::<Vec<u8>>()
-        });
+        let pieces = rows
+            .chunks(ROWS)
+            .map(|some| some.iter().flat_map(|(_, row)| row.iter().copied()).collect::<Vec<u8>>());
         let pieces = pieces.collect();
         let size = 1 << log;
         let (height, time) = (size / 2, Time(genesis.time.0 + 5_000));

@@ -81,9 +81,10 @@ fn it_goes_on_as_the_ledger_does() {
         let (mut other, _) = check(&bytes, 4).unwrap();
         let mut copy = Ledger { chain: ledger.chain.clone(), ..Ledger::new(4) };
         copy.enrol("next", 1);
-        let block = muster_ledger::Block::from_entries([
-            muster_identity::cbor::Decode::from_cbor(&copy.entries[0]).unwrap()
-        ]);
+        let block = muster_ledger::Block::from_entries([muster_identity::cbor::Decode::from_cbor(
+            &copy.entries[0],
+        )
+        .unwrap()]);
         other = other.extend(&block.unwrap()[0]).unwrap().0;
         assert_eq!(other.head(Time(0)), copy.chain.head(Time(0)), "after {} entries", n + 1);
         assert_eq!(

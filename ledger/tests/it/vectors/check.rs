@@ -6,10 +6,10 @@ use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{Did, Inception, PublicKey};
 use muster_ledger::merkle::{Frontier, Hash, leaf_hash, root_from_path, verify_consistency};
 use muster_ledger::{
-    Action, Alone, BatchRecord, Block, Chain, Changes, Checkpoint, DevicePart, DeviceRecord, Enrol, Entry,
-    EntryProof, Genesis, GrantRecord, Leaf, LeafTree, OrganisationRecord, Receipt, Rules,
-    SerialCommitment, SignedOperation, Snapshot, Standing, State, StateKey, StateProof, UploadRequest,
-    ValidatorSet,
+    Action, Alone, BatchRecord, Block, Chain, Changes, Checkpoint, DevicePart, DeviceRecord, Enrol,
+    Entry, EntryProof, Genesis, GrantRecord, Leaf, LeafTree, OrganisationRecord, Receipt, Rules,
+    SerialCommitment, SignedOperation, Snapshot, Standing, State, StateKey, StateProof,
+    UploadRequest, ValidatorSet,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -276,9 +276,8 @@ impl File {
         let genesis = Genesis::from_cbor(&self.hex("genesis")).unwrap();
         let bytes = self.hex("snapshot");
         let snapshot = Snapshot::parse(&bytes).map_err(fault)?;
-        let (chain, _) = snapshot
-            .check(&genesis.network(), &genesis.validators, &Alone)
-            .map_err(fault)?;
+        let (chain, _) =
+            snapshot.check(&genesis.network(), &genesis.validators, &Alone).map_err(fault)?;
         assert_eq!(chain.state().root(), self.hash("state_root"));
         Ok(())
     }

@@ -7,9 +7,9 @@ use data_encoding::HEXLOWER;
 use muster_identity::cbor::{Decode, Encode, Writer};
 use muster_identity::{Did, Inception, Signer};
 use muster_ledger::{
-    Alone, BatchRecord, Capabilities, Capability, Checkpoint, DeviceKey, DevicePart, DeviceRecord, Evidence,
-    EvidencePolicy, Genesis, HoldId, HoldRecord, Leaf, LeafTree, OrgKey, Power, StateKey,
-    Snapshot, StateProof, UploadRequest, ValidatorSet, VouchedBy, limits,
+    Alone, BatchRecord, Capabilities, Capability, Checkpoint, DeviceKey, DevicePart, DeviceRecord,
+    Evidence, EvidencePolicy, Genesis, HoldId, HoldRecord, Leaf, LeafTree, OrgKey, Power, Snapshot,
+    StateKey, StateProof, UploadRequest, ValidatorSet, VouchedBy, limits,
 };
 
 pub(super) fn all() -> Vec<Vector> {

@@ -10,10 +10,9 @@ use muster_identity::cbor::{Encode, Reader};
 use muster_identity::{Did, Inception, SecretKey, Signer, sha256};
 use muster_ledger::{
     Action, Block, Capabilities, Capability, ChangeKeys, Deactivate, DeviceKey, DeviceRecord,
-    DeviceRef, Evidence,
-    EvidencePolicy, Grant, Hold, HoldId, Leaf, Operation, Power, Release, Revoke, RevokeKey,
-    Rotate, SerialCommitment, SignedOperation, Standing, StateKey, Target, UploadRequest, VouchedBy,
-    WithdrawGrant, merkle,
+    DeviceRef, Evidence, EvidencePolicy, Grant, Hold, HoldId, Leaf, Operation, Power, Release,
+    Revoke, RevokeKey, Rotate, SerialCommitment, SignedOperation, Standing, StateKey, Target,
+    UploadRequest, VouchedBy, WithdrawGrant, merkle,
 };
 
 pub(super) fn all() -> Vec<Vector> {
