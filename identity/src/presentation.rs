@@ -115,11 +115,11 @@ impl Presentation {
             return Err(Error::OtherKey);
         }
         let signed = &self.token.as_bytes()[..self.signed];
-        if Algorithm::of_multicodec(&self.key) == Some(Algorithm::Ed25519) {
-            if let Some(raw) = self.key.last_chunk() {
-                // One decompression instead of two.
-                return PublicKey::ed25519_verified(raw, signed, &self.signature);
-            }
+        if Algorithm::of_multicodec(&self.key) == Some(Algorithm::Ed25519)
+            && let Some(raw) = self.key.last_chunk()
+        {
+            // One decompression instead of two.
+            return PublicKey::ed25519_verified(raw, signed, &self.signature);
         }
         let key = self.key()?;
         key.verify(signed, &self.signature)?;

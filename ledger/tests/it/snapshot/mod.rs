@@ -196,13 +196,14 @@ fn a_snapshot_that_lies_is_refused() {
     refused("signed by nobody", "0 of 1 needed", &|s| {
         s.note = muster_ledger::cosign(&s.head, &crate::network::ed25519("x")).unwrap().to_note();
     });
-    let lies: [(&str, &dyn Fn(&mut muster_ledger::Head)); 6] = [
-        ("height", &|head| head.height += 1),
-        ("time", &|head| head.time = Time(head.time.0 - 1_001)),
-        ("state root", &|head| head.state_root[0] ^= 1),
-        ("next validator set", &|head| head.validators[0] ^= 1),
-        ("log root", &|head| head.size -= 1),
-        ("log root", &|head| head.log_root[0] ^= 1),
+    type Lie = fn(&mut muster_ledger::Head);
+    let lies: [(&str, Lie); 6] = [
+        ("height", |head| head.height += 1),
+        ("time", |head| head.time = Time(head.time.0 - 1_001)),
+        ("state root", |head| head.state_root[0] ^= 1),
+        ("next validator set", |head| head.validators[0] ^= 1),
+        ("log root", |head| head.size -= 1),
+        ("log root", |head| head.log_root[0] ^= 1),
     ];
     for (what, lie) in lies {
         let fault = check(&good.signed(&keys[0], lie).bytes(), 1).map(drop).unwrap_err();
