@@ -18,6 +18,13 @@ impl Did {
         Self(sha256(&[&inception.to_cbor()]))
     }
 
+    /// The DID of a bare key in multicodec form, whether or not it is a key: as [`Self::of`]
+    /// [`Inception::from_key`].
+    pub(crate) fn of_bare(multicodec: &[u8]) -> Self {
+        // A map of one: 1, a byte string, of 34 bytes or 35 and so with one byte of length.
+        Self(sha256(&[&[0xa1, 0x01, 0x58, multicodec.len() as u8], multicodec]))
+    }
+
     /// From its digest, the form the ledger uses.
     pub const fn from_digest(digest: [u8; 32]) -> Self {
         Self(digest)

@@ -51,8 +51,8 @@ pub(crate) fn split_within(token: &str, typ: &str, longest: usize) -> Result<Unv
     let signed = header.len() + 1 + payload.len();
     let mut room = [0; MAX_TOKEN];
     let header = decode(header, "header", &mut room)?;
-    let mut room = [0; MAX_TOKEN];
-    let payload = decode(payload, "payload", &mut room)?.to_vec();
+    let payload = BASE64URL_NOPAD.decode(payload.as_bytes());
+    let payload = payload.map_err(|_| Fault::Base64("payload"))?;
     let mut room = [0; MAX_TOKEN];
     let signature = decode(signature, "signature", &mut room)?;
     let signature = signature.try_into().map_err(|_| Fault::SignatureLength)?;
@@ -97,8 +97,8 @@ pub(crate) fn sign(
     Ok(token)
 }
 
-/// Refuses padding and stray trailing bits, so one value has one text. A part is shorter than a
-/// token, so there is room.
+/// Refuses padding and stray trailing bits, so one value has one text. In place: a header and a
+/// signature are shorter than a token of the common length.
 fn decode<'r>(
     part: &str,
     name: &'static str,
@@ -106,7 +106,7 @@ fn decode<'r>(
 ) -> Result<&'r [u8], Fault> {
     let fault = |_| Fault::Base64(name);
     let length = BASE64URL_NOPAD.decode_len(part.len()).map_err(fault)?;
-    let room = &mut room[..length];
+    let room = room.get_mut(..length).ok_or(Fault::TooLong)?;
     BASE64URL_NOPAD.decode_mut(part.as_bytes(), room).map_err(|_| Fault::Base64(name))?;
     Ok(room)
 }

@@ -1,6 +1,8 @@
 use crate::base58::Bytes;
 use crate::jws::{self, Members};
-use crate::{Audience, Did, Error, KeyFault, PresentationFault as Fault, PublicKey, Signature};
+use crate::{
+    Algorithm, Audience, Did, Error, KeyFault, PresentationFault as Fault, PublicKey, Signature,
+};
 use crate::{Signer, SignerError, sha256};
 use alloc::string::{String, ToString};
 use alloc::{borrow::ToOwned, format};
@@ -99,6 +101,29 @@ impl Presentation {
             return Err(Error::OtherKey);
         }
         key.verify(&self.token.as_bytes()[..self.signed], &self.signature)
+    }
+
+    /// Whether the DID is that of the named key and nothing else. Hashes, decompresses nothing.
+    pub fn names_own_key(&self) -> bool {
+        Did::of_bare(&self.key) == self.did
+    }
+
+    /// [`Self::verify_signature`] by the key of which the DID is the bare inception, and the key: for
+    /// whoever knows only that the device still has that one.
+    pub fn verify_own_signature(&self) -> Result<PublicKey, Error> {
+        if !self.names_own_key() {
+            return Err(Error::OtherKey);
+        }
+        let signed = &self.token.as_bytes()[..self.signed];
+        if Algorithm::of_multicodec(&self.key) == Some(Algorithm::Ed25519)
+            && let Some(raw) = self.key.last_chunk()
+        {
+            // One decompression instead of two.
+            return PublicKey::ed25519_verified(raw, signed, &self.signature);
+        }
+        let key = self.key()?;
+        key.verify(signed, &self.signature)?;
+        Ok(key)
     }
 
     /// The DID that the token claims (`iss`, and the DID of `kid`).

@@ -84,7 +84,7 @@ impl Register {
     }
 
     /// The state in which devices of a batch are revoked. One is revoked by an operation; the
-    /// records of the others are what that operation wrote, with their own place and key.
+    /// records of the others are what that operation wrote, with their own place.
     pub(super) fn revoked(&mut self, batch: &Batch, places: &[usize]) -> Result<State> {
         let before = self.chain.clone();
         let Some(first) = places.first() else { return Ok(before.state().clone()) };
@@ -97,8 +97,7 @@ impl Register {
         let mut after = before.state().clone();
         for wave in places.chunks(WAVE) {
             let records = cores::map(wave, |place| {
-                let key = Some(batch.key(*place)?.public_key());
-                let record = DeviceRecord { index: *place as u64, key, ..written.clone() };
+                let record = DeviceRecord { index: *place as u64, ..written.clone() };
                 Ok((StateKey::Device(batch.order[*place].0), record.to_cbor().into()))
             })?;
             after = after.with(&Changes(records.into_iter().collect()));

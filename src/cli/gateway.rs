@@ -40,6 +40,10 @@ pub(crate) struct GatewayFolder {
     /// the trust period: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
     pub(crate) trust: Option<KnownHead>,
+    /// Follow every operation from the genesis on. Otherwise an empty folder may begin with a
+    /// snapshot that the network's validators signed.
+    #[arg(long)]
+    pub(crate) from_genesis: bool,
     /// Listen, and follow nodes, beyond this machine without TLS. Only behind or inside something
     /// that adds it.
     #[arg(long)]

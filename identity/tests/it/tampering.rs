@@ -2,8 +2,8 @@
 
 use crate::inputs::secret;
 use muster_identity::{
-    Acknowledgement, Algorithm, Did, Freshness, Holder, Inception, Mode, Presentation, Registered,
-    Registration, Report, Signer, Statement, acknowledge, present, register,
+    Acknowledgement, Algorithm, Did, Error, Freshness, Holder, Inception, Mode, Presentation,
+    Registered, Registration, Report, Signer, Statement, acknowledge, present, register,
 };
 use proptest::prelude::*;
 
@@ -15,7 +15,34 @@ fn token(algorithm: Algorithm, audience: &str, freshness: &Freshness, jti: [u8; 
 
 fn passes(algorithm: Algorithm, token: &str) -> bool {
     let key = secret(algorithm).public_key();
-    Presentation::parse(token).is_ok_and(|p| p.verify_signature(&key).is_ok())
+    Presentation::parse(token).is_ok_and(|p| {
+        let passes = p.verify_signature(&key).is_ok();
+        // By the DID alone it is the same.
+        assert_eq!(p.verify_own_signature().is_ok_and(|own| own == key), passes);
+        passes
+    })
+}
+
+/// Whoever signs with a key of which the DID is not the hash is not the DID's own.
+#[test]
+fn a_key_of_ones_own_choice_is_not_the_dids_own() {
+    let freshness = Freshness::Window { iat: 1_800_000_000, exp: 1_800_000_060 };
+    for (theirs, mine) in
+        [(Algorithm::Ed25519, Algorithm::P256), (Algorithm::P256, Algorithm::Ed25519)]
+    {
+        let did = Did::of(&Inception::from_key(secret(theirs).public_key()));
+        let key = secret(mine);
+        let audience = "gateway.example".parse().unwrap();
+        let token = present(&did, &audience, &freshness, &[7; 16], &key).unwrap();
+        let read = Presentation::parse(&token).unwrap();
+        assert_eq!(read.verify_signature(&key.public_key()), Ok(()));
+        assert!(!read.names_own_key());
+        assert_eq!(read.verify_own_signature(), Err(Error::OtherKey));
+        // Nor is the first key of an inception that says more.
+        let more = Inception { next_key: Some([1; 32]), ..Inception::from_key(key.public_key()) };
+        let token = present(&Did::of(&more), &audience, &freshness, &[7; 16], &key).unwrap();
+        assert!(!Presentation::parse(&token).unwrap().names_own_key());
+    }
 }
 
 /// Exhaustive for one token of each algorithm: every bit of every byte that leaves it ASCII.

@@ -35,6 +35,7 @@ fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Resul
     config.reach = folder.ca.reach(folder.without_tls)?;
     let head = folder.trust.map(|head| PinnedHead { size: head.size, log_root: head.log_root });
     config.pinned = head;
+    config.from_genesis = folder.from_genesis;
     Ok(config)
 }
 
