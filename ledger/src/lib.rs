@@ -13,6 +13,7 @@ mod checkpoint;
 mod cose;
 mod device_key;
 mod error;
+mod filter;
 mod genesis;
 mod ids;
 mod leaf;

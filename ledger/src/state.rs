@@ -2,7 +2,8 @@
 //! (crate `jmt` 0.12, which the tests use as oracle). The tree is persistent: a clone costs nothing
 //! and stays as it was, so a commit that fails leaves no trace and readers never wait.
 
-use crate::tree::{Hash, InOrder, Join, Link, Placed, build, insert};
+use crate::filter::Filter;
+use crate::tree::{Hash, InOrder, Join, Leaf, Link, Placed, build, insert};
 use crate::{BatchId, Changes, GrantId, Refusal, StateProof, View};
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
@@ -80,6 +81,8 @@ impl StateKey {
 pub struct State {
     root: Link,
     len: usize,
+    /// Shared by states that follow each other: it knows the devices of each of them.
+    changed: Arc<Filter>,
 }
 
 impl State {
@@ -108,10 +111,16 @@ impl State {
             return Self::of_sorted(&leaves, &crate::tree::Alone);
         }
         let mut state = self.clone();
-        for leaf in leaves {
+        for (leaf, key) in leaves.zip(changes.0.keys()) {
             let (root, added) = insert(&state.root, leaf, 0);
             state.root = root;
             state.len += usize::from(added);
+            if let (true, StateKey::Device(did)) = (added, key) {
+                state.changed.add(did.digest());
+            }
+        }
+        if state.changed.is_full(state.len) {
+            state.changed = Arc::new(Filter::of(state.len, devices(&state.root)));
         }
         state
     }
@@ -119,7 +128,16 @@ impl State {
     /// The state that holds these leaves, whose paths strictly ascend: in one pass, without the
     /// nodes that putting one after the other would make and throw away.
     pub(crate) fn of_sorted(leaves: &[Placed], join: &impl Join) -> Self {
-        Self { root: build(leaves, 0, join), len: leaves.len() }
+        let root = build(leaves, 0, join);
+        let changed = Arc::new(Filter::of(leaves.len(), devices(&root)));
+        Self { root, len: leaves.len(), changed }
+    }
+
+    fn find(&self, key: &StateKey) -> Option<&Leaf> {
+        match key {
+            StateKey::Device(did) if !self.changed.may_hold(did.digest()) => None,
+            _ => self.root.find(key, &key.path()),
+        }
     }
 
     /// All records, in the order of the tree.
@@ -137,15 +155,23 @@ impl State {
     }
 }
 
+/// The devices below a link.
+fn devices(root: &Link) -> impl Iterator<Item = &[u8; 32]> {
+    InOrder::new(root).filter_map(|leaf| match &leaf.key {
+        StateKey::Device(did) => Some(did.digest()),
+        _ => None,
+    })
+}
+
 impl View for State {
     fn record(&self, key: &StateKey) -> Option<Arc<[u8]>> {
-        self.root.find(key, &key.path()).map(|leaf| leaf.value.clone())
+        self.find(key).map(|leaf| leaf.value.clone())
     }
 
     /// Reads in place: who only looks does not touch the count of those who hold the bytes, which
     /// lies elsewhere in memory and is every core's.
     fn read<T: Decode>(&self, key: StateKey) -> Result<Option<T>, Refusal> {
-        let leaf = self.root.find(&key, &key.path());
+        let leaf = self.find(&key);
         leaf.map(|leaf| T::from_cbor(&leaf.value).map_err(|_| Refusal::Corrupt("a record")))
             .transpose()
     }

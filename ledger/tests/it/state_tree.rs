@@ -192,3 +192,29 @@ fn the_deepest_proofs() {
     }
     assert!(StateProof::from_cbor(&encode(257)).is_err());
 }
+
+/// However a state grew, and whatever grew beside it from the same beginning, each device of it is
+/// found, and none that is not.
+#[test]
+fn every_device_is_found_however_the_state_grew() {
+    let device = |n: u32| StateKey::Device(Did::from_digest(sha256(&[&n.to_be_bytes()])));
+    let with = |state: &State, range: std::ops::Range<u32>| {
+        let writes: Vec<_> = range.map(|n| (device(n), vec![1])).collect();
+        state.with(&changes(&writes))
+    };
+    let found = |state: &State, n: u32| state.record(&device(n)).is_some();
+    let (mut states, mut state) = (Vec::new(), State::default());
+    for step in 0..30 {
+        state = with(&state, step * 1_000..(step + 1) * 1_000);
+        states.push(state.clone());
+        // One that is given up: it leaves no trace that anybody could see.
+        let beside = with(&state, 1_000_000 + step * 500..1_000_500 + step * 500);
+        assert!(found(&beside, 1_000_000 + step * 500));
+    }
+    for (step, state) in (1..).zip(&states) {
+        let end = step * 1_000;
+        assert!((0..end).step_by(37).all(|n| found(state, n)), "after {end}");
+        assert!((end..32_000).step_by(37).all(|n| !found(state, n)), "after {end}");
+        assert!((1_000_000..1_015_000).step_by(37).all(|n| !found(state, n)), "after {end}");
+    }
+}
