@@ -1,15 +1,18 @@
 //! The command line. Scripts rely on it: names and exit statuses are stable.
 
 mod bench;
+mod cohort;
 mod device;
 mod enrol;
 mod gateway;
 mod gateways;
+mod key;
 mod lot;
 mod org;
 mod reach;
 
 pub(crate) use bench::{Bench, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke};
+pub(crate) use cohort::Cohort;
 pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
 };
@@ -18,10 +21,14 @@ pub(crate) use gateway::{Gateway, GatewayCommand, GatewayFolder, GatewayPreload,
 pub(crate) use gateways::{
     Coverage, Gateways, GatewaysAdd, GatewaysCommand, GatewaysRemove, WatchArg,
 };
+pub(crate) use key::{Key, KeyFile, KeyNew, KeyShow};
 pub(crate) use lot::{Lot, LotReport, LotScrap};
-pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
+pub(crate) use org::{
+    Org, OrgGrant, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover, OrgWithdraw,
+};
 pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
 
+use crate::keys::{Given, KeyPlace, Passphrases};
 use crate::listen::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data_encoding::BASE64;
@@ -38,8 +45,26 @@ pub(crate) struct Cli {
     /// One JSON object on standard output instead of words.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Passphrase of sealed key files: the first line of this file. Without it, that of
+    /// MUSTER_PASSPHRASE, or what is typed on a terminal.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_fd")]
+    passphrase_file: Option<PathBuf>,
+    /// The same from an open file descriptor.
+    #[arg(long, global = true, value_name = "N")]
+    passphrase_fd: Option<u32>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Where passphrases come from.
+    pub(crate) fn passphrases(&self) -> Passphrases {
+        Passphrases::new(match (&self.passphrase_file, self.passphrase_fd) {
+            (Some(file), _) => Given::File(file.clone()),
+            (None, Some(n)) => Given::Descriptor(n),
+            (None, None) => Given::Environment,
+        })
+    }
 }
 
 #[derive(Subcommand)]
@@ -77,9 +102,14 @@ pub(crate) enum Command {
     Deactivate(Deactivate),
     /// Replace a device's key, signed by the old and the new one.
     Rotate(Rotate),
+    /// Hold or revoke at once all that one key enrolled, such as a stolen one.
+    Cohort(Cohort),
     /// Lots of the factory: whether made = shipped + rework + scrap, and the end of scrap.
     #[command(subcommand)]
     Lot(Lot),
+    /// Private keys: make, show, seal by a passphrase.
+    #[command(subcommand)]
+    Key(Key),
     /// The organisation: its keys and its grants.
     #[command(subcommand)]
     Org(Org),
@@ -107,9 +137,10 @@ impl Command {
 pub(crate) struct SignArg {
     #[command(flatten)]
     pub(crate) node: NodeArg,
-    /// Private key (PKCS#8 PEM) that signs; by default keys/admin.pem of the home folder.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) sign_with: Option<PathBuf>,
+    /// Private key that signs: a file (PKCS#8 PEM), or a key in a token (pkcs11:...); by default
+    /// keys/admin.pem of the home folder.
+    #[arg(long, value_name = "FILE|pkcs11:...")]
+    pub(crate) sign_with: Option<KeyPlace>,
 }
 
 #[derive(Args)]
@@ -152,6 +183,15 @@ pub(crate) struct Init {
     /// Least evidence for an enrolment.
     #[arg(long, value_enum, default_value = "enroller")]
     pub(crate) evidence: EvidenceArg,
+    /// Refuse to begin without a passphrase that seals the organisation's keys.
+    #[arg(long, conflicts_with = "unsealed")]
+    pub(crate) seal: bool,
+    /// Leave the organisation's keys unsealed without asking: for trials.
+    #[arg(long)]
+    pub(crate) unsealed: bool,
+    /// Seal the node's key too, by the first line of this file; `muster serve` is to be given it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) node_passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Args)]

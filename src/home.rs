@@ -1,3 +1,4 @@
+use crate::keys::{self, Keys, Sealing};
 use anyhow::{Context as _, Result, bail};
 use muster_identity::SecretKey;
 use muster_identity::cbor::{Decode as _, Encode as _};
@@ -14,12 +15,13 @@ use zeroize::Zeroizing;
 /// FORMAT              version of this layout
 /// genesis.cbor        the network's beginning; public, give it to everybody
 /// keys/               the organisation's private keys; never on a node's machine in earnest
-///   root.pem admin.pem recovery.pem directory.key
+///   root.pem recovery.pem admin.pem admin2.pem directory.key
 /// node/               what `muster serve` keeps
 /// gateway/            what `muster gateway` keeps
 /// ```
 pub(crate) struct Home {
     dir: PathBuf,
+    keys: Keys,
 }
 
 const FORMAT: &str = "muster home 1\n";
@@ -27,7 +29,17 @@ const FORMAT: &str = "muster home 1\n";
 impl Home {
     /// The folder, which need not exist.
     pub(crate) fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self { dir: dir.to_owned(), keys: Keys::default() }
+    }
+
+    /// The same, with what the command line says of passphrases.
+    pub(crate) fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// What opens private keys.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -114,11 +126,17 @@ impl Home {
 
     /// A private key of the folder, such as `keys/admin.pem`.
     pub(crate) fn key(&self, name: &str) -> Result<SecretKey> {
-        read_key(&self.path(name))
+        self.keys.read(&self.path(name))
     }
 
-    pub(crate) fn write_key(&self, name: &str, key: &SecretKey) -> Result<()> {
-        write_key(&self.path(name), key)
+    /// Writes a key of the folder.
+    pub(crate) fn write_key(
+        &self,
+        name: &str,
+        key: &SecretKey,
+        sealing: Sealing<'_>,
+    ) -> Result<()> {
+        keys::write(&self.path(name), key, sealing)
     }
 }
 
@@ -126,19 +144,6 @@ impl Home {
 pub(crate) fn read_genesis(file: &Path) -> Result<Genesis> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     Genesis::from_cbor(&bytes).with_context(|| format!("{} is not a genesis", file.display()))
-}
-
-/// Reads a private key in PKCS#8 PEM.
-pub(crate) fn read_key(file: &Path) -> Result<SecretKey> {
-    let pem = Zeroizing::new(
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
-    );
-    SecretKey::from_pem(&pem).with_context(|| file.display().to_string())
-}
-
-/// Writes a private key, readable by its owner alone; never over another file.
-pub(crate) fn write_key(file: &Path, key: &SecretKey) -> Result<()> {
-    write(file, key.to_pem()?.as_bytes(), 0o600)
 }
 
 /// Writes a new file durably; refuses to overwrite.

@@ -1,13 +1,14 @@
 use crate::cli::SignArg;
-use crate::home::{Home, read_key};
+use crate::home::Home;
 use crate::host::Machine;
 use anyhow::{Context as _, Result};
 use muster_api::{Client, DeviceView, Host as _};
-use muster_identity::{Did, SecretKey, Signer};
+use muster_identity::{Did, Signer};
 use muster_ledger::{
     Action, BatchId, DeviceRef, EntryProof, Genesis, Operation, SignedOperation, Target,
     VerifiedEntry,
 };
+use std::sync::Arc;
 
 /// Minutes that an operation signed here may wait for its block.
 const PATIENCE_MS: u64 = 10 * 60 * 1_000;
@@ -16,14 +17,14 @@ const PATIENCE_MS: u64 = 10 * 60 * 1_000;
 pub(crate) struct Desk {
     pub(crate) client: Client,
     pub(crate) genesis: Genesis,
-    pub(crate) key: SecretKey,
+    pub(crate) key: Arc<dyn Signer>,
 }
 
 impl Desk {
     pub(crate) fn open(home: &Home, arg: &SignArg, default_key: &str) -> Result<Self> {
         let key = match &arg.sign_with {
-            Some(file) => read_key(file)?,
-            None => home.key(default_key)?,
+            Some(place) => home.keys().open(place)?,
+            None => Arc::new(home.key(default_key)?),
         };
         Ok(Self { client: arg.node.client()?, genesis: home.genesis()?, key })
     }
@@ -35,7 +36,7 @@ impl Desk {
 
     /// Signs as the organisation and waits for the checked acknowledgement.
     pub(crate) async fn submit(&self, action: Action) -> Result<VerifiedEntry> {
-        submit(&self.client, &self.genesis, self.organisation(), &self.key, action).await
+        submit(&self.client, &self.genesis, self.organisation(), &*self.key, action).await
     }
 }
 

@@ -61,7 +61,7 @@ async fn audit(session: &Session) -> Result<ExitCode> {
 }
 
 /// Fetches all entries, recomputing every root on the way.
-async fn replay(
+pub(super) async fn replay(
     session: &Session,
     client: &Client,
     mut each: impl FnMut(&Entry, &[u8]) -> Result<()>,

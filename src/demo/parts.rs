@@ -1,4 +1,4 @@
-use crate::commands::Beginning;
+use crate::commands::{Beginning, Seals};
 use crate::home::Home;
 use crate::host::Machine;
 use crate::listen::{self, Listener, Place};
@@ -80,6 +80,7 @@ fn begin(home: &Home) -> Result<Genesis> {
             days: 3_650,
             evidence: EvidencePolicy::Enroller,
         },
+        Seals::NONE,
     )
 }
 

@@ -4,9 +4,14 @@ mod architecture;
 mod at_once;
 mod balance;
 mod bench;
+mod cohort;
 mod coverage;
 mod cuts;
 mod enrol;
 mod factory;
+mod keys;
 mod muster;
+mod recover;
 mod story;
+#[cfg(feature = "pkcs11")]
+mod token;

@@ -6,7 +6,7 @@ use std::{env, fs, path::PathBuf};
 /// Debian packages the tests need: the proxies that `tests/proxies` puts in front of a gateway, and
 /// their client. Everything native is built from source by cargo with the C compiler that linking
 /// Rust needs anyway.
-const DEBIAN_PACKAGES: &[&str] = &["caddy", "curl", "haproxy", "nginx", "openssl"];
+const DEBIAN_PACKAGES: &[&str] = &["caddy", "curl", "haproxy", "nginx", "openssl", "softhsm2"];
 
 /// The suites of shared vectors that tests read when they are there. A test whose suite is
 /// absent passes without checking, so absence is always printed.
