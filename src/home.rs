@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 /// FORMAT              version of this layout
 /// genesis.cbor        the network's beginning; public, give it to everybody
 /// keys/               the organisation's private keys; never on a node's machine in earnest
-///   root.pem recovery.pem admin.pem admin2.pem directory.key
+///   root.pem recovery.pem admin.pem admin2.pem node-copy.pem directory.key
 /// node/               what `muster serve` keeps
 /// gateway/            what `muster gateway` keeps
 /// ```

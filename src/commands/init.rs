@@ -95,6 +95,7 @@ pub(super) fn run(session: &Session, arg: &Init) -> Result<ExitCode> {
              keys/admin.pem      enrols, holds, revokes; daily work\n\
              keys/admin2.pem     holds, revokes, withdraws grants; another person's, if the first fails\n\
              keys/directory.key  under which serial numbers are committed to\n\
+             keys/node-copy.pem  a copy of node/node.pem, in case that is lost; keep it offline\n\
              node/node.pem       signs checkpoints; stays with the node\n\
              \n\
              keys/*.pem are {}.\n\
@@ -162,6 +163,7 @@ pub(crate) fn begin(home: &Home, beginning: Beginning, sealed: Seals<'_>) -> Res
     home.write_key("keys/recovery.pem", &recovery, sealed.organisation)?;
     home.write_key("keys/admin.pem", &admin, sealed.organisation)?;
     home.write_key("keys/admin2.pem", &second, sealed.organisation)?;
+    home.write_key("keys/node-copy.pem", &node, sealed.organisation)?;
     home.write_key("node/node.pem", &node, sealed.node)?;
     home.write_directory_secret(&Zeroizing::new(random()))?;
     home.write_genesis(&genesis)?;

@@ -14,7 +14,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     arg.listen.check(tls.is_some(), arg.without_tls)?;
     let genesis = session.home.genesis()?;
     let network = genesis.network();
-    for key in ["keys/root.pem", "keys/recovery.pem"] {
+    for key in ["keys/root.pem", "keys/recovery.pem", "keys/node-copy.pem"] {
         if session.home.path(key).exists() {
             tracing::warn!("{key} lies beside the node: move it to a place that is not online");
         }

@@ -8,8 +8,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
 
 const PASSPHRASE: &str = "correct horse battery staple";
-const ORGANISATION: [&str; 4] =
-    ["keys/root.pem", "keys/recovery.pem", "keys/admin.pem", "keys/admin2.pem"];
+const ORGANISATION: [&str; 5] = [
+    "keys/root.pem",
+    "keys/recovery.pem",
+    "keys/admin.pem",
+    "keys/admin2.pem",
+    "keys/node-copy.pem",
+];
 
 fn openssl(muster: &Muster, args: &[&str]) -> Output {
     Command::new("openssl").args(args).current_dir(muster.home()).output().expect("openssl runs")
@@ -128,7 +133,7 @@ fn keys_are_sealed_and_unsealed_in_place() {
     let text = fs::read_to_string(muster.path(key)).expect("the file");
     assert!(text.starts_with("-----BEGIN PRIVATE KEY-----"));
     let left: Vec<_> = fs::read_dir(muster.path("home/keys")).expect("the folder").collect();
-    assert_eq!(left.len(), 5, "nothing is left beside: {left:?}");
+    assert_eq!(left.len(), 6, "nothing is left beside: {left:?}");
     // A key is never written over another.
     let words = muster.refused(&["key", "new", key], 1);
     assert!(words.contains("never written over"), "{words}");
