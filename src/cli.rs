@@ -24,7 +24,8 @@ pub(crate) use gateways::{
 pub(crate) use key::{Key, KeyFile, KeyNew, KeyShow};
 pub(crate) use lot::{Lot, LotReport, LotScrap};
 pub(crate) use org::{
-    Org, OrgGrant, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover, OrgWithdraw,
+    Org, OrgGrant, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover, OrgValidator,
+    OrgWithdraw,
 };
 pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
 
@@ -205,6 +206,10 @@ pub(crate) struct Serve {
     /// restored from a backup: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
     pub(crate) restored: Option<KnownHead>,
+    /// Go on under the key in node/node.pem, which takes the validator's place: the file that
+    /// `muster org validator` wrote. Not looked at once it is the validator.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) succeed: Option<PathBuf>,
     /// Listen beyond this machine without TLS. Only behind something that adds it.
     #[arg(long)]
     pub(crate) without_tls: bool,
@@ -245,6 +250,10 @@ pub(crate) struct Verify {
     /// Genesis of the network; by default the home folder's.
     #[arg(long, value_name = "FILE")]
     pub(crate) genesis: Option<PathBuf>,
+    /// The present validator (Multikey), if it is not that of the genesis any more and no home
+    /// folder knows; may be repeated.
+    #[arg(long, value_name = "MULTIKEY")]
+    pub(crate) validator: Vec<String>,
 }
 
 #[derive(Args)]

@@ -2,7 +2,7 @@ use crate::keys::{self, Keys, Sealing};
 use anyhow::{Context as _, Result, bail};
 use muster_identity::SecretKey;
 use muster_identity::cbor::{Decode as _, Encode as _};
-use muster_ledger::Genesis;
+use muster_ledger::{Genesis, ValidatorSet};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 /// ```text
 /// FORMAT              version of this layout
 /// genesis.cbor        the network's beginning; public, give it to everybody
+/// validators          the present ones, once they are not those of the genesis
 /// keys/               the organisation's private keys; never on a node's machine in earnest
 ///   root.pem recovery.pem admin.pem admin2.pem node-copy.pem directory.key
 /// node/               what `muster serve` keeps
@@ -98,6 +99,41 @@ impl Home {
 
     pub(crate) fn write_genesis(&self, genesis: &Genesis) -> Result<()> {
         write(&self.path("genesis.cbor"), &genesis.to_cbor(), 0o644)
+    }
+
+    /// The present validators: those of the genesis, or those that [`Home::learn`] wrote down.
+    pub(crate) fn validators(&self) -> Result<ValidatorSet> {
+        Ok(match self.learned()? {
+            Some((_, validators)) => validators,
+            None => self.genesis()?.validators,
+        })
+    }
+
+    /// Remembers the validators that every entry of a ledger of this size gave, checked here.
+    pub(crate) fn learn(&self, size: u64, validators: &ValidatorSet) -> Result<()> {
+        let known = self.learned()?;
+        // A node that is behind, or wound back, does not bring old validators back.
+        let new = known.as_ref().map_or(0, |(size, _)| *size) < size;
+        if !new || self.validators()? == *validators {
+            return Ok(());
+        }
+        let record = [&size.to_be_bytes()[..], &validators.to_cbor()].concat();
+        let (file, beside) = (self.path("validators"), self.path("validators.new"));
+        let _ = fs::remove_file(&beside);
+        write(&beside, &record, 0o644)?;
+        fs::rename(&beside, &file).with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    fn learned(&self) -> Result<Option<(u64, ValidatorSet)>> {
+        let file = self.path("validators");
+        let bytes = match fs::read(&file) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read.with_context(|| format!("cannot read {}", file.display()))?,
+        };
+        let damaged = || format!("{} is damaged: remove it, and ask again", file.display());
+        let (size, set) = bytes.split_first_chunk().with_context(damaged)?;
+        let set = ValidatorSet::from_cbor(set).with_context(damaged)?;
+        Ok(Some((u64::from_be_bytes(*size), set)))
     }
 
     /// The secret under which serial numbers are committed to.

@@ -20,6 +20,7 @@ mod signed_head;
 mod solo;
 mod store;
 mod subjects;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod tiles;

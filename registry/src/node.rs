@@ -146,7 +146,7 @@ impl Node {
         }
     }
 
-    fn decided(&self) -> Chain {
+    pub(crate) fn decided(&self) -> Chain {
         locked(&self.decided).clone()
     }
 

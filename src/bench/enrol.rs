@@ -68,6 +68,7 @@ pub(super) async fn run(session: &Session, arg: &BenchEnrol) -> Result<Vec<Figur
     let node = Node::start(&home).await?;
     let desk = Desk {
         client: Client::new(&node.http.url)?,
+        validators: genesis.validators.clone(),
         genesis: genesis.clone(),
         key: Arc::new(home.key("keys/admin.pem")?),
     };

@@ -28,6 +28,7 @@ pub(super) async fn run(session: &Session, arg: &BenchRevoke) -> Result<Vec<Figu
         Ok(Desk {
             client: Client::new(&parts.node)?,
             genesis: parts.genesis.clone(),
+            validators: parts.genesis.validators.clone(),
             key: Arc::new(home.key("keys/admin.pem")?),
         })
     };

@@ -4,6 +4,7 @@ use crate::keys::KeyPlace;
 
 use super::{EvidenceArg, NodeArg, SignArg};
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(crate) enum Org {
@@ -13,7 +14,9 @@ pub(crate) enum Org {
     #[command(subcommand)]
     Key(OrgKey),
     /// Replace the root key and the daily keys, signed by the recovery key.
-    Recover(OrgRecover),
+    Recover(Box<OrgRecover>),
+    /// Sign that another key takes the validator's place, for `muster serve --succeed`.
+    Validator(OrgValidator),
     /// Let an organisation enrol devices.
     Grant(OrgGrant),
     /// End a grant.
@@ -55,6 +58,20 @@ pub(crate) struct OrgRecover {
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) node: NodeArg,
+}
+
+#[derive(Args)]
+pub(crate) struct OrgValidator {
+    /// The new key (Multikey), which the node shall sign with.
+    pub(crate) key: String,
+    /// The organisation's change counter, as the node says it; without it a node is asked.
+    #[arg(long, value_name = "N")]
+    pub(crate) seq: Option<u64>,
+    /// Where the signed operation goes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) sign: SignArg,
 }
 
 #[derive(Args)]

@@ -1,7 +1,7 @@
 use super::{Session, coverage, moment};
 use crate::cli::{Deactivate, Hold, PowerArg, Release, Revoke, Rotate, WatchArg};
 use crate::host::{Machine, random};
-use crate::signing::{Desk, Named, device_ref, submit};
+use crate::signing::{Desk, Named, PATIENCE_MS, device_ref, sign, submit};
 use anyhow::{Context as _, Result, bail, ensure};
 use muster_api::Host as _;
 use muster_identity::{PublicKey, Signer};
@@ -156,7 +156,8 @@ pub(super) async fn rotate(session: &Session, arg: Rotate) -> Result<ExitCode> {
     let (device, view) = device_ref(&client, &did).await?;
     let key = new_key(&genesis.network(), &did, view.seq, &new)?;
     let rotate = ledger::Rotate { device, seq: view.seq, key, next_key: None };
-    let entry = submit(&client, &genesis, did, &old, Action::Rotate(rotate)).await?;
+    let signed = sign(&genesis, did, &old, Action::Rotate(rotate), PATIENCE_MS)?;
+    let entry = submit(&client, &genesis, &session.home.validators()?, &signed).await?;
     Ok(done(session, &entry, &format!("rotated the key of {did}"), &[("key", key.key.to_string())]))
 }
 

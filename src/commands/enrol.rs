@@ -79,6 +79,7 @@ pub(crate) fn enrolment(home: &Home, desk: Desk) -> Result<Enrolment> {
         organisation: desk.organisation(),
         client: desk.client,
         genesis: desk.genesis,
+        validators: desk.validators,
         signer: desk.key,
         directory_secret: home.directory_secret()?,
         grant: None,

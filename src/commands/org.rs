@@ -3,17 +3,24 @@ mod recover;
 use super::change::{done, new_key};
 use super::{Session, moment};
 use crate::cli::{
-    NodeArg, Org, OrgGrant, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw,
+    NodeArg, Org, OrgGrant, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgValidator,
+    OrgWithdraw,
 };
 use crate::host;
-use crate::signing::Desk;
-use anyhow::{Context as _, Result, anyhow};
+use crate::signing::{Desk, sign};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use muster_api::{Client, Host as _, OrganisationView};
-use muster_identity::{Did, PublicKey, Signer};
-use muster_ledger::{self as ledger, Action, Capabilities, ChangeKeys};
+use muster_identity::{Algorithm, Did, PublicKey, Signer};
+use muster_ledger::{
+    self as ledger, Action, Capabilities, ChangeKeys, ChangeValidators, ValidatorSet,
+};
 use serde_json::json;
 use std::fmt::Write as _;
+use std::fs;
 use std::process::ExitCode;
+
+/// How long a change of the validator may be carried from the safe to the node (ms).
+const CARRIED_MS: u64 = 12 * 60 * 60 * 1_000;
 
 const ROOT: &str = "keys/root.pem";
 
@@ -24,7 +31,8 @@ pub(super) async fn run(session: &Session, command: Org) -> Result<ExitCode> {
         Org::Key(OrgKey::Remove(arg)) => key_remove(session, &arg).await,
         Org::Key(OrgKey::List(node)) => key_list(session, &node).await,
         Org::Key(OrgKey::Rotate(arg)) => key_rotate(session, &arg).await,
-        Org::Recover(arg) => recover::run(session, arg).await,
+        Org::Recover(arg) => recover::run(session, *arg).await,
+        Org::Validator(arg) => validator(session, &arg).await,
         Org::Grant(arg) => grant(session, arg).await,
         Org::Withdraw(arg) => withdraw(session, &arg).await,
     }
@@ -136,6 +144,33 @@ fn capabilities<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Capabili
             "{word:?} is no capability; there are root, enrol, operate, approve, gateway, validator"
         )
     })
+}
+
+/// Nothing is submitted: the validator that would sign the head may be gone. The file is carried
+/// to the node.
+async fn validator(session: &Session, arg: &OrgValidator) -> Result<ExitCode> {
+    let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
+    let key = PublicKey::from_multikey(&arg.key).context("the key")?;
+    ensure!(key.algorithm() == Algorithm::Ed25519, "a validator's key is of Ed25519");
+    let seq = match arg.seq {
+        Some(seq) => seq,
+        None => {
+            ours(&desk).await.context("say --seq, as the node that does not start says it")?.seq
+        }
+    };
+    let change = ChangeValidators { seq, validators: ValidatorSet(vec![key]) };
+    let action = Action::ChangeValidators(change);
+    let signed = sign(&desk.genesis, desk.organisation(), &*desk.key, action, CARRIED_MS)?;
+    fs::write(&arg.out, &signed.0)
+        .with_context(|| format!("cannot write {}", arg.out.display()))?;
+    let file = arg.out.display();
+    Ok(session.output.result(
+        &json!({ "file": file.to_string(), "validator": key.to_multikey(), "seq": seq }),
+        format!(
+            "{file} says for 12 hours that {key} takes the validator's place\n\
+             Next, on the node, with that key in node/node.pem: muster serve --succeed {file}"
+        ),
+    ))
 }
 
 async fn grant(session: &Session, arg: OrgGrant) -> Result<ExitCode> {

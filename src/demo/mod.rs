@@ -127,6 +127,7 @@ fn desk(session: &Session, parts: &Parts) -> Result<Desk> {
     Ok(Desk {
         client: Client::new(&parts.node)?,
         genesis: parts.genesis.clone(),
+        validators: parts.genesis.validators.clone(),
         key: Arc::new(session.home.key("keys/admin.pem")?),
     })
 }

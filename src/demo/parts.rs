@@ -36,6 +36,7 @@ impl Parts {
             signer: Arc::new(home.key("node/node.pem")?),
             host: Arc::new(Machine),
             restored: None,
+            succession: None,
         })
         .await?;
         let (stop, stopped) = watch::channel(false);

@@ -8,7 +8,7 @@ pub(crate) enum KeyPlace {
     /// A file.
     File(PathBuf),
     /// A token, by its address (RFC 7512).
-    Token(TokenUri),
+    Token(Box<TokenUri>),
 }
 
 impl KeyPlace {
@@ -32,7 +32,7 @@ impl FromStr for KeyPlace {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with("pkcs11:") {
-            return text.parse().map(Self::Token);
+            return text.parse().map(|uri| Self::Token(Box::new(uri)));
         }
         if text.is_empty() {
             return Err("a file, or pkcs11: and the address of a key in a token".into());

@@ -197,12 +197,15 @@ fn a_terminal_is_asked_and_does_not_show_what_is_typed() {
             if said.ends_with(": ")
                 && let Some(line) = lines.next()
             {
+                // The terminal is told not to show it right after it is asked for.
+                std::thread::sleep(std::time::Duration::from_millis(500));
                 writeln!(input, "{line}").expect("typed");
             }
             if n == 0 {
-                break (child.wait().expect("it ends").success(), said);
+                break;
             }
         }
+        (child.wait().expect("it ends").success(), said)
     };
     let (well, said) = typed("init", &[PASSPHRASE, PASSPHRASE]);
     assert!(well && said.contains("sealed by your passphrase"), "{said}");

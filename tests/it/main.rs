@@ -15,3 +15,4 @@ mod recover;
 mod story;
 #[cfg(feature = "pkcs11")]
 mod token;
+mod validator;

@@ -16,4 +16,5 @@ mod refusals;
 mod sizes;
 mod standing;
 mod state_tree;
+mod validators;
 mod vectors;

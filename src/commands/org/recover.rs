@@ -22,6 +22,7 @@ pub(super) async fn run(session: &Session, arg: OrgRecover) -> Result<ExitCode> 
     let desk = Desk {
         client: arg.node.client()?,
         genesis: session.home.genesis()?,
+        validators: session.home.validators()?,
         key: keys.open(&arg.with)?,
     };
     let us = organisation(&desk.client, &desk.organisation()).await?;
