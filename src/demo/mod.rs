@@ -127,7 +127,7 @@ fn desk(session: &Session, parts: &Parts) -> Result<Desk> {
     Ok(Desk {
         client: Client::new(&parts.node)?,
         genesis: parts.genesis.clone(),
-        validators: parts.genesis.validators.clone(),
+        validators: session.home.validators()?,
         key: Arc::new(session.home.key("keys/admin.pem")?),
     })
 }
