@@ -11,7 +11,10 @@ mod lot;
 mod org;
 mod reach;
 
-pub(crate) use bench::{Bench, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke};
+pub(crate) use bench::{
+    Bench, BenchAuthenticate, BenchBare, BenchEnrol, BenchFormat, BenchGateway, BenchResolve,
+    BenchRevoke,
+};
 pub(crate) use cohort::Cohort;
 pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,

@@ -17,6 +17,7 @@ mod recovery;
 mod registry;
 mod resolve;
 mod signed_head;
+mod snapshots;
 mod solo;
 mod store;
 mod subjects;

@@ -8,6 +8,7 @@ use crate::folder::Folder;
 use crate::mempool::{Mempool, Reservations, Reserved, Waiting};
 use crate::metrics::Metrics;
 use crate::pace::Pace;
+use crate::snapshots::Snapshots;
 use crate::store::{BlockRow, Commit, Flip, Store};
 use crate::subjects::subjects;
 use crate::upload::Warm;
@@ -53,11 +54,12 @@ pub(crate) struct Node {
     /// What was decided; it may be ahead of what is signed.
     decided: Mutex<Chain>,
     /// Hashes of all entries decided.
-    log: RwLock<Tree>,
+    pub(crate) log: RwLock<Tree>,
     /// Operations of blocks that are not signed yet.
     in_flight: Mutex<Vec<InFlight>>,
     pub(crate) folder: Folder,
     pub(crate) coverage: Coverage,
+    pub(crate) snapshots: Snapshots,
 }
 
 /// An operation in a block under way.
@@ -108,6 +110,7 @@ impl Node {
             in_flight: Mutex::default(),
             folder,
             coverage: Coverage::default(),
+            snapshots: Snapshots::default(),
         }
     }
 

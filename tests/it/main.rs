@@ -12,6 +12,7 @@ mod factory;
 mod keys;
 mod muster;
 mod recover;
+mod snapshot;
 mod story;
 #[cfg(feature = "pkcs11")]
 mod token;

@@ -124,6 +124,48 @@ proptest! {
     }
 }
 
+/// More records than the histories have: put in one by one, at once, and by the oracle.
+#[test]
+fn a_large_state_is_that_of_jmt() {
+    let key = |n: u64| StateKey::Key(sha256(&[&n.to_be_bytes()]));
+    let value = |n: u64| n.to_be_bytes().to_vec();
+    let (store, count) = (MockTreeStore::default(), 1_500);
+    let oracle = Sha256Jmt::new(&store);
+    let all: Vec<_> = (0..count).map(|n| (key(n), value(n))).collect();
+    let values = all.iter().map(|(key, value)| (place(key), Some(value.clone())));
+    let (root, update) = oracle.put_value_set(values.collect::<Vec<_>>(), 0).unwrap();
+    store.write_tree_update_batch(update).unwrap();
+    let at_once = State::default().with(&changes(&all));
+    assert_eq!(at_once.root(), root.0);
+    let mut one_by_one = State::default();
+    let mut versions = vec![one_by_one.root()];
+    for write in &all {
+        one_by_one = one_by_one.with(&changes(std::slice::from_ref(write)));
+        versions.push(one_by_one.root());
+    }
+    assert_eq!((one_by_one.root(), one_by_one.len()), (root.0, count as usize));
+    assert!(one_by_one.iter().eq(at_once.iter()), "in the same order");
+    // At every size it is the tree that is built at once.
+    for size in (0..=count as usize).step_by(7) {
+        assert_eq!(State::default().with(&changes(&all[..size])).root(), versions[size], "{size}");
+    }
+    for n in (0..count + 200).step_by(3) {
+        let found = one_by_one.record(&key(n));
+        assert_eq!(found.as_deref(), (n < count).then(|| value(n)).as_deref());
+        let proof = one_by_one.prove(&key(n));
+        assert_eq!(proof, at_once.prove(&key(n)));
+        assert_eq!(proof.verify(&root.0, &key(n), found.as_deref()), Ok(()));
+        let (_, theirs) = oracle.get_with_proof(place(&key(n)), 0).unwrap();
+        let theirs = theirs.verify(root, place(&key(n)), found.as_deref());
+        assert!(theirs.is_ok(), "{n}");
+    }
+    // Replaced, every one.
+    let again: Vec<_> = (0..count).map(|n| (key(n), value(n + 1))).collect();
+    let replaced = one_by_one.with(&changes(&again));
+    assert_eq!(replaced.root(), State::default().with(&changes(&again)).root());
+    assert_eq!(replaced.len(), one_by_one.len());
+}
+
 #[test]
 fn the_empty_state() {
     let state = State::default();
