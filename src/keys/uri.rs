@@ -9,7 +9,6 @@ const URI_BYTES: usize = 4_096;
 
 /// The address of a key in a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(not(feature = "pkcs11"), expect(dead_code, reason = "read where tokens are opened"))]
 pub(crate) struct TokenUri {
     text: String,
     /// Label of the token.
