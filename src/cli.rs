@@ -1,10 +1,12 @@
 //! The command line. Scripts rely on it: names and exit statuses are stable.
 
 mod bench;
+mod cohort;
 mod device;
 mod enrol;
 mod gateway;
 mod gateways;
+mod key;
 mod lot;
 mod org;
 mod reach;
@@ -13,6 +15,7 @@ pub(crate) use bench::{
     Bench, BenchAuthenticate, BenchBare, BenchEnrol, BenchFormat, BenchGateway, BenchResolve,
     BenchRevoke,
 };
+pub(crate) use cohort::Cohort;
 pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
 };
@@ -21,10 +24,15 @@ pub(crate) use gateway::{Gateway, GatewayCommand, GatewayFolder, GatewayPreload,
 pub(crate) use gateways::{
     Coverage, Gateways, GatewaysAdd, GatewaysCommand, GatewaysRemove, WatchArg,
 };
+pub(crate) use key::{Key, KeyFile, KeyNew, KeyShow};
 pub(crate) use lot::{Lot, LotReport, LotScrap};
-pub(crate) use org::{Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
+pub(crate) use org::{
+    Org, OrgGrant, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover, OrgValidator,
+    OrgWithdraw,
+};
 pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
 
+use crate::keys::{Given, KeyPlace, Passphrases};
 use crate::listen::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data_encoding::BASE64;
@@ -41,8 +49,26 @@ pub(crate) struct Cli {
     /// One JSON object on standard output instead of words.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Passphrase of sealed key files: the first line of this file. Without it, that of
+    /// MUSTER_PASSPHRASE, or what is typed on a terminal.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_fd")]
+    passphrase_file: Option<PathBuf>,
+    /// The same from an open file descriptor.
+    #[arg(long, global = true, value_name = "N")]
+    passphrase_fd: Option<u32>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Where passphrases come from.
+    pub(crate) fn passphrases(&self) -> Passphrases {
+        Passphrases::new(match (&self.passphrase_file, self.passphrase_fd) {
+            (Some(file), _) => Given::File(file.clone()),
+            (None, Some(n)) => Given::Descriptor(n),
+            (None, None) => Given::Environment,
+        })
+    }
 }
 
 #[derive(Subcommand)]
@@ -80,9 +106,14 @@ pub(crate) enum Command {
     Deactivate(Deactivate),
     /// Replace a device's key, signed by the old and the new one.
     Rotate(Rotate),
+    /// Hold or revoke at once all that one key enrolled, such as a stolen one.
+    Cohort(Cohort),
     /// Lots of the factory: whether made = shipped + rework + scrap, and the end of scrap.
     #[command(subcommand)]
     Lot(Lot),
+    /// Private keys: make, show, seal by a passphrase.
+    #[command(subcommand)]
+    Key(Key),
     /// The organisation: its keys and its grants.
     #[command(subcommand)]
     Org(Org),
@@ -110,9 +141,10 @@ impl Command {
 pub(crate) struct SignArg {
     #[command(flatten)]
     pub(crate) node: NodeArg,
-    /// Private key (PKCS#8 PEM) that signs; by default keys/admin.pem of the home folder.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) sign_with: Option<PathBuf>,
+    /// Private key that signs: a file (PKCS#8 PEM), or a key in a token (pkcs11:...); by default
+    /// keys/admin.pem of the home folder.
+    #[arg(long, value_name = "FILE|pkcs11:...")]
+    pub(crate) sign_with: Option<KeyPlace>,
 }
 
 #[derive(Args)]
@@ -155,6 +187,15 @@ pub(crate) struct Init {
     /// Least evidence for an enrolment.
     #[arg(long, value_enum, default_value = "enroller")]
     pub(crate) evidence: EvidenceArg,
+    /// Refuse to begin without a passphrase that seals the organisation's keys.
+    #[arg(long, conflicts_with = "unsealed")]
+    pub(crate) seal: bool,
+    /// Leave the organisation's keys unsealed without asking: for trials.
+    #[arg(long)]
+    pub(crate) unsealed: bool,
+    /// Seal the node's key too, by the first line of this file; `muster serve` is to be given it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) node_passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -168,6 +209,10 @@ pub(crate) struct Serve {
     /// restored from a backup: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
     pub(crate) restored: Option<KnownHead>,
+    /// Go on under the key in node/node.pem, which takes the validator's place: the file that
+    /// `muster org validator` wrote. Not looked at once it is the validator.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) succeed: Option<PathBuf>,
     /// Listen beyond this machine without TLS. Only behind something that adds it.
     #[arg(long)]
     pub(crate) without_tls: bool,
@@ -208,6 +253,10 @@ pub(crate) struct Verify {
     /// Genesis of the network; by default the home folder's.
     #[arg(long, value_name = "FILE")]
     pub(crate) genesis: Option<PathBuf>,
+    /// The present validator (Multikey), if it is not that of the genesis any more and no home
+    /// folder knows; may be repeated.
+    #[arg(long, value_name = "MULTIKEY")]
+    pub(crate) validator: Vec<String>,
 }
 
 #[derive(Args)]

@@ -1,7 +1,8 @@
+use crate::keys::{self, Keys, Sealing};
 use anyhow::{Context as _, Result, bail};
 use muster_identity::SecretKey;
 use muster_identity::cbor::{Decode as _, Encode as _};
-use muster_ledger::Genesis;
+use muster_ledger::{Genesis, ValidatorSet};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -13,13 +14,15 @@ use zeroize::Zeroizing;
 /// ```text
 /// FORMAT              version of this layout
 /// genesis.cbor        the network's beginning; public, give it to everybody
+/// validators          the present ones, once they are not those of the genesis
 /// keys/               the organisation's private keys; never on a node's machine in earnest
-///   root.pem admin.pem recovery.pem directory.key
+///   root.pem recovery.pem admin.pem admin2.pem node-copy.pem directory.key
 /// node/               what `muster serve` keeps
 /// gateway/            what `muster gateway` keeps
 /// ```
 pub(crate) struct Home {
     dir: PathBuf,
+    keys: Keys,
 }
 
 const FORMAT: &str = "muster home 1\n";
@@ -27,7 +30,17 @@ const FORMAT: &str = "muster home 1\n";
 impl Home {
     /// The folder, which need not exist.
     pub(crate) fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self { dir: dir.to_owned(), keys: Keys::default() }
+    }
+
+    /// The same, with what the command line says of passphrases.
+    pub(crate) fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// What opens private keys.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -88,6 +101,41 @@ impl Home {
         write(&self.path("genesis.cbor"), &genesis.to_cbor(), 0o644)
     }
 
+    /// The present validators: those of the genesis, or those that [`Home::learn`] wrote down.
+    pub(crate) fn validators(&self) -> Result<ValidatorSet> {
+        Ok(match self.learned()? {
+            Some((_, validators)) => validators,
+            None => self.genesis()?.validators,
+        })
+    }
+
+    /// Remembers the validators that every entry of a ledger of this size gave, checked here.
+    pub(crate) fn learn(&self, size: u64, validators: &ValidatorSet) -> Result<()> {
+        let known = self.learned()?;
+        // A node that is behind, or wound back, does not bring old validators back.
+        let new = known.as_ref().map_or(0, |(size, _)| *size) < size;
+        if !new || self.validators()? == *validators {
+            return Ok(());
+        }
+        let record = [&size.to_be_bytes()[..], &validators.to_cbor()].concat();
+        let (file, beside) = (self.path("validators"), self.path("validators.new"));
+        let _ = fs::remove_file(&beside);
+        write(&beside, &record, 0o644)?;
+        fs::rename(&beside, &file).with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    fn learned(&self) -> Result<Option<(u64, ValidatorSet)>> {
+        let file = self.path("validators");
+        let bytes = match fs::read(&file) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read.with_context(|| format!("cannot read {}", file.display()))?,
+        };
+        let damaged = || format!("{} is damaged: remove it, and ask again", file.display());
+        let (size, set) = bytes.split_first_chunk().with_context(damaged)?;
+        let set = ValidatorSet::from_cbor(set).with_context(damaged)?;
+        Ok(Some((u64::from_be_bytes(*size), set)))
+    }
+
     /// The secret under which serial numbers are committed to.
     pub(crate) fn directory_secret(&self) -> Result<Zeroizing<[u8; 32]>> {
         let file = self.path("keys/directory.key");
@@ -114,11 +162,17 @@ impl Home {
 
     /// A private key of the folder, such as `keys/admin.pem`.
     pub(crate) fn key(&self, name: &str) -> Result<SecretKey> {
-        read_key(&self.path(name))
+        self.keys.read(&self.path(name))
     }
 
-    pub(crate) fn write_key(&self, name: &str, key: &SecretKey) -> Result<()> {
-        write_key(&self.path(name), key)
+    /// Writes a key of the folder.
+    pub(crate) fn write_key(
+        &self,
+        name: &str,
+        key: &SecretKey,
+        sealing: Sealing<'_>,
+    ) -> Result<()> {
+        keys::write(&self.path(name), key, sealing)
     }
 }
 
@@ -126,19 +180,6 @@ impl Home {
 pub(crate) fn read_genesis(file: &Path) -> Result<Genesis> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     Genesis::from_cbor(&bytes).with_context(|| format!("{} is not a genesis", file.display()))
-}
-
-/// Reads a private key in PKCS#8 PEM.
-pub(crate) fn read_key(file: &Path) -> Result<SecretKey> {
-    let pem = Zeroizing::new(
-        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
-    );
-    SecretKey::from_pem(&pem).with_context(|| file.display().to_string())
-}
-
-/// Writes a private key, readable by its owner alone; never over another file.
-pub(crate) fn write_key(file: &Path, key: &SecretKey) -> Result<()> {
-    write(file, key.to_pem()?.as_bytes(), 0o600)
 }
 
 /// Writes a new file durably; refuses to overwrite.

@@ -8,6 +8,7 @@ mod demo;
 mod home;
 mod host;
 mod http;
+mod keys;
 mod listen;
 mod output;
 mod signing;

@@ -24,6 +24,11 @@ impl Output {
         }
     }
 
+    /// Something to see to, for people and in logs of scripts alike: on standard error.
+    pub(crate) fn warn(self, words: impl AsRef<str>) {
+        eprintln!("muster: warning: {}", words.as_ref());
+    }
+
     /// The result.
     pub(crate) fn result(self, object: &Value, words: impl AsRef<str>) -> ExitCode {
         if self.json {

@@ -1,31 +1,39 @@
 use crate::cli::SignArg;
-use crate::home::{Home, read_key};
+use crate::home::Home;
 use crate::host::Machine;
 use anyhow::{Context as _, Result};
 use muster_api::{Client, DeviceView, Host as _};
-use muster_identity::{Did, SecretKey, Signer};
+use muster_identity::{Did, Signer};
 use muster_ledger::{
     Action, BatchId, DeviceRef, EntryProof, Genesis, Operation, SignedOperation, Target,
-    VerifiedEntry,
+    ValidatorSet, VerifiedEntry,
 };
+use std::sync::Arc;
 
 /// Minutes that an operation signed here may wait for its block.
-const PATIENCE_MS: u64 = 10 * 60 * 1_000;
+pub(crate) const PATIENCE_MS: u64 = 10 * 60 * 1_000;
 
 /// Signs operations for an organisation and sees them through to their acknowledgement.
 pub(crate) struct Desk {
     pub(crate) client: Client,
     pub(crate) genesis: Genesis,
-    pub(crate) key: SecretKey,
+    /// The present validators, as they were checked on this machine.
+    pub(crate) validators: ValidatorSet,
+    pub(crate) key: Arc<dyn Signer>,
 }
 
 impl Desk {
     pub(crate) fn open(home: &Home, arg: &SignArg, default_key: &str) -> Result<Self> {
         let key = match &arg.sign_with {
-            Some(file) => read_key(file)?,
-            None => home.key(default_key)?,
+            Some(place) => home.keys().open(place)?,
+            None => Arc::new(home.key(default_key)?),
         };
-        Ok(Self { client: arg.node.client()?, genesis: home.genesis()?, key })
+        Ok(Self {
+            client: arg.node.client()?,
+            genesis: home.genesis()?,
+            validators: home.validators()?,
+            key,
+        })
     }
 
     /// The organisation that signs.
@@ -35,32 +43,32 @@ impl Desk {
 
     /// Signs as the organisation and waits for the checked acknowledgement.
     pub(crate) async fn submit(&self, action: Action) -> Result<VerifiedEntry> {
-        submit(&self.client, &self.genesis, self.organisation(), &self.key, action).await
+        let signed = sign(&self.genesis, self.organisation(), &*self.key, action, PATIENCE_MS)?;
+        submit(&self.client, &self.genesis, &self.validators, &signed).await
     }
 }
 
-/// Signs an action, submits it, and checks the proof that it is in the log under a quorum's
-/// checkpoint before it says done.
+/// Submits an operation, and checks the proof that it is in the log under a quorum's checkpoint
+/// before it says done.
 pub(crate) async fn submit(
     client: &Client,
     genesis: &Genesis,
-    author: Did,
-    key: &dyn Signer,
-    action: Action,
+    validators: &ValidatorSet,
+    signed: &SignedOperation,
 ) -> Result<VerifiedEntry> {
-    let signed = sign(genesis, author, key, action)?;
-    let proof = client.submit_operation(&signed).await?;
-    check(genesis, &signed, &proof)
+    let proof = client.submit_operation(signed).await?;
+    check(genesis, validators, signed, &proof)
 }
 
-/// Signs an action.
+/// Signs an action, to be in a block within so many milliseconds.
 pub(crate) fn sign(
     genesis: &Genesis,
     author: Did,
     key: &dyn Signer,
     action: Action,
+    patience_ms: u64,
 ) -> Result<SignedOperation> {
-    let valid_until = Machine.now().plus_ms(PATIENCE_MS);
+    let valid_until = Machine.now().plus_ms(patience_ms);
     let operation = Operation { network: genesis.network(), author, valid_until, action };
     operation.sign(key).context("signing failed")
 }
@@ -68,12 +76,14 @@ pub(crate) fn sign(
 /// Checks that a proof is about the operation that was signed.
 pub(crate) fn check(
     genesis: &Genesis,
+    validators: &ValidatorSet,
     signed: &SignedOperation,
     proof: &EntryProof,
 ) -> Result<VerifiedEntry> {
-    let entry = proof
-        .verify(&genesis.network(), &genesis.validators)
-        .context("the node's acknowledgement proves nothing")?;
+    let entry = proof.verify(&genesis.network(), validators).context(
+        "the node's acknowledgement proves nothing; if the validator was changed, \
+         `muster ledger status` learns it",
+    )?;
     anyhow::ensure!(
         entry.operation.hash() == signed.hash(),
         "the node's acknowledgement is about another operation"

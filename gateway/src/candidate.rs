@@ -110,8 +110,8 @@ impl Candidate {
         }
     }
 
-    /// Applies what is open and checks the head against the whole. The head's signatures were
-    /// checked before.
+    /// Applies what is open and checks the head against the whole: its roots, and the
+    /// signatures by the validators that the operations give.
     pub(crate) fn confirm(&mut self, note: &Checkpoint) -> Result<QuorumCheckpoint, Fault> {
         self.close_block();
         let head = note.head();
@@ -126,6 +126,11 @@ impl Candidate {
             None if contains => self.chain.check(note).map_err(Fault::Mismatch),
             None => Err(Fault::Apart(String::new())),
         }
+    }
+
+    /// Whether what came so far makes no ledger.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// Why the entries make no ledger, when they come from our own disk.

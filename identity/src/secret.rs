@@ -1,6 +1,7 @@
 use crate::{Algorithm, Error, PublicKey, Signature};
 use alloc::string::{String, ToString};
 use core::fmt;
+use ed25519_dalek::pkcs8::KeypairBytes;
 use p256::ecdsa::signature::Signer as _;
 use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
 use zeroize::Zeroizing;
@@ -55,10 +56,13 @@ impl SecretKey {
         )
     }
 
-    /// PKCS#8 PEM.
+    /// PKCS#8 PEM, version 1 of RFC 5958: what OpenSSL 3.0 reads, which knows no version 2.
     pub fn to_pem(&self) -> Result<Zeroizing<String>, Error> {
         match &self.0 {
-            Secret::Ed25519(key) => key.to_pkcs8_pem(LineEnding::LF),
+            Secret::Ed25519(key) => {
+                let alone = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
+                alone.to_pkcs8_pem(LineEnding::LF)
+            }
             Secret::P256(key) => key.to_pkcs8_pem(LineEnding::LF),
         }
         .map_err(|e| Error::Secret(e.to_string()))

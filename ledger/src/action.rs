@@ -1,6 +1,6 @@
 use crate::{
     BatchId, Capabilities, DeviceRef, EvidencePolicy, GrantId, HoldId, Network, Power, Target,
-    Time, limits,
+    Time, ValidatorSet, limits,
 };
 use alloc::{string::String, vec::Vec};
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};
@@ -30,6 +30,8 @@ pub enum Action {
     Grant(Grant),
     /// Ends a grant (restricting).
     WithdrawGrant(WithdrawGrant),
+    /// Replaces the validators of a network that one organisation runs alone (empowering).
+    ChangeValidators(ChangeValidators),
 }
 
 /// Enrols `count` devices whose leaves have this root.
@@ -188,6 +190,16 @@ pub struct WithdrawGrant {
     pub grant: GrantId,
 }
 
+/// Replaces the validators, by the root key alone: the old ones may be lost or stolen, so nobody
+/// asks them. The new ones sign the head that this operation makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeValidators {
+    /// The organisation's change counter.
+    pub seq: u64,
+    /// Who signs from this head on.
+    pub validators: ValidatorSet,
+}
+
 impl Action {
     /// A stable word: the command that makes it, and its name in histories and metrics.
     pub fn word(&self) -> &'static str {
@@ -202,6 +214,7 @@ impl Action {
             Self::ChangeKeys(_) => "change-keys",
             Self::Grant(_) => "grant",
             Self::WithdrawGrant(_) => "withdraw-grant",
+            Self::ChangeValidators(_) => "change-validators",
         }
     }
 
@@ -214,7 +227,11 @@ impl Action {
             Self::Deactivate(a) => Some(a.target.clone()),
             Self::RevokeKey(a) => Some(Target::Device(a.device.clone())),
             Self::Rotate(a) => Some(Target::Device(a.device.clone())),
-            Self::Enrol(_) | Self::ChangeKeys(_) | Self::Grant(_) | Self::WithdrawGrant(_) => None,
+            Self::Enrol(_)
+            | Self::ChangeKeys(_)
+            | Self::Grant(_)
+            | Self::WithdrawGrant(_)
+            | Self::ChangeValidators(_) => None,
         }
     }
 
@@ -230,6 +247,7 @@ impl Action {
             Self::ChangeKeys(_) => 8,
             Self::Grant(_) => 9,
             Self::WithdrawGrant(_) => 10,
+            Self::ChangeValidators(_) => 11,
         }
     }
 }
@@ -288,6 +306,9 @@ impl Encode for Action {
             Self::WithdrawGrant(a) => {
                 w.map(1).uint(1).value(&a.grant);
             }
+            Self::ChangeValidators(a) => {
+                w.map(2).uint(1).uint(a.seq).uint(2).value(&a.validators);
+            }
         }
     }
 }
@@ -296,7 +317,7 @@ impl Decode for Action {
     fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
         r.tuple(2)?;
         let number = r.uint()?;
-        if !(1..=10).contains(&number) {
+        if !(1..=11).contains(&number) {
             return Err(r.fault(UNKNOWN_ACTION));
         }
         let mut m = r.map()?;
@@ -356,7 +377,11 @@ impl Decode for Action {
                 expires: m.required(5)?.value()?,
                 evidence: m.required(6)?.value()?,
             }),
-            _ => Self::WithdrawGrant(WithdrawGrant { grant: m.required(1)?.value()? }),
+            10 => Self::WithdrawGrant(WithdrawGrant { grant: m.required(1)?.value()? }),
+            _ => Self::ChangeValidators(ChangeValidators {
+                seq: m.required(1)?.uint()?,
+                validators: m.required(2)?.value()?,
+            }),
         };
         m.end()?;
         Ok(action)

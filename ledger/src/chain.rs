@@ -210,7 +210,9 @@ impl Chain {
     }
 
     /// Checks a checkpoint against what the operations gave: signatures by a quorum of the
-    /// present validators, and every root.
+    /// present validators, and every root. A head whose last block changed the validators is
+    /// signed by the new ones: the operation's own signature names them, and the old ones may be
+    /// lost.
     pub fn check(&self, checkpoint: &Checkpoint) -> Result<QuorumCheckpoint, ChainFault> {
         let validators =
             self.state.validators().map_err(|_| ChainFault::Mismatch("validator set"))?;

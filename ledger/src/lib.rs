@@ -32,8 +32,8 @@ mod tree;
 mod upload;
 
 pub use action::{
-    Action, ChangeKeys, Deactivate, Enrol, Grant, Hold, NewKey, Release, Revoke, RevokeKey, Rotate,
-    WithdrawGrant,
+    Action, ChangeKeys, ChangeValidators, Deactivate, Enrol, Grant, Hold, NewKey, Release, Revoke,
+    RevokeKey, Rotate, WithdrawGrant,
 };
 pub use apply::{Changes, Context, View, apply};
 pub use block::{Block, Entry};

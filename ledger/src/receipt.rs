@@ -169,11 +169,21 @@ pub struct VerifiedReceipt {
 }
 
 impl Receipt {
-    /// Checks everything, from the genesis file alone.
+    /// Checks everything, from the genesis file alone: while the network has the validators that
+    /// it began with.
     pub fn verify(&self, genesis: &Genesis) -> Result<VerifiedReceipt, ReceiptFault> {
-        let network = genesis.network();
+        self.verify_under(&genesis.network(), &genesis.validators)
+    }
+
+    /// Checks everything, by validators that the caller knows to be the present ones.
+    pub fn verify_under(
+        &self,
+        network: &Network,
+        validators: &ValidatorSet,
+    ) -> Result<VerifiedReceipt, ReceiptFault> {
+        let network = *network;
         let part = |part, error: Error| ReceiptFault::Part { part, error };
-        let proved = self.batch.verify(&network, &genesis.validators)?;
+        let proved = self.batch.verify(&network, validators)?;
         let operation = proved.operation.operation();
         let Action::Enrol(enrol) = &operation.action else {
             return Err(ReceiptFault::Entry("the entry enrols nothing"));

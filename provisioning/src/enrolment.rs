@@ -12,7 +12,7 @@ use crate::sources::{SourceOptions, Sources};
 use crate::{Bytes, Counts, Error, Finished, Phase, Progress, Summary};
 use muster_api::{Client, ClientError, Host, NetworkView};
 use muster_identity::{Did, Signer};
-use muster_ledger::{Genesis, GrantId, Network};
+use muster_ledger::{Genesis, GrantId, Network, ValidatorSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +28,8 @@ pub struct Enrolment {
     pub client: Client,
     /// The network's genesis, which the caller trusts; the node is checked against it.
     pub genesis: Genesis,
+    /// The present validators, as the caller checked them: those of the genesis until they change.
+    pub validators: ValidatorSet,
     /// The organisation that enrols.
     pub organisation: Did,
     /// One of its keys with the capability `enrol`.

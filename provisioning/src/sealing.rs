@@ -221,7 +221,7 @@ impl Enrolment {
         enrol: &Enrol,
         proof: EntryProof,
     ) -> Result<EnrolledBatch, Error> {
-        let proved = proof.verify(&network, &self.genesis.validators).map_err(|e| Error::Peer {
+        let proved = proof.verify(&network, &self.validators).map_err(|e| Error::Peer {
             what: "the acknowledgement",
             ours: "one that this network's quorum signed".into(),
             theirs: e.to_string(),

@@ -21,6 +21,7 @@ mod snapshots;
 mod solo;
 mod store;
 mod subjects;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod tiles;

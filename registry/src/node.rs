@@ -149,7 +149,7 @@ impl Node {
         }
     }
 
-    fn decided(&self) -> Chain {
+    pub(crate) fn decided(&self) -> Chain {
         locked(&self.decided).clone()
     }
 

@@ -8,6 +8,7 @@ use crate::signed_head::SignedHead;
 use crate::solo::Solo;
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
+use crate::succession;
 use crate::{Error, recovery};
 use muster_api::{
     BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
@@ -39,6 +40,9 @@ pub struct Config {
     /// Size and log root of the newest head that anybody has of this network: what a ledger put
     /// back from a backup must contain. Only looked at when the folder has no `signed-head`.
     pub restored: Option<(u64, [u8; 32])>,
+    /// A change of the validators to the signer's key, for a ledger whose validator's key was
+    /// replaced, lost or stolen. Looked at only while the signer is not the validator yet.
+    pub succession: Option<SignedOperation>,
 }
 
 /// A running ledger. Clones are the same one; when the last is dropped without
@@ -72,15 +76,9 @@ impl Registry {
     /// Opens the ledger in a folder, or creates it: reads it back by the code that commits it,
     /// signs its head, and begins to decide.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let Config { dir, genesis, signer, host, restored } = config;
+        let Config { dir, genesis, signer, host, restored, succession } = config;
         genesis.check().map_err(|e| Error::Caller(format!("the genesis: {e}")))?;
         let key = signer.public_key();
-        if genesis.validators.0 != [key] {
-            return Err(Error::operator(
-                format!("{key} is not this network's only validator"),
-                "a node that runs alone signs with the validator key made by `muster init`",
-            ));
-        }
         let folder = Folder::take(&dir).await?;
         let signed = SignedHead::read(folder.file(folder::SIGNED_HEAD))?;
         let (ledger, directory) = (folder.file(folder::LEDGER), folder.file(folder::DIRECTORY));
@@ -92,13 +90,26 @@ impl Registry {
                 return Err(error);
             }
         };
-        if let Err(error) = recovery::check_signed(&signed, &recovered, restored.as_ref()) {
-            store.close().await;
-            return Err(error);
-        }
+        let checked =
+            recovery::check_signed(&signed, &recovered, restored.as_ref()).and_then(|()| {
+                succession::needed(&recovered.chain, &genesis, &key, succession.as_ref())
+            });
+        let succession = match checked {
+            Ok(needed) => needed.then_some(succession).flatten(),
+            Err(error) => {
+                store.close().await;
+                return Err(error);
+            }
+        };
         say_how_long(&signed, host.now());
         let node = Arc::new(Node::new(genesis, store, host, folder, recovered));
         node.coverage.load(node.store.gateways().await?)?;
+        if let Some(operation) = succession
+            && let Err(error) = node.succeed(&operation, &key, signed.last()).await
+        {
+            node.store.close().await;
+            return Err(error);
+        }
         let mut solo = Box::new(Solo { signer, pace: node.pace.clone(), signed });
         solo.sign(&*node)?;
         node.purge_expired().await?;
@@ -170,6 +181,12 @@ impl Registry {
         };
         if let Err(error) = node.pace.check() {
             return refuse(error.into());
+        }
+        if matches!(verified.operation().action, Action::ChangeValidators(_)) {
+            // The head that it makes is not this node's to sign.
+            let title = "validators are changed where the new one starts";
+            let cure = "start the node with its new key and `muster serve --succeed FILE`";
+            return refuse(Problem::new(409, "validators", title).cure(cure));
         }
         let enrols = matches!(verified.operation().action, Action::Enrol(_));
         if enrols {

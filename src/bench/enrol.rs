@@ -10,7 +10,7 @@ use super::manifest::{Manifest, Seed, serial};
 use super::process::{self, Enrolled, Server};
 use super::read_back::{self, Limit, Owner};
 use crate::cli::{BenchEnrol, BenchFormat};
-use crate::commands::{Beginning, Session, begin};
+use crate::commands::{Beginning, Seals, Session, begin};
 use crate::demo::did_of;
 use crate::home::Home;
 use crate::signing::{Desk, device_ref};
@@ -68,8 +68,9 @@ pub(super) async fn run(session: &Session, arg: &BenchEnrol) -> Result<Vec<Figur
     let node = Server::node(&home).await?;
     let desk = Desk {
         client: Client::new(&node.http.url)?,
+        validators: genesis.validators.clone(),
         genesis: genesis.clone(),
-        key: home.key("keys/admin.pem")?,
+        key: Arc::new(home.key("keys/admin.pem")?),
     };
     process::enrol(&home, &node, &before.file, &[], revoked).await?;
     let targets = targets(&desk, &seed, revoked).await?;
@@ -107,6 +108,7 @@ pub(super) fn network(home: &Home, devices: u64) -> Result<Genesis> {
             days: 3_650,
             evidence: EvidencePolicy::Enroller,
         },
+        Seals::NONE,
     )
 }
 

@@ -10,7 +10,7 @@ use super::limit::loopback;
 use crate::cli::BenchRevoke;
 use crate::commands::{Session, enrolment, watch};
 use crate::demo::{Fleet, Lot, Parts, Visitor, did_of};
-use crate::home::{Home, read_key};
+use crate::home::Home;
 use crate::signing::{Desk, device_ref};
 use anyhow::{Context as _, Result};
 use muster_api::Client;
@@ -35,7 +35,8 @@ pub(super) async fn run(session: &Session, arg: &BenchRevoke) -> Result<Vec<Figu
         Ok(Desk {
             client: Client::new(&parts.node)?,
             genesis: parts.genesis.clone(),
-            key: read_key(&home.path("keys/admin.pem"))?,
+            validators: parts.genesis.validators.clone(),
+            key: Arc::new(home.key("keys/admin.pem")?),
         })
     };
     let enrolment = enrolment(home, desk()?)?;

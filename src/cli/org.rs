@@ -1,5 +1,7 @@
 //! `muster org`.
 
+use crate::keys::KeyPlace;
+
 use super::{EvidenceArg, NodeArg, SignArg};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -8,22 +10,74 @@ use std::path::PathBuf;
 pub(crate) enum Org {
     /// Show organisations, keys and grants.
     Show(NodeArg),
-    /// Add a key: its private part proves that somebody holds it.
-    KeyAdd(OrgKeyAdd),
-    /// Remove a key.
-    KeyRemove(OrgKeyRemove),
-    /// Replace a key by another with the same capabilities.
-    KeyRotate(OrgKeyRotate),
+    /// Its keys: add, remove, list, rotate.
+    #[command(subcommand)]
+    Key(OrgKey),
+    /// Replace the root key and the daily keys, signed by the recovery key.
+    Recover(Box<OrgRecover>),
+    /// Sign that another key takes the validator's place, for `muster serve --succeed`.
+    Validator(OrgValidator),
     /// Let an organisation enrol devices.
     Grant(OrgGrant),
     /// End a grant.
     Withdraw(OrgWithdraw),
 }
 
+#[derive(Subcommand)]
+pub(crate) enum OrgKey {
+    /// Add a key: its private part proves that somebody holds it.
+    Add(OrgKeyAdd),
+    /// Remove a key. What it signed stays; it signs nothing more.
+    Remove(OrgKeyRemove),
+    /// List the present keys and what each may do.
+    List(NodeArg),
+    /// Replace a key by another with the same capabilities.
+    Rotate(OrgKeyRotate),
+}
+
+#[derive(Args)]
+pub(crate) struct OrgRecover {
+    /// The recovery key, or another with the capability root: a file, or pkcs11:...
+    #[arg(long, value_name = "KEY")]
+    pub(crate) with: KeyPlace,
+    /// The new root key; made if the file does not exist.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) new_root: KeyPlace,
+    /// The new daily key (enrol, operate, gateway); made if the file does not exist.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) new_admin: Option<KeyPlace>,
+    /// A new recovery key in place of the one that signs this; made if the file does not exist.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) new_recovery: Option<KeyPlace>,
+    /// A key that stays (Multikey); may be repeated. Without it all go but the recovery key and
+    /// those that only sign checkpoints.
+    #[arg(long, value_name = "MULTIKEY")]
+    pub(crate) keep: Vec<String>,
+    /// Do it without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) node: NodeArg,
+}
+
+#[derive(Args)]
+pub(crate) struct OrgValidator {
+    /// The new key (Multikey), which the node shall sign with.
+    pub(crate) key: String,
+    /// The organisation's change counter, as the node says it; without it a node is asked.
+    #[arg(long, value_name = "N")]
+    pub(crate) seq: Option<u64>,
+    /// Where the signed operation goes.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) sign: SignArg,
+}
+
 #[derive(Args)]
 pub(crate) struct OrgKeyAdd {
-    /// Private key (PKCS#8 PEM) to add; made if the file does not exist.
-    pub(crate) file: PathBuf,
+    /// Private key to add: a file (PKCS#8 PEM), made if it does not exist, or pkcs11:...
+    pub(crate) key: KeyPlace,
     /// What it may do: root, enrol, operate, approve, gateway, validator.
     #[arg(long, required = true, value_delimiter = ',')]
     pub(crate) can: Vec<String>,
@@ -43,8 +97,9 @@ pub(crate) struct OrgKeyRemove {
 pub(crate) struct OrgKeyRotate {
     /// The key that ends (Multikey).
     pub(crate) old: String,
-    /// Private key (PKCS#8 PEM) that takes its place; made if the file does not exist.
-    pub(crate) new: PathBuf,
+    /// Private key that takes its place: a file (PKCS#8 PEM), made if it does not exist, or
+    /// pkcs11:...
+    pub(crate) new: KeyPlace,
     #[command(flatten)]
     pub(crate) sign: SignArg,
 }

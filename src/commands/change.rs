@@ -1,11 +1,10 @@
 use super::{Session, coverage, moment};
 use crate::cli::{Deactivate, Hold, PowerArg, Release, Revoke, Rotate, WatchArg};
-use crate::home::read_key;
 use crate::host::{Machine, random};
-use crate::signing::{Desk, Named, device_ref, submit};
+use crate::signing::{Desk, Named, PATIENCE_MS, device_ref, sign, submit};
 use anyhow::{Context as _, Result, bail, ensure};
 use muster_api::Host as _;
-use muster_identity::{PublicKey, Signer as _};
+use muster_identity::{PublicKey, Signer};
 use muster_ledger::{self as ledger, Action, HoldId, NewKey, Power, VerifiedEntry};
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -151,12 +150,14 @@ pub(super) async fn deactivate(session: &Session, arg: Deactivate) -> Result<Exi
 pub(super) async fn rotate(session: &Session, arg: Rotate) -> Result<ExitCode> {
     let genesis = session.home.genesis()?;
     let client = arg.node.client()?;
-    let (old, new) = (read_key(&arg.key)?, read_key(&arg.new)?);
+    let keys = session.home.keys();
+    let (old, new) = (keys.read(&arg.key)?, keys.read(&arg.new)?);
     let did = super::device::speaks_for(&old, arg.did.as_deref())?;
     let (device, view) = device_ref(&client, &did).await?;
     let key = new_key(&genesis.network(), &did, view.seq, &new)?;
     let rotate = ledger::Rotate { device, seq: view.seq, key, next_key: None };
-    let entry = submit(&client, &genesis, did, &old, Action::Rotate(rotate)).await?;
+    let signed = sign(&genesis, did, &old, Action::Rotate(rotate), PATIENCE_MS)?;
+    let entry = submit(&client, &genesis, &session.home.validators()?, &signed).await?;
     Ok(done(session, &entry, &format!("rotated the key of {did}"), &[("key", key.key.to_string())]))
 }
 
@@ -165,7 +166,7 @@ pub(super) fn new_key(
     network: &ledger::Network,
     joins: &muster_identity::Did,
     seq: u64,
-    key: &muster_identity::SecretKey,
+    key: &dyn Signer,
 ) -> Result<NewKey> {
     let public = key.public_key();
     let proof = key.sign(&NewKey::message(network, joins, seq, &public))?;

@@ -2,8 +2,9 @@ mod reel;
 
 use super::Session;
 use crate::cli::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceRun, reach};
-use crate::home::{Home, read_genesis, read_key, write_key};
+use crate::home::{Home, read_genesis};
 use crate::host::{Machine, new_key, random};
+use crate::keys::{self, Sealing};
 use anyhow::{Context as _, Result, ensure};
 use data_encoding::BASE64URL_NOPAD;
 use muster_api::Host as _;
@@ -59,7 +60,8 @@ fn new(session: &Session, arg: &DeviceNew) -> Result<ExitCode> {
             .to_owned(),
     };
     let key = new_key(arg.algorithm.into());
-    write_key(&arg.key, &key)?;
+    // A device opens its key alone, without anybody who could type.
+    keys::write(&arg.key, &key, Sealing::None)?;
     let (network, manufacturer) = (genesis.network(), genesis.organisation_did());
     let order = Order {
         network: &network,
@@ -73,7 +75,7 @@ fn new(session: &Session, arg: &DeviceNew) -> Result<ExitCode> {
 }
 
 fn did(session: &Session, arg: &DeviceKey) -> Result<ExitCode> {
-    let device = Firmware::new(read_key(&arg.key)?);
+    let device = Firmware::new(session.home.keys().read(&arg.key)?);
     let did = device.did().to_string();
     let key = device.signer().public_key().to_multikey();
     Ok(session.output.result(&json!({ "did": did, "key": key }), &did))
@@ -88,7 +90,7 @@ pub(crate) fn speaks_for(key: &SecretKey, named: Option<&str>) -> Result<Did> {
 }
 
 fn show_presentation(session: &Session, arg: &DevicePresent) -> Result<ExitCode> {
-    let key = read_key(&arg.device.key)?;
+    let key = session.home.keys().read(&arg.device.key)?;
     let did = speaks_for(&key, arg.did.as_deref())?;
     let audience: Audience = arg.audience.parse().context("--audience")?;
     let freshness = match &arg.nonce {
@@ -126,7 +128,7 @@ pub(crate) fn window(seconds: u64) -> Freshness {
 
 /// Authenticates at a URL again and again, with a new presentation each time.
 async fn dial(session: &Session, arg: &DeviceRun) -> Result<ExitCode> {
-    let key = read_key(&arg.device.key)?;
+    let key = session.home.keys().read(&arg.device.key)?;
     let did = speaks_for(&key, arg.did.as_deref())?;
     let audience: Audience = arg.audience.parse().context("--audience")?;
     let gateway = arg.gateway_key.as_deref().map(PublicKey::from_multikey).transpose();
@@ -180,5 +182,5 @@ async fn dial(session: &Session, arg: &DeviceRun) -> Result<ExitCode> {
 /// The first devices of a demonstration keep their keys in files, to be played with.
 pub(crate) fn keep(home: &Home, serial: &str, key: &SecretKey) -> Result<()> {
     let file = home.path(&format!("devices/{serial}.pem"));
-    if file.exists() { Ok(()) } else { write_key(&file, key) }
+    if file.exists() { Ok(()) } else { keys::write(&file, key, Sealing::None) }
 }

@@ -1,16 +1,15 @@
 //! `muster gateways`: which there are, and who registered them.
 
-use super::org::read_or_make;
 use super::{Session, moment};
 use crate::cli::{Gateways, GatewaysAdd, GatewaysCommand, GatewaysRemove, NodeArg, SignArg};
 use crate::host::Machine;
+use crate::keys::KeyPlace;
 use crate::signing::Desk;
-use anyhow::Result;
+use anyhow::{Context as _, Error, Result};
 use muster_api::{GatewayView, GatewaysView, Host as _};
-use muster_identity::{Holder, PublicKey, Registered, Signer as _, register};
+use muster_identity::{Holder, PublicKey, Registered, register};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// The daily key has the capability `gateway`.
@@ -71,7 +70,10 @@ fn row(gateway: &GatewayView) -> String {
 async fn add(session: &Session, arg: GatewaysAdd) -> Result<ExitCode> {
     let key = match PublicKey::from_multikey(&arg.key) {
         Ok(key) => key,
-        Err(_) => read_or_make(Path::new(&arg.key))?.public_key(),
+        Err(_) => {
+            let place = arg.key.parse::<KeyPlace>().map_err(Error::msg).context("the key")?;
+            session.home.keys().open_or_make(&place)?.public_key()
+        }
     };
     let holder = Holder { key, site: arg.site };
     let view = tell(session, &arg.sign, arg.name, Some(holder)).await?;
@@ -99,6 +101,6 @@ async fn tell(
     let said = Registered { gateway, holder, made: Machine.now().0 };
     said.check()?;
     let desk = Desk::open(&session.home, sign, OPERATOR)?;
-    let token = register(&desk.organisation(), &said, &desk.key)?;
+    let token = register(&desk.organisation(), &said, &*desk.key)?;
     Ok(desk.client.register_gateway(token).await?)
 }

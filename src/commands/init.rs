@@ -2,6 +2,7 @@ use super::Session;
 use crate::cli::{EvidenceArg, Init};
 use crate::home::Home;
 use crate::host::{Machine, new_key, random};
+use crate::keys::{Sealing, first_line};
 use anyhow::{Result, bail};
 use muster_api::Host as _;
 use muster_identity::{Algorithm, Inception, Signer as _};
@@ -41,16 +42,38 @@ pub(super) fn run(session: &Session, arg: &Init) -> Result<ExitCode> {
             home.dir().display()
         );
     }
-    let genesis = begin(
-        home,
-        Beginning {
-            label: arg.label.clone(),
-            devices: arg.devices,
-            models: arg.model.clone(),
-            days: arg.days,
-            evidence: arg.evidence.into(),
-        },
-    )?;
+    let beginning = Beginning {
+        label: arg.label.clone(),
+        devices: arg.devices,
+        models: arg.model.clone(),
+        days: arg.days,
+        evidence: arg.evidence.into(),
+    };
+    // Before anybody types a passphrase.
+    check(&beginning)?;
+    let passphrase = match arg.unsealed {
+        true => None,
+        false => home.keys().passphrases().to_seal("the organisation's keys")?,
+    };
+    if arg.seal && passphrase.is_none() {
+        bail!(
+            "--seal needs a passphrase: give it by --passphrase-file FILE, --passphrase-fd N or \
+             MUSTER_PASSPHRASE, or run this on a terminal"
+        );
+    }
+    let of_node = arg.node_passphrase_file.as_deref().map(first_line).transpose()?;
+    let sealing = Seals {
+        organisation: passphrase.as_ref().map_or(Sealing::None, Sealing::By),
+        node: of_node.as_ref().map_or(Sealing::None, Sealing::By),
+    };
+    let genesis = begin(home, beginning, sealing)?;
+    let sealed = passphrase.is_some();
+    if !sealed && !arg.unsealed {
+        session.output.warn(
+            "the organisation's keys are UNSEALED: whoever reads their files has them. Before \
+             anybody relies on this network: muster key seal FILE (docs/keys.md)",
+        );
+    }
     let dir = home.dir().display();
     Ok(session.output.result(
         &json!({
@@ -58,6 +81,8 @@ pub(super) fn run(session: &Session, arg: &Init) -> Result<ExitCode> {
             "organisation": genesis.organisation_did().to_string(),
             "grant": genesis.grant_id().to_string(),
             "home": dir.to_string(),
+            "sealed": sealed,
+            "node_sealed": of_node.is_some(),
         }),
         format!(
             "A network begins in {dir}/\n\
@@ -68,23 +93,40 @@ pub(super) fn run(session: &Session, arg: &Init) -> Result<ExitCode> {
              keys/root.pem       changes the organisation's keys; keep it offline\n\
              keys/recovery.pem   a second root key; keep it offline in another place\n\
              keys/admin.pem      enrols, holds, revokes; daily work\n\
+             keys/admin2.pem     holds, revokes, withdraws grants; another person's, if the first fails\n\
              keys/directory.key  under which serial numbers are committed to\n\
+             keys/node-copy.pem  a copy of node/node.pem, in case that is lost; keep it offline\n\
              node/node.pem       signs checkpoints; stays with the node\n\
              \n\
+             keys/*.pem are {}.\n\
              Next: muster serve",
             genesis.network(),
             genesis.organisation_did(),
             arg.label,
+            if sealed { "sealed by your passphrase" } else { "not sealed" },
         ),
     ))
 }
 
+/// How the files of keys are sealed.
+pub(crate) struct Seals<'a> {
+    pub(crate) organisation: Sealing<'a>,
+    /// A node starts with nobody near, so its key has a passphrase of its own, or none.
+    pub(crate) node: Sealing<'a>,
+}
+
+impl Seals<'_> {
+    /// Not at all: for demonstrations and measurements.
+    pub(crate) const NONE: Self = Self { organisation: Sealing::None, node: Sealing::None };
+}
+
 /// Makes folder, keys and genesis.
-pub(crate) fn begin(home: &Home, beginning: Beginning) -> Result<Genesis> {
+pub(crate) fn begin(home: &Home, beginning: Beginning, sealed: Seals<'_>) -> Result<Genesis> {
     check(&beginning)?;
     let root = new_key(Algorithm::Ed25519);
     let recovery = new_key(Algorithm::Ed25519);
     let admin = new_key(Algorithm::Ed25519);
+    let second = new_key(Algorithm::Ed25519);
     let node = new_key(Algorithm::Ed25519);
     let now = Machine.now();
     let key = |key: &muster_identity::SecretKey, can: &[Capability]| OrgKey {
@@ -102,6 +144,8 @@ pub(crate) fn begin(home: &Home, beginning: Beginning) -> Result<Genesis> {
                 key(&root, &[C::Root, C::Approve]),
                 key(&recovery, &[C::Root]),
                 key(&admin, &[C::Enrol, C::Operate, C::Gateway]),
+                // Enough to stop what a stolen admin key does, and not to do it again.
+                key(&second, &[C::Operate, C::Approve]),
                 key(&node, &[C::Validator]),
             ],
         },
@@ -115,10 +159,12 @@ pub(crate) fn begin(home: &Home, beginning: Beginning) -> Result<Genesis> {
         validators: ValidatorSet(vec![node.public_key()]),
     };
     home.create()?;
-    home.write_key("keys/root.pem", &root)?;
-    home.write_key("keys/recovery.pem", &recovery)?;
-    home.write_key("keys/admin.pem", &admin)?;
-    home.write_key("node/node.pem", &node)?;
+    home.write_key("keys/root.pem", &root, sealed.organisation)?;
+    home.write_key("keys/recovery.pem", &recovery, sealed.organisation)?;
+    home.write_key("keys/admin.pem", &admin, sealed.organisation)?;
+    home.write_key("keys/admin2.pem", &second, sealed.organisation)?;
+    home.write_key("keys/node-copy.pem", &node, sealed.organisation)?;
+    home.write_key("node/node.pem", &node, sealed.node)?;
     home.write_directory_secret(&Zeroizing::new(random()))?;
     home.write_genesis(&genesis)?;
     home.seal()?;

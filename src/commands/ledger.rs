@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use muster_api::Client;
 use muster_identity::cbor::Decode as _;
-use muster_ledger::{Block, Chain, Checkpoint, Entry};
+use muster_ledger::{Block, Chain, Checkpoint, Entry, View as _};
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -61,7 +61,7 @@ async fn audit(session: &Session) -> Result<ExitCode> {
 }
 
 /// Fetches all entries, recomputing every root on the way.
-async fn replay(
+pub(super) async fn replay(
     session: &Session,
     client: &Client,
     mut each: impl FnMut(&Entry, &[u8]) -> Result<()>,
@@ -86,6 +86,7 @@ async fn replay(
             chain = chain.extend(&block)?.0;
         }
         chain.check(&checkpoint)?;
+        session.home.learn(chain.size(), &chain.state().validators()?)?;
         return Ok((chain, checkpoint));
     }
 }
@@ -126,6 +127,8 @@ async fn status(session: &Session, node: &NodeArg) -> Result<ExitCode> {
     let (chain, checkpoint) = replay(session, &client, |_, _| Ok(())).await?;
     let head = checkpoint.head();
     let devices = client.network().await?.devices;
+    let validators = chain.state().validators()?.0;
+    let validators: Vec<String> = validators.iter().map(|key| key.to_multikey()).collect();
     Ok(session.output.result(
         &json!({
             "network": head.network.to_string(),
@@ -134,18 +137,20 @@ async fn status(session: &Session, node: &NodeArg) -> Result<ExitCode> {
             "time": head.time.0,
             "log_root": BASE64.encode(&head.log_root),
             "state_root": BASE64.encode(&head.state_root),
+            "validators": validators,
             "records": chain.state().len(),
             "devices": devices,
         }),
         format!(
             "network {}\n{} log entries, height {}, {} state records, {devices} devices enrolled\n\
-             signed at {}\nlog root   {}\nstate root {}\n\
+             signed at {} by {}\nlog root   {}\nstate root {}\n\
              All operations were fetched and replayed: both roots are as signed.",
             head.network,
             head.size,
             head.height,
             chain.state().len(),
             moment(head.time.0),
+            validators.join(", "),
             BASE64.encode(&head.log_root),
             BASE64.encode(&head.state_root),
         ),

@@ -1,12 +1,15 @@
 //! One module for each command. They print results; what they do is done by the crates below.
 
 mod change;
+mod cohort;
+mod confirm;
 mod coverage;
 mod device;
 mod enrol;
 mod gateway;
 mod gateways;
 mod init;
+mod key;
 mod ledger;
 mod lot;
 mod org;
@@ -15,10 +18,11 @@ mod serve;
 
 pub(crate) use device::{keep as keep_key, window};
 pub(crate) use enrol::{enrolment, watch, write};
-pub(crate) use init::{Beginning, begin};
+pub(crate) use init::{Beginning, Seals, begin};
 
 use crate::cli::{Cli, Command};
 use crate::home::Home;
+use crate::keys::Keys;
 use crate::output::Output;
 use anyhow::Result;
 use std::process::ExitCode;
@@ -31,7 +35,8 @@ pub(crate) struct Session {
 
 /// Runs the command.
 pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
-    let session = Session { home: Home::at(&cli.home), output };
+    let home = Home::at(&cli.home).with_keys(Keys::new(cli.passphrases()));
+    let session = Session { home, output };
     match cli.command {
         Command::Demo(arg) => crate::demo::run(&session, &arg).await,
         Command::Init(arg) => init::run(&session, &arg),
@@ -49,6 +54,8 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Release(arg) => change::release(&session, arg).await,
         Command::Deactivate(arg) => change::deactivate(&session, arg).await,
         Command::Rotate(arg) => change::rotate(&session, arg).await,
+        Command::Cohort(arg) => cohort::run(&session, arg).await,
+        Command::Key(arg) => key::run(&session, arg),
         Command::Lot(arg) => lot::run(&session, arg).await,
         Command::Org(arg) => org::run(&session, arg).await,
         Command::Ledger(arg) => ledger::run(&session, arg).await,

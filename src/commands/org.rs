@@ -1,26 +1,38 @@
+mod recover;
+
 use super::change::{done, new_key};
 use super::{Session, moment};
-use crate::cli::{NodeArg, Org, OrgGrant, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgWithdraw};
-use crate::home::{read_key, write_key};
+use crate::cli::{
+    NodeArg, Org, OrgGrant, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgValidator,
+    OrgWithdraw,
+};
 use crate::host;
-use crate::signing::Desk;
-use anyhow::{Context as _, Result, anyhow};
-use muster_api::{Host as _, OrganisationView};
-use muster_identity::{Algorithm, PublicKey, SecretKey};
-use muster_ledger::{self as ledger, Action, Capabilities, ChangeKeys};
+use crate::signing::{Desk, sign};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use muster_api::{Client, Host as _, OrganisationView};
+use muster_identity::{Algorithm, Did, PublicKey, Signer};
+use muster_ledger::{
+    self as ledger, Action, Capabilities, ChangeKeys, ChangeValidators, ValidatorSet,
+};
 use serde_json::json;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::fs;
 use std::process::ExitCode;
+
+/// How long a change of the validator may be carried from the safe to the node (ms).
+const CARRIED_MS: u64 = 12 * 60 * 60 * 1_000;
 
 const ROOT: &str = "keys/root.pem";
 
 pub(super) async fn run(session: &Session, command: Org) -> Result<ExitCode> {
     match command {
         Org::Show(node) => show(session, &node).await,
-        Org::KeyAdd(arg) => key_add(session, &arg).await,
-        Org::KeyRemove(arg) => key_remove(session, &arg).await,
-        Org::KeyRotate(arg) => key_rotate(session, &arg).await,
+        Org::Key(OrgKey::Add(arg)) => key_add(session, &arg).await,
+        Org::Key(OrgKey::Remove(arg)) => key_remove(session, &arg).await,
+        Org::Key(OrgKey::List(node)) => key_list(session, &node).await,
+        Org::Key(OrgKey::Rotate(arg)) => key_rotate(session, &arg).await,
+        Org::Recover(arg) => recover::run(session, *arg).await,
+        Org::Validator(arg) => validator(session, &arg).await,
         Org::Grant(arg) => grant(session, arg).await,
         Org::Withdraw(arg) => withdraw(session, &arg).await,
     }
@@ -55,8 +67,12 @@ async fn show(session: &Session, node: &NodeArg) -> Result<ExitCode> {
 
 /// This organisation as the node sees it.
 async fn ours(desk: &Desk) -> Result<OrganisationView> {
-    let did = desk.organisation().to_string();
-    let network = desk.client.network().await?;
+    organisation(&desk.client, &desk.organisation()).await
+}
+
+async fn organisation(client: &Client, did: &Did) -> Result<OrganisationView> {
+    let did = did.to_string();
+    let network = client.network().await?;
     network
         .organisations
         .into_iter()
@@ -64,45 +80,45 @@ async fn ours(desk: &Desk) -> Result<OrganisationView> {
         .ok_or_else(|| anyhow!("the node does not know {did}: is it a node of this network?"))
 }
 
-/// Reads a private key, or makes one where there is no file yet.
-pub(super) fn read_or_make(file: &Path) -> Result<SecretKey> {
-    if !file.exists() {
-        write_key(file, &host::new_key(Algorithm::Ed25519))?;
-    }
-    read_key(file)
-}
-
 async fn change_keys(
     desk: &Desk,
     seq: u64,
-    add: Option<(&SecretKey, Capabilities)>,
-    remove: Option<PublicKey>,
+    add: &[(&dyn Signer, Capabilities)],
+    remove: Vec<PublicKey>,
 ) -> Result<ledger::VerifiedEntry> {
     let network = desk.genesis.network();
     let add = add
-        .map(|(key, can)| {
-            Ok::<_, anyhow::Error>((new_key(&network, &desk.organisation(), seq, key)?, can))
-        })
-        .transpose()?;
-    let change =
-        ChangeKeys { seq, add: add.into_iter().collect(), remove: remove.into_iter().collect() };
-    desk.submit(Action::ChangeKeys(change)).await
+        .iter()
+        .map(|(key, can)| Ok((new_key(&network, &desk.organisation(), seq, *key)?, *can)))
+        .collect::<Result<_>>()?;
+    desk.submit(Action::ChangeKeys(ChangeKeys { seq, add, remove })).await
+}
+
+async fn key_list(session: &Session, node: &NodeArg) -> Result<ExitCode> {
+    let did = session.home.genesis()?.organisation_did();
+    let us = organisation(&node.client()?, &did).await?;
+    let mut words = format!("{}  {}", us.did, us.label);
+    for key in &us.keys {
+        write!(words, "\n  {}  {}", key.key, key.capabilities.join(","))?;
+    }
+    Ok(session.output.result(&json!({ "organisation": us.did, "keys": us.keys }), words))
 }
 
 async fn key_add(session: &Session, arg: &OrgKeyAdd) -> Result<ExitCode> {
     let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
     let can = capabilities(arg.can.iter().map(String::as_str))?;
-    let key = read_or_make(&arg.file)?;
+    let key = session.home.keys().open_or_make(&arg.key)?;
     let seq = ours(&desk).await?.seq;
-    let entry = change_keys(&desk, seq, Some((&key, can)), None).await?;
-    Ok(done(session, &entry, &format!("added {key:?}"), &[]))
+    let entry = change_keys(&desk, seq, &[(&*key, can)], Vec::new()).await?;
+    let public = key.public_key();
+    Ok(done(session, &entry, &format!("added {public}"), &[("key", public.to_string())]))
 }
 
 async fn key_remove(session: &Session, arg: &OrgKeyRemove) -> Result<ExitCode> {
     let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
     let key = PublicKey::from_multikey(&arg.key).context("the key")?;
     let seq = ours(&desk).await?.seq;
-    let entry = change_keys(&desk, seq, None, Some(key)).await?;
+    let entry = change_keys(&desk, seq, &[], vec![key]).await?;
     Ok(done(session, &entry, &format!("removed {key}"), &[]))
 }
 
@@ -116,9 +132,10 @@ async fn key_rotate(session: &Session, arg: &OrgKeyRotate) -> Result<ExitCode> {
         .find(|k| k.key == arg.old)
         .ok_or_else(|| anyhow!("{} is not a present key of {}", arg.old, us.did))?;
     let can = capabilities(present.capabilities.iter().map(String::as_str))?;
-    let key = read_or_make(&arg.new)?;
-    let entry = change_keys(&desk, us.seq, Some((&key, can)), Some(old)).await?;
-    Ok(done(session, &entry, &format!("replaced {old} by {key:?}"), &[]))
+    let key = session.home.keys().open_or_make(&arg.new)?;
+    let entry = change_keys(&desk, us.seq, &[(&*key, can)], vec![old]).await?;
+    let new = key.public_key();
+    Ok(done(session, &entry, &format!("replaced {old} by {new}"), &[("key", new.to_string())]))
 }
 
 fn capabilities<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Capabilities> {
@@ -127,6 +144,33 @@ fn capabilities<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Capabili
             "{word:?} is no capability; there are root, enrol, operate, approve, gateway, validator"
         )
     })
+}
+
+/// Nothing is submitted: the validator that would sign the head may be gone. The file is carried
+/// to the node.
+async fn validator(session: &Session, arg: &OrgValidator) -> Result<ExitCode> {
+    let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
+    let key = PublicKey::from_multikey(&arg.key).context("the key")?;
+    ensure!(key.algorithm() == Algorithm::Ed25519, "a validator's key is of Ed25519");
+    let seq = match arg.seq {
+        Some(seq) => seq,
+        None => {
+            ours(&desk).await.context("say --seq, as the node that does not start says it")?.seq
+        }
+    };
+    let change = ChangeValidators { seq, validators: ValidatorSet(vec![key]) };
+    let action = Action::ChangeValidators(change);
+    let signed = sign(&desk.genesis, desk.organisation(), &*desk.key, action, CARRIED_MS)?;
+    fs::write(&arg.out, &signed.0)
+        .with_context(|| format!("cannot write {}", arg.out.display()))?;
+    let file = arg.out.display();
+    Ok(session.output.result(
+        &json!({ "file": file.to_string(), "validator": key.to_multikey(), "seq": seq }),
+        format!(
+            "{file} says for 12 hours that {key} takes the validator's place\n\
+             Next, on the node, with that key in node/node.pem: muster serve --succeed {file}"
+        ),
+    ))
 }
 
 async fn grant(session: &Session, arg: OrgGrant) -> Result<ExitCode> {

@@ -4,8 +4,9 @@ use crate::home::read_genesis;
 use crate::signing::Named;
 use anyhow::{Context as _, Result};
 use muster_api::{ChangeView, HoldView};
+use muster_identity::PublicKey;
 use muster_identity::cbor::{Decode as _, Encode as _};
-use muster_ledger::{Evidence, Receipt};
+use muster_ledger::{Evidence, Receipt, ValidatorSet};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::fs;
@@ -31,8 +32,18 @@ pub(super) fn verify(session: &Session, arg: &Verify) -> Result<ExitCode> {
     let file = arg.file.display();
     let bytes = fs::read(&arg.file).with_context(|| format!("cannot read {file}"))?;
     let receipt = Receipt::from_cbor(&bytes).with_context(|| format!("{file} is not a receipt"))?;
+    let validators = match &arg.genesis {
+        _ if !arg.validator.is_empty() => {
+            let keys = arg.validator.iter().map(|key| PublicKey::from_multikey(key));
+            let mut keys: Vec<_> = keys.collect::<Result<_, _>>().context("--validator")?;
+            keys.sort();
+            ValidatorSet(keys)
+        }
+        Some(_) => genesis.validators.clone(),
+        None => session.home.validators()?,
+    };
     let good = receipt
-        .verify(&genesis)
+        .verify_under(&genesis.network(), &validators)
         .with_context(|| format!("{file} proves nothing on network {}", genesis.network()))?;
     let evidence = match &good.device.leaf().evidence {
         Evidence::Possession { .. } => "the device's own signature",

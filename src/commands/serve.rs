@@ -3,9 +3,12 @@ use crate::cli::Serve;
 use crate::host::Machine;
 use crate::http;
 use crate::listen::{self, Tls};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use muster_ledger::SignedOperation;
 use muster_registry::{Config, Registry};
 use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,7 +17,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     arg.listen.check(tls.is_some(), arg.without_tls)?;
     let genesis = session.home.genesis()?;
     let network = genesis.network();
-    for key in ["keys/root.pem", "keys/recovery.pem"] {
+    for key in ["keys/root.pem", "keys/recovery.pem", "keys/node-copy.pem"] {
         if session.home.path(key).exists() {
             tracing::warn!("{key} lies beside the node: move it to a place that is not online");
         }
@@ -24,8 +27,15 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let address = listener.url()?;
     let dir = session.home.path("node");
     let restored = arg.restored.map(|head| (head.size, head.log_root));
+    let read = |file: &PathBuf| {
+        fs::read(file)
+            .map(SignedOperation)
+            .with_context(|| format!("cannot read {}", file.display()))
+    };
+    let succession = arg.succeed.as_ref().map(read).transpose()?;
+    let host = Arc::new(Machine);
     let registry =
-        Registry::open(Config { dir, genesis, signer, host: Arc::new(Machine), restored }).await?;
+        Registry::open(Config { dir, genesis, signer, host, restored, succession }).await?;
     let head = registry.head();
     let stop = stop_signal();
     session.output.result(

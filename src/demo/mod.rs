@@ -11,7 +11,6 @@ pub(crate) use visitor::Visitor;
 
 use crate::cli;
 use crate::commands::{Session, enrolment, stop_signal, watch, write};
-use crate::home::read_key;
 use crate::host::new_key;
 use crate::output::Output;
 use crate::signing::{Desk, device_ref};
@@ -23,6 +22,7 @@ use muster_provisioning::Finished;
 use serde_json::json;
 use std::fs;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Model of the fleet, and of the lot that is recalled.
@@ -127,7 +127,8 @@ fn desk(session: &Session, parts: &Parts) -> Result<Desk> {
     Ok(Desk {
         client: Client::new(&parts.node)?,
         genesis: parts.genesis.clone(),
-        key: read_key(&session.home.path("keys/admin.pem"))?,
+        validators: session.home.validators()?,
+        key: Arc::new(session.home.key("keys/admin.pem")?),
     })
 }
 

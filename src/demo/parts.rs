@@ -1,4 +1,4 @@
-use crate::commands::Beginning;
+use crate::commands::{Beginning, Seals};
 use crate::home::Home;
 use crate::host::Machine;
 use crate::listen::{self, Listener, Place};
@@ -36,6 +36,7 @@ impl Parts {
             signer: Arc::new(home.key("node/node.pem")?),
             host: Arc::new(Machine),
             restored: None,
+            succession: None,
         })
         .await?;
         let (stop, stopped) = watch::channel(false);
@@ -80,6 +81,7 @@ fn begin(home: &Home) -> Result<Genesis> {
             days: 3_650,
             evidence: EvidencePolicy::Enroller,
         },
+        Seals::NONE,
     )
 }
 

@@ -98,7 +98,7 @@ fn made_is_shipped_and_rework_and_scrap() {
     // The importer's key may not revoke: scrap is enrolled and valid, as after a crash between.
     let at_node = ["--node", &line.node.url];
     line.muster
-        .json(&[&["org", "key-add", "importer.pem", "--can", "enrol"], &at_node[..]].concat());
+        .json(&[&["org", "key", "add", "importer.pem", "--can", "enrol"], &at_node[..]].concat());
     let (good, object) = line.run(&["enrol", "day1.jsonl", "--sign-with", "importer.pem"]);
     assert!(!good);
     assert_eq!(object["batches"].as_array().map(Vec::len), Some(2), "{object}");
@@ -188,7 +188,7 @@ fn a_run_that_was_cut_off_before_its_scrap_was_revoked_is_gone_on_with() {
     let line = Line::new();
     line.file("a.jsonl", &[("a", "pass", 0, 1), ("b", "scrap", 1, 2)]);
     let at_node = ["--node", &line.node.url];
-    let key = ["org", "key-add", "importer.pem", "--can", "enrol"];
+    let key = ["org", "key", "add", "importer.pem", "--can", "enrol"];
     line.muster.json(&[&key[..], &at_node[..]].concat());
     // Enrolled, not revoked, and no results: its journal stays.
     let cut = ["enrol", "a.jsonl", "--sign-with", "importer.pem", "--results", "home"];

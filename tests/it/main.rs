@@ -4,10 +4,16 @@ mod architecture;
 mod at_once;
 mod balance;
 mod bench;
+mod cohort;
 mod coverage;
 mod cuts;
 mod enrol;
 mod factory;
+mod keys;
 mod muster;
+mod recover;
 mod snapshot;
 mod story;
+#[cfg(feature = "pkcs11")]
+mod token;
+mod validator;

@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 /// A home folder of its own, and everything started in it.
 pub(crate) struct Muster {
     dir: tempfile::TempDir,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// A server that ends with the test.
@@ -80,7 +81,18 @@ impl Server {
 
 impl Muster {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a folder for the test") }
+        Self { dir: tempfile::tempdir().expect("a folder for the test"), environment: Vec::new() }
+    }
+
+    /// Everything that is run from now on has this in its environment.
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.unset(name);
+        self.environment.push((name, value.into()));
+    }
+
+    /// No longer.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.environment.retain(|(known, _)| *known != name);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -91,10 +103,11 @@ impl Muster {
         self.path("home")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
         command.arg("--home").arg(self.home()).args(args).current_dir(self.dir.path());
         command.env_remove("MUSTER_NODE").env_remove("MUSTER_HOME").stdin(Stdio::null());
+        command.env_remove("MUSTER_PASSPHRASE").envs(self.environment.iter().cloned());
         command
     }
 

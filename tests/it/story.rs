@@ -171,7 +171,7 @@ fn keys_rotate_and_the_old_one_is_over() {
         .and_then(|k| k["key"].as_str())
         .expect("the admin key")
         .to_owned();
-    muster.json(&[&["org", "key-rotate", &admin, "admin2.pem"], &at_node[..]].concat());
+    muster.json(&[&["org", "key", "rotate", &admin, "admin2.pem"], &at_node[..]].concat());
     let words = muster.refused(&[&["revoke", &did], &at_node[..]].concat(), 1);
     assert!(words.contains("not a present key"), "{words}");
     muster.json(&[&["revoke", &did, "--sign-with", "admin2.pem"], &at_node[..]].concat());

@@ -16,6 +16,8 @@ const DEBIAN_PACKAGES: &[&str] = &[
     "mosquitto",
     "mosquitto-dev",
     "mosquitto-clients",
+    // An HSM in software, for keys in tokens.
+    "softhsm2",
     // The tests make an environment of their own for paho and amqtt.
     "python3-venv",
 ];

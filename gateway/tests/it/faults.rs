@@ -156,6 +156,41 @@ async fn a_head_nobody_signed() {
     case.refused("unsigned", "0 of 1 needed", false).await;
 }
 
+/// Whoever signs may claim that the validators changed. The entries must say so.
+#[tokio::test]
+async fn other_validators_that_no_operation_names() {
+    for chunk in [1, 1_000] {
+        let case = Case::new().await;
+        let mut grown = case.world.clone();
+        grown.enrol(&[&Device::new(66)]);
+        let head = Head { validators: [7; 32], ..grown.head(START + 9_000) };
+        let forged = muster_ledger::cosign(&head, &key(3)).unwrap().to_note();
+        case.liar.change(|book| {
+            (book.entries, book.chunk) = (grown.entries, chunk);
+            (book.note, book.time) = (forged, START + 9_000);
+        });
+        case.refused("unsigned", "0 of 1 needed", false).await;
+    }
+}
+
+/// Nor does a stranger's head make a gateway fetch what no ledger could be.
+#[tokio::test]
+async fn other_validators_over_operations_that_are_refused() {
+    let case = Case::new().await;
+    let operation = case.world.admin_signs(muster_ledger::Action::Revoke(muster_ledger::Revoke {
+        target: Target::Batch(BatchId([5; 32])),
+        reason: String::new(),
+    }));
+    let (entries, _) = signed(&case.world, operation);
+    let head = Head { validators: [7; 32], ..head_over(&case.world, &entries) };
+    let forged = muster_ledger::cosign(&head, &key(3)).unwrap().to_note();
+    case.liar.change(|book| {
+        book.entries = entries;
+        (book.note, book.time) = (forged, START + 9_000);
+    });
+    case.refused("unsigned", "0 of 1 needed", false).await;
+}
+
 #[tokio::test]
 async fn a_head_of_another_network() {
     let case = Case::new().await;
@@ -243,7 +278,7 @@ async fn an_operation_of_a_later_version() {
     let mut payload = Writer::default();
     payload.map(5).uint(1).uint(1).uint(2).value(&case.world.genesis.network());
     payload.uint(3).value(&case.world.genesis.organisation_did()).uint(4).uint(START + 60_000);
-    payload.uint(5).array(2).uint(11).map(0);
+    payload.uint(5).array(2).uint(12).map(0);
     let payload = payload.into_bytes();
     let mut protected = Writer::default();
     protected.map(3).uint(1).int(admin.public_key().algorithm().cose());

@@ -1,9 +1,12 @@
 //! Following, and coming back.
 
 use crate::node::{Clock, NOBODY, Node, config, eventually};
-use crate::world::{Device, START, World};
+use crate::world::{Device, START, World, key};
 use muster_gateway::{AuthRequest, Error, Gateway, PinnedHead};
-use muster_ledger::Target;
+use muster_identity::Signer as _;
+use muster_ledger::{
+    Action, Capabilities, Capability, Chain, ChangeValidators, OrgKey, Target, ValidatorSet,
+};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 
@@ -49,6 +52,54 @@ async fn it_follows_in_pieces_of_any_size() {
         let roll = gateway.roll().unwrap();
         assert_eq!(roll.chain().state().root(), world.state().root());
         assert_eq!(gateway.status().height, world.chain.height());
+        gateway.close().await;
+    }
+}
+
+/// The root key hands the ledger to another validator: followed in pieces of any size, and from
+/// then on the old one is nobody.
+#[tokio::test]
+async fn the_validator_changes_and_the_gateway_goes_along() {
+    for chunk in [1, 1_000] {
+        let mut world = World::new();
+        let (old, new) = (key(2), key(3));
+        let capabilities = Capabilities::of(&[Capability::Validator]);
+        let keys = &mut world.genesis.organisation.keys;
+        keys.push(OrgKey { key: old.public_key(), capabilities });
+        world.chain = Chain::new(&world.genesis);
+        world.enrol(&[&Device::new(10)]);
+        let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::new());
+        let node = Node::start(&world).await;
+        node.change(|book| book.chunk = chunk);
+        let start = |url: String| {
+            let config = config(dir.path(), &world, &[&url], &clock);
+            async move { Gateway::start(config).await.unwrap() }
+        };
+        let gateway = start(node.url.clone()).await;
+        eventually(&gateway, |g| g.status().size == 1).await;
+
+        let mut after = world.clone();
+        after.enrol(&[&Device::new(11)]);
+        let change = ChangeValidators { seq: 1, validators: ValidatorSet(vec![new.public_key()]) };
+        after.commit(after.admin_signs(Action::ChangeValidators(change)));
+        after.enrol(&[&Device::new(12)]);
+        let head = after.head(after.time);
+        let by = |signer| muster_ledger::cosign(&head, signer).unwrap().to_note();
+        let (note, stale) = (by(&new), by(&old));
+        node.change(|book| {
+            book.entries = after.entries.clone();
+            (book.note, book.time) = (stale.clone(), after.time);
+        });
+        eventually(&gateway, |g| g.status().nodes[0].faults.contains_key("mismatch")).await;
+        // Somebody signs with a key that is over: worth an alarm.
+        assert_eq!((gateway.status().size, gateway.status().forks_seen), (1, 1));
+        node.change(|book| book.note = note);
+        eventually(&gateway, |g| g.status().size == 4).await;
+        gateway.close().await;
+
+        // It comes back without a node, and the old validator is a stranger to it.
+        let gateway = start(NOBODY.to_owned()).await;
+        assert_eq!(gateway.status().size, 4);
         gateway.close().await;
     }
 }

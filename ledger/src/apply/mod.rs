@@ -104,6 +104,7 @@ pub fn apply(
         Action::ChangeKeys(a) => organisation::change_keys(view, &author, a),
         Action::Grant(a) => organisation::grant(view, &author, a, at),
         Action::WithdrawGrant(a) => organisation::withdraw(view, &author, a),
+        Action::ChangeValidators(a) => organisation::change_validators(view, &author, a),
         Action::Hold(a) => device::hold(view, &author, a, at),
         Action::Release(a) => device::release(view, &author, a, at),
         Action::Revoke(a) => device::revoke(view, &author, a, at),

@@ -1,8 +1,9 @@
 use super::{Author, Changes, Context, View, check_seq, claim};
 use crate::{
-    BatchRecord, Capability, ChangeKeys, Enrol, Grant, GrantRecord, OrgKey, Refusal, Standing,
-    StateKey, WithdrawGrant, limits,
+    BatchRecord, Capabilities, Capability, ChangeKeys, ChangeValidators, Enrol, Grant, GrantRecord,
+    OrgKey, Refusal, Standing, StateKey, WithdrawGrant, limits,
 };
+use muster_identity::Did;
 
 pub(super) fn enrol(
     view: &impl View,
@@ -111,6 +112,43 @@ pub(super) fn change_keys(
     }
     record.seq += 1;
     changes.put(StateKey::Organisation(author.did), &record);
+    Ok(changes)
+}
+
+/// Only where one organisation has every validator, the new ones included: among several it is
+/// for governance. That the new validators hold their keys is shown by the head they sign.
+pub(super) fn change_validators(
+    view: &impl View,
+    author: &Author,
+    change: &ChangeValidators,
+) -> Result<Changes, Refusal> {
+    let mut record = author.with(view, Capability::Root)?;
+    check_seq(record.seq, change.seq)?;
+    let (present, next) = (view.validators()?, &change.validators);
+    for key in &present.0 {
+        if view.read::<Did>(StateKey::of_key(key))? != Some(author.did) {
+            return Err(Refusal::Limit("the validators are not all of this organisation"));
+        }
+    }
+    if present == *next {
+        return Err(Refusal::Limit("these are the validators already"));
+    }
+    let mut changes = Changes::default();
+    record.keys.retain(|k| !present.0.contains(&k.key) || next.0.contains(&k.key));
+    for key in next.0.iter().filter(|key| !present.0.contains(key)) {
+        claim(view, &mut changes, key, &author.did)?;
+        let capabilities = Capabilities::of(&[Capability::Validator]);
+        record.keys.push(OrgKey { key: *key, capabilities });
+    }
+    if record.keys.len() > limits::ORGANISATION_KEYS {
+        return Err(Refusal::Limit("an organisation has at most 32 keys"));
+    }
+    if !record.keys.iter().any(|k| k.capabilities.has(Capability::Root)) {
+        return Err(Refusal::NoRootKey);
+    }
+    record.seq += 1;
+    changes.put(StateKey::Organisation(author.did), &record);
+    changes.put(StateKey::Validators, next);
     Ok(changes)
 }
 

@@ -17,4 +17,5 @@ mod sizes;
 mod snapshot;
 mod standing;
 mod state_tree;
+mod validators;
 mod vectors;

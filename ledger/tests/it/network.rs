@@ -293,7 +293,7 @@ impl World {
         let key = Org::new("maker");
         let key = match &action {
             Action::Enrol(_) => key.enrol,
-            Action::ChangeKeys(_) => key.root,
+            Action::ChangeKeys(_) | Action::ChangeValidators(_) => key.root,
             Action::Grant(_) | Action::WithdrawGrant(_) => key.approve,
             _ => key.operate,
         };

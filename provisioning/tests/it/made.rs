@@ -93,6 +93,7 @@ pub(crate) fn enrolment(node: &crate::node::Node) -> Enrolment {
     Enrolment {
         client: node.client(),
         genesis: (*node.genesis).clone(),
+        validators: node.genesis.validators.clone(),
         organisation: node.genesis.organisation_did(),
         signer: Arc::new(key("line")),
         directory_secret: Zeroizing::new([9; 32]),

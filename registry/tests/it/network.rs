@@ -147,6 +147,7 @@ async fn open_restored(
         signer: signer.clone(),
         host: host.clone(),
         restored,
+        succession: None,
     };
     Registry::open(config).await
 }

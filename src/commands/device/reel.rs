@@ -2,8 +2,8 @@
 
 use crate::cli::DeviceReel;
 use crate::commands::Session;
-use crate::home::write_key;
 use crate::host::random;
+use crate::keys::{self, Sealing};
 use anyhow::{Context as _, Result};
 use muster_identity::Signer as _;
 use muster_provisioning::sample::microchip::{Damage, Shape, Vendor};
@@ -50,7 +50,7 @@ pub(super) fn make(session: &Session, arg: &DeviceReel) -> Result<ExitCode> {
     }
     for row in 0..arg.devices.min(CHIPS) {
         let chip = chips.join(format!("{}.pem", vendor.unique_id(row)));
-        write_key(&chip, &vendor.device_key(row, 0))?;
+        keys::write(&chip, &vendor.device_key(row, 0), Sealing::None)?;
     }
 
     let object = json!({

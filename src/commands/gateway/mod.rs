@@ -1,6 +1,5 @@
 mod preload;
 
-use super::org::read_or_make;
 use super::{Session, stop_signal};
 use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
 use crate::home::read_genesis;
@@ -10,7 +9,7 @@ use anyhow::{Context as _, Result};
 use muster_gateway::{
     BrokerDoor, ClientIds, Gateway, GatewayConfig, PinnedHead, Reporting, TopicRules, read_policy,
 };
-use muster_identity::{Audience, Signer as _};
+use muster_identity::Audience;
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -58,12 +57,12 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     config.look_ups = !arg.no_look_ups;
     config.trust_proxy = arg.trust_proxy;
     let mut key = None;
-    if let Some(file) = &arg.key {
+    if let Some(place) = arg.key.clone() {
         let organisation = match &arg.operator {
             Some(did) => did.parse().context("--operator")?,
             None => config.genesis.organisation_did(),
         };
-        let signer = Arc::new(read_or_make(file)?);
+        let signer = session.home.keys().open_or_make(&place.into())?;
         key = Some(signer.public_key().to_multikey());
         let last_seen = arg.report_devices;
         config.reporting = Some(Reporting { organisation, signer, last_seen });

@@ -1,14 +1,13 @@
 use super::{Session, devices, lots, words};
 use crate::cli::{LotScrap, SignArg};
+use crate::commands::confirm::confirm;
 use crate::signing::{Desk, Named};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use muster_api::{ClientError, LotDeviceView, LotQuery, LotView};
-use muster_identity::Signer as _;
 use muster_ledger::{Action, Capability, Revoke};
 use muster_provisioning::Finished;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 const ADMIN: &str = "keys/admin.pem";
@@ -174,7 +173,10 @@ pub(super) async fn run(session: &Session, arg: LotScrap) -> Result<ExitCode> {
         session.output.say(format!("... and {} more devices", single.len() - SHOWN));
     }
     if !arg.yes {
-        confirm(session, valid.len())?;
+        let count = valid.len();
+        let would = format!("{count} devices would be revoked for good");
+        let ask = format!("Revoke {count} devices for good?");
+        confirm(session, &would, &ask, count as u64)?;
     }
     let mut operations = 0;
     let targets = batches.keys().copied().chain(single.iter().filter_map(|d| d.did.as_deref()));
@@ -188,19 +190,4 @@ pub(super) async fn run(session: &Session, arg: LotScrap) -> Result<ExitCode> {
     }
     let text = format!("revoked {} devices by {operations} operations", valid.len());
     Ok(session.output.result(&json!({ "revoked": valid.len(), "operations": operations }), text))
-}
-
-/// A revocation is final, so somebody types it.
-fn confirm(session: &Session, count: usize) -> Result<()> {
-    if session.output.is_json() || !io::stdin().is_terminal() {
-        bail!("{count} devices would be revoked for good; say --yes, or run it on a terminal");
-    }
-    print!("Revoke {count} devices for good? Type their number: ");
-    io::stdout().flush()?;
-    let mut line = String::new();
-    io::stdin().read_line(&mut line)?;
-    if line.trim() != count.to_string() {
-        bail!("nothing was revoked");
-    }
-    Ok(())
 }

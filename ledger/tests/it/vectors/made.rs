@@ -4,15 +4,16 @@ use super::{Vector, cose};
 use crate::chained::Ledger;
 use crate::network::{
     Batch, HOUR, Org, START, batch, checkpoint, ed25519, new_key, p256, possession_leaf,
+    validator_set,
 };
 use data_encoding::HEXLOWER;
 use muster_identity::cbor::{Encode, Reader};
 use muster_identity::{Did, Inception, SecretKey, Signer, sha256};
 use muster_ledger::{
-    Action, Block, Capabilities, Capability, ChangeKeys, Deactivate, DeviceKey, DeviceRecord,
-    DeviceRef, Evidence, EvidencePolicy, Grant, Hold, HoldId, Leaf, Operation, Power, Release,
-    Revoke, RevokeKey, Rotate, SerialCommitment, SignedOperation, Standing, StateKey, Target,
-    UploadRequest, VouchedBy, WithdrawGrant, merkle,
+    Action, Block, Capabilities, Capability, ChangeKeys, ChangeValidators, Deactivate, DeviceKey,
+    DeviceRecord, DeviceRef, Evidence, EvidencePolicy, Grant, Hold, HoldId, Leaf, Operation, Power,
+    Release, Revoke, RevokeKey, Rotate, SerialCommitment, SignedOperation, Standing, StateKey,
+    Target, UploadRequest, VouchedBy, WithdrawGrant, merkle,
 };
 
 pub(super) fn all() -> Vec<Vector> {
@@ -126,6 +127,12 @@ impl Story {
             ledger.commit(&ledger.block(vec![signed.clone()]));
             story.signed.push((key, signed));
         }
+        // Not of this ledger, whose validators are nobody's: signed only.
+        let root = Org::new("maker").root;
+        let validators = validator_set(&[ed25519("next validator")]);
+        let change = ChangeValidators { seq: 3, validators };
+        let signed = ledger.sign(maker.did, &root, Action::ChangeValidators(change));
+        story.signed.push((root, signed));
         story.ledger = ledger;
         story
     }
