@@ -19,7 +19,8 @@ pub(crate) struct Budget {
     rate: Rate,
     begin: Instant,
     hasher: RandomState,
-    /// Milliseconds since `begin` (upper half) at which so many thousandths were missing (lower).
+    /// Milliseconds since `begin`, modulo 2^32 (upper half), at which so many thousandths were
+    /// missing (lower half).
     buckets: Box<[AtomicU64]>,
 }
 
@@ -41,20 +42,25 @@ impl Budget {
     }
 
     fn change(&self, who: impl Hash, cost: u32, may: impl Fn(u64) -> bool) -> bool {
-        let now = u64::from(u32::try_from(self.begin.elapsed().as_millis()).unwrap_or(u32::MAX));
+        // The lower half of a clock that goes on: it wraps after 49 days, and only differences count.
+        let now = self.begin.elapsed().as_millis() as u32;
         let place = self.hasher.hash_one(who) % self.buckets.len() as u64;
         let bucket = &self.buckets[place as usize];
         let most = u64::from(self.rate.burst) * 1_000;
         let mut drawn = false;
         // The closure never refuses to change, so this cannot fail.
         let _ = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
-            let (at, missing) = (old >> 32, old & u64::from(u32::MAX));
-            let gained = now.saturating_sub(at).saturating_mul(u64::from(self.rate.a_second));
+            let (at, missing) = ((old >> 32) as u32, old & u64::from(u32::MAX));
+            // Another thread may have written a moment that is later than this one's.
+            let since = now.wrapping_sub(at);
+            let since = if since > u32::MAX / 2 { 0 } else { since };
+            let gained = u64::from(since).saturating_mul(u64::from(self.rate.a_second));
             let missing = missing.saturating_sub(gained);
             let after = missing + u64::from(cost) * 1_000;
             drawn = may(after);
             let missing = if drawn { after.min(most) } else { missing };
-            Some(now.max(at) << 32 | missing.min(u64::from(u32::MAX)))
+            let at = at.wrapping_add(since);
+            Some(u64::from(at) << 32 | missing.min(u64::from(u32::MAX)))
         });
         drawn
     }
@@ -88,6 +94,17 @@ mod tests {
         (0..1_000).for_each(|_| budget.charge("a", 9));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(budget.draw("a", 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_fills_however_long_the_process_runs() {
+        let budget = Budget::new(Rate { burst: 5, a_second: 1 }, 16);
+        for _ in 0..10 {
+            tokio::time::advance(Duration::from_secs(20 * 86_400)).await;
+            assert_eq!((0..10).filter(|_| budget.draw("a", 1)).count(), 5);
+            tokio::time::advance(Duration::from_secs(2)).await;
+            assert_eq!((0..10).filter(|_| budget.draw("a", 1)).count(), 2);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! The decision, step by step.
 
-use crate::evidence::Found;
+use crate::evidence::{Asks, Found};
 use crate::request::AuthRequest;
 use crate::{Gateway, Reporting, Roll, limits};
 use data_encoding::BASE64URL_NOPAD;
@@ -8,14 +8,15 @@ use muster_identity::cbor::Decode as _;
 use muster_identity::prove_gateway;
 use muster_ledger::{DevicePart, Time, View as _};
 use muster_verifier::{Claim, Evidence, Fresh, Reason, Recall, Rejected, Verified};
+use std::net::{IpAddr, Ipv6Addr};
 
 impl Gateway {
     /// Decides on a request, and counts the decision.
     pub async fn authenticate(&self, request: AuthRequest<'_>) -> Result<Verified, Rejected> {
         // A peer on this machine that names no source may stand for all of them.
         let source = request.source.filter(|source| !source.is_loopback());
-        let request = AuthRequest { source, ..request };
-        let sources = self.0.sources.as_ref().zip(source);
+        let request = AuthRequest { source: source.map(network_of), ..request };
+        let sources = self.0.sources.as_ref().zip(request.source);
         let decision = match sources {
             Some((sources, source)) if !sources.draw(source, 1) => {
                 Err(Rejected::new(Reason::TooMany))
@@ -71,7 +72,7 @@ impl Gateway {
         if let Some(part) = part {
             inner.evidence.devices.learn(did, &part);
         }
-        if let Some(iat) = fresh.iat() {
+        if let Some(iat) = fresh.iat().filter(|_| fresh.is_used()) {
             inner.watermark.cover(iat).await.map_err(|error| {
                 tracing::error!(%error, "refusing: what is used cannot be remembered");
                 inner.counts.error(error.to_string());
@@ -103,9 +104,9 @@ impl Gateway {
             let found = cache.check(&did, &part, roll).map_err(refuse)?;
             return Ok(Some((found, Some(part))));
         }
-        fresh.check_own_key()?;
+        let asks = Asks { source: request.source, signed: fresh.check_own_key()? };
         let (rolls, first) = (self.subscribe(), self.0.counts.followed());
-        cache.fetch(&did, request.source, rolls, first).await.map(Some).map_err(refuse)
+        cache.fetch(&did, asks, rolls, first).await.map(Some).map_err(refuse)
     }
 
     /// A use of a session.
@@ -152,6 +153,18 @@ impl Gateway {
         let roll = self.roll().ok_or(refuse)?;
         let view = roll.view(self.0.clock.at(&roll).age_ms);
         verified.still(view, &self.0.policy, None)
+    }
+}
+
+/// Whose budget a source draws from: one host has a whole network of addresses in IPv6
+/// (RFC 4291 §2.5.4), and an IPv4 address has two spellings.
+fn network_of(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = address.to_bits() & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from_bits(network))
+        }
+        address => address,
     }
 }
 

@@ -79,7 +79,8 @@ impl Devices {
     pub(crate) fn preload(&self, parts: &[(Did, Vec<u8>)]) -> Result<(), Error> {
         let Some(file) = self.file() else { return Err(Error::Closed) };
         let damaged = |error| Error::damaged(&file.path, error);
-        if file.len().map_err(damaged)? + parts.len() as u64 > limits::PRELOADED {
+        let new = parts.iter().filter(|(did, _)| !matches!(file.get(did), Ok(Some(_)))).count();
+        if file.len().map_err(damaged)? + new as u64 > limits::PRELOADED {
             return Err(Error::TooManyDevices { most: limits::PRELOADED });
         }
         file.add(parts, false).map_err(damaged)

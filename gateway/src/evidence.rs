@@ -21,8 +21,18 @@ pub(crate) struct EvidenceCache {
     turns: Semaphore,
     of_source: Budget,
     of_all: Budget,
+    /// Of questions about DIDs whose holder nobody knows beforehand.
+    of_unsigned: Budget,
     pub(crate) devices: Devices,
     kept: Mutex<Kept>,
+}
+
+/// Who makes us ask.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asks {
+    pub(crate) source: Option<IpAddr>,
+    /// Whether the holder of the DID signed, as far as that can be known before the answer.
+    pub(crate) signed: bool,
 }
 
 /// Evidence of a device, and its part if that is not on disk yet.
@@ -47,6 +57,7 @@ impl EvidenceCache {
             turns: Semaphore::new(limits::FETCHES),
             of_source: Budget::new(rate(limits::SOURCE_LOOK_UPS), limits::BUCKETS),
             of_all: Budget::new(rate(limits::LOOK_UPS), 1),
+            of_unsigned: Budget::new(rate(limits::UNSIGNED_LOOK_UPS), 1),
             devices,
             kept: Mutex::default(),
         }
@@ -111,15 +122,17 @@ impl EvidenceCache {
     pub(crate) async fn fetch(
         &self,
         did: &Did,
-        source: Option<IpAddr>,
+        asks: Asks,
         mut rolls: watch::Receiver<Option<Arc<Roll>>>,
         first: usize,
     ) -> Result<Found, Reason> {
         if !self.look_ups || self.lock().is_not_found(did) {
             return Err(Reason::UnknownDevice);
         }
-        if source.is_some_and(|source| !self.of_source.draw(source, 1)) || !self.of_all.draw((), 1)
-        {
+        let may = asks.source.is_none_or(|source| self.of_source.draw(source, 1))
+            && (asks.signed || self.of_unsigned.draw((), 1))
+            && self.of_all.draw((), 1);
+        if !may {
             return Err(Reason::Busy);
         }
         let turn = timeout(limits::FETCH_WAIT, self.turns.acquire()).await;

@@ -98,7 +98,7 @@ impl Gateway {
         let gateway = Self(Arc::new(Inner {
             network: config.genesis.network().to_string(),
             policy: config.policy,
-            session_ms: config.session_ms,
+            session_ms: config.session_ms.min(muster_verifier::limits::SESSION_LIFETIME_MS),
             trust_proxy: config.trust_proxy,
             host,
             clock,

@@ -1,6 +1,6 @@
 use crate::headers::{self, Sender};
 use crate::{AuthRequest, Gateway};
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, OriginalUri};
 use http::{Request, Response};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -70,7 +70,10 @@ where
             let peer = peer.map(|peer| peer.0.ip());
             let from = if layer.trust_proxy { Sender::Proxy(peer) } else { Sender::Peer(peer) };
             // The request itself is here, whatever a header says of another one.
-            let (uri, method) = (request.uri().clone(), request.method().clone());
+            // A nested router has cut its prefix from the target; axum keeps the whole.
+            let whole = request.extensions().get::<OriginalUri>().map(|uri| uri.0.clone());
+            let uri = whole.unwrap_or_else(|| request.uri().clone());
+            let method = request.method().clone();
             let verdict = match headers::read(&brought, from) {
                 Ok(brought) => {
                     let path = Some(uri.path());

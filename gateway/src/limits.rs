@@ -88,6 +88,10 @@ pub const SOURCE_LOOK_UPS: (u32, u32) = (5, 20);
 /// Look-ups in a second and at once from all.
 pub const LOOK_UPS: (u32, u32) = (50, 200);
 
+/// Look-ups in a second and at once about DIDs that are more than their key, so that anybody can
+/// name them: a share that leaves most to devices that signed.
+pub const UNSIGNED_LOOK_UPS: (u32, u32) = (10, 40);
+
 /// Buckets of a budget: 512 KiB; that two sources share one is rare.
 pub const BUCKETS: usize = 1 << 16;
 

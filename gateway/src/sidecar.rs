@@ -2,8 +2,9 @@ use crate::Gateway;
 use crate::headers::{self, Sender};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use muster_api::Problem;
@@ -12,17 +13,33 @@ use std::net::SocketAddr;
 /// The routes of a gateway that stands beside a service, for the sub-request of a proxy (nginx
 /// `auth_request`, Traefik `forwardAuth`, Caddy `forward_auth`).
 pub fn sidecar(gateway: Gateway) -> Router {
+    let of_the_operator = Router::new()
+        .route("/v1/status", get(status))
+        .route("/metrics", get(metrics))
+        .layer(from_fn(near));
     Router::new()
         .route("/v1/authenticate", get(authenticate).post(authenticate))
         .route("/v1/nonce", get(nonce))
-        .route("/v1/status", get(status))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+        .merge(of_the_operator)
         .fallback(|| async { problem(&Problem::new(404, "no-such-path", "no such path")) })
         // Nothing here reads a body.
         .layer(DefaultBodyLimit::max(0))
         .with_state(gateway)
+}
+
+/// Lets only peers on this machine through: where devices come directly, what is the operator's is
+/// not theirs to read.
+async fn near(request: Request, next: Next) -> Response<Body> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    if peer.is_some_and(|peer| !peer.0.ip().to_canonical().is_loopback()) {
+        let words = "only peers on this machine are told";
+        return problem(
+            &Problem::new(403, "elsewhere", words).cure("ask from there, or by a proxy"),
+        );
+    }
+    next.run(request).await
 }
 
 async fn authenticate(

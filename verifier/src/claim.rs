@@ -1,4 +1,5 @@
 use crate::standing::Known;
+use crate::verified::Shown;
 use crate::{Evidence, Policy, Reason, Rejected, RollView, Verified, limits};
 use muster_identity::{Did, Freshness, Presentation};
 use muster_ledger::{Time, View};
@@ -107,10 +108,10 @@ impl Fresh {
 
     /// Checks the signature before anything is known of the device, if the key that the
     /// presentation names is the one that its DID is made of, and nothing else. Only the holder of
-    /// such a DID makes us ask a node about it.
-    pub fn check_own_key(&mut self) -> Result<(), Rejected> {
+    /// such a DID makes us ask a node about it. Says whether there was such a key.
+    pub fn check_own_key(&mut self) -> Result<bool, Rejected> {
         if self.signed {
-            return Ok(());
+            return Ok(true);
         }
         let presentation = &self.claim.presentation;
         if presentation.names_own_key() {
@@ -118,7 +119,7 @@ impl Fresh {
             presentation.verify_own_signature().map_err(|_| bad)?;
             self.signed = true;
         }
-        Ok(())
+        Ok(self.signed)
     }
 
     /// Finds the device's key, checks the signature, then looks at roll and standing. The order
@@ -144,12 +145,13 @@ impl Fresh {
             (None, false) => presentation.verify_own_signature().map_err(bad)?,
         };
         let rules = known.rules(policy, path);
-        if rules.nonce_required && self.claim.nonce().is_none() {
+        let shown = Shown { presentation: self.claim.hash, nonce: self.claim.nonce().is_some() };
+        if rules.nonce_required && !shown.nonce {
             return Err(refuse(Reason::NonceRequired));
         }
         let outcome = known
             .check(roll, rules)
-            .map(|stale| Verified::new(did, key, known, roll, stale, self.claim.hash));
+            .map(|stale| Verified::new(did, key, known, roll, stale, shown));
         Ok(Authenticated { claim: self.claim, end: self.end, outcome: outcome.map_err(refuse) })
     }
 }
@@ -173,5 +175,13 @@ impl Authenticated {
     /// When it was made (Unix seconds), unless it brings a nonce.
     pub fn iat(&self) -> Option<u64> {
         self.claim.iat()
+    }
+
+    /// Whether it is used up by the verdict. A refusal that holds for good need not be remembered,
+    /// or devices that ended could fill the memory of the others; nor one for want of a young
+    /// roll, which says nothing of the device, and by a clock that may be wrong.
+    pub fn is_used(&self) -> bool {
+        let reason = self.outcome.as_ref().err().map(|rejected| rejected.reason);
+        !matches!(reason, Some(Reason::Revoked | Reason::Deactivated | Reason::StaleRoll))
     }
 }

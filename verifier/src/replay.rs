@@ -110,13 +110,17 @@ impl ReplayMemory {
         Some((again, seen.end))
     }
 
-    /// Hands out the verdict on a presentation, once. It counts as used whatever the verdict.
+    /// Hands out the verdict on a presentation, once. It is used up by it, save where
+    /// [`Authenticated::is_used`] says otherwise.
     pub fn admit(
         &mut self,
         authenticated: Authenticated,
         request: Option<&str>,
         now: Time,
     ) -> Result<Verified, Rejected> {
+        if !authenticated.is_used() {
+            return authenticated.outcome;
+        }
         self.forget(now);
         let Authenticated { claim, end, outcome } = authenticated;
         let did = *claim.did();

@@ -1,6 +1,7 @@
 //! Sessions: a device that presented once may bring a short token instead, until its time is over.
 //! Its key is symmetric and never a device's. Every use is judged by the roll of its moment.
 
+use crate::verified::Shown;
 use crate::{Policy, Reason, Rejected, RollView, Verified, limits};
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -36,6 +37,8 @@ struct Claims {
     batch: String,
     /// SHA-256 of the presentation that opened it.
     prs: String,
+    /// Whether that presentation answered a nonce.
+    nonce: bool,
     iat: u64,
     exp: u64,
 }
@@ -70,6 +73,7 @@ impl SessionKey {
             key: verified.key().to_multikey(),
             batch: verified.batch().to_string(),
             prs: BASE64URL_NOPAD.encode(verified.presentation()),
+            nonce: verified.shown().nonce,
             iat: now.seconds(),
             exp: now.plus_ms(lifetime).seconds(),
         };
@@ -99,7 +103,8 @@ impl SessionKey {
         let batch: BatchId = claims.batch.parse().map_err(|_| over)?;
         let presentation = BASE64URL_NOPAD.decode(claims.prs.as_bytes()).map_err(|_| over)?;
         let presentation = presentation.try_into().map_err(|_| over)?;
-        Verified::again(did, key, batch, presentation, roll, policy, path)
+        let shown = Shown { presentation, nonce: claims.nonce };
+        Verified::again(did, key, batch, shown, roll, policy, path)
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::standing::Known;
-use crate::{Policy, Rejected, RollView};
+use crate::{Policy, Reason, Rejected, RollView};
 use muster_identity::{Did, PublicKey};
 use muster_ledger::{BatchId, DeviceKey, Status, Time, View};
 
@@ -15,7 +15,16 @@ pub struct Verified {
     roll_age_ms: u64,
     stale: bool,
     checkpoint_time: Time,
-    presentation: [u8; 32],
+    shown: Shown,
+}
+
+/// What a device showed, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// SHA-256 of the presentation.
+    pub(crate) presentation: [u8; 32],
+    /// Whether it answered a nonce.
+    pub(crate) nonce: bool,
 }
 
 impl Verified {
@@ -25,11 +34,11 @@ impl Verified {
         known: Known,
         roll: RollView<'_, impl View>,
         stale: bool,
-        presentation: [u8; 32],
+        shown: Shown,
     ) -> Self {
         let (owner, batch, model) = (known.batch.owner, known.batch_id, known.batch.model);
         let (roll_age_ms, checkpoint_time) = (roll.age_ms, roll.checkpoint_time);
-        Self { did, owner, batch, model, key, roll_age_ms, stale, checkpoint_time, presentation }
+        Self { did, owner, batch, model, key, roll_age_ms, stale, checkpoint_time, shown }
     }
 
     /// The device.
@@ -75,7 +84,11 @@ impl Verified {
 
     /// SHA-256 of the presentation.
     pub fn presentation(&self) -> &[u8; 32] {
-        &self.presentation
+        &self.shown.presentation
+    }
+
+    pub(crate) fn shown(&self) -> Shown {
+        self.shown
     }
 
     /// Its standing: `Active`, or it would not be here.
@@ -91,7 +104,7 @@ impl Verified {
         policy: &Policy,
         path: Option<&str>,
     ) -> Result<Self, Rejected> {
-        Self::again(self.did, self.key, self.batch, self.presentation, roll, policy, path)
+        Self::again(self.did, self.key, self.batch, self.shown, roll, policy, path)
     }
 
     /// The verdict on a device whose presentation was verified before, by the roll of now.
@@ -99,7 +112,7 @@ impl Verified {
         did: Did,
         key: PublicKey,
         batch: BatchId,
-        presentation: [u8; 32],
+        shown: Shown,
         roll: RollView<'_, impl View>,
         policy: &Policy,
         path: Option<&str>,
@@ -108,7 +121,11 @@ impl Verified {
         let known = Known::find_again(&did, key, batch, roll).map_err(refuse)?;
         let own = || DeviceKey::Own.is(&did, &key);
         known.key(|named| *named == key, own).map_err(refuse)?;
-        let stale = known.check(roll, known.rules(policy, path)).map_err(refuse)?;
-        Ok(Self::new(did, key, known, roll, stale, presentation))
+        let rules = known.rules(policy, path);
+        if rules.nonce_required && !shown.nonce {
+            return Err(refuse(Reason::NonceRequired));
+        }
+        let stale = known.check(roll, rules).map_err(refuse)?;
+        Ok(Self::new(did, key, known, roll, stale, shown))
     }
 }

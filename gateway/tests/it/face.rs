@@ -182,3 +182,31 @@ async fn the_layer_hands_over_verified_and_nothing_forged() {
     assert_eq!(answer.status(), 401);
     assert_eq!(answer.headers()["muster-reason"], "replayed");
 }
+
+/// A nested router cuts its prefix from the target; classes go by the whole path all the same.
+#[tokio::test]
+async fn behind_a_nested_router_the_whole_path_counts() {
+    let class = muster_verifier::Class {
+        paths: vec!["/api/open".into()],
+        rules: muster_verifier::Rules { nonce_required: true, ..Default::default() },
+        ..Default::default()
+    };
+    let site = Site::with(|config| config.policy.classes = vec![class]).await;
+    let hello = || async { "hello" };
+    let inner = axum::Router::new()
+        .route("/open", axum::routing::get(hello))
+        .route("/other", axum::routing::get(hello))
+        .layer(MusterLayer::new(site.gateway.clone()));
+    let routes = axum::Router::new().nest("/api", inner);
+    for (jti, path, status) in [(1, "/api/other", 200), (2, "/api/open", 401)] {
+        let request = Request::builder()
+            .uri(path)
+            .header("authorization", site.authorization(0, jti))
+            .header("muster-receipt", site.receipt(0))
+            .body(Body::empty())
+            .unwrap();
+        let answer = routes.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{path}");
+    }
+    site.gateway.close().await;
+}

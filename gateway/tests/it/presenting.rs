@@ -203,3 +203,78 @@ async fn a_gateway_with_a_key_proves_itself_when_asked() {
     assert_eq!(header(&get(&site, "/v1/authenticate", &asked).await.0, "muster-proof"), "");
     site.gateway.close().await;
 }
+
+#[tokio::test]
+async fn a_session_that_no_nonce_opened_does_not_pass_where_one_is_required() {
+    let class = Class {
+        paths: vec!["/locks".into()],
+        rules: Rules { nonce_required: true, ..Rules::default() },
+        ..Class::default()
+    };
+    let site = Site::with(|config| {
+        config.session_ms = HOUR;
+        config.policy.classes = vec![class];
+    })
+    .await;
+    let receipt = site.receipt(0);
+    let ask = async |authorization: &str, path: &str| {
+        let asked = [
+            ("authorization", authorization),
+            ("muster-receipt", receipt.as_str()),
+            ("muster-session", "open"),
+            ("x-original-uri", path),
+        ];
+        let (answer, _) = get(&site, "/v1/authenticate", &asked).await;
+        let said = |name| header(&answer, name).to_owned();
+        (said("muster-reason"), format!("Muster-Session {}", said("muster-session")))
+    };
+    let (reason, by_time) = ask(&site.authorization(0, 1), "/status").await;
+    assert_eq!(reason, "");
+    assert_eq!(ask(&by_time, "/status").await.0, "");
+    assert_eq!(ask(&by_time, "/locks/1").await.0, "nonce-required");
+    let nonce = site.gateway.nonce();
+    let (reason, by_nonce) = ask(&with_nonce(&site, 0, &nonce, 2), "/locks/1").await;
+    assert_eq!(reason, "");
+    assert_eq!(ask(&by_nonce, "/locks/1").await.0, "");
+    site.gateway.close().await;
+}
+
+#[tokio::test]
+async fn what_is_the_operators_is_told_on_this_machine_only() {
+    let site = Site::new().await;
+    for path in ["/v1/status", "/metrics"] {
+        assert_eq!(get(&site, path, &[]).await.0.status(), StatusCode::OK);
+        let (answer, _) = get_from(&site, "192.0.2.1:9", path, &[]).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+    }
+    site.gateway.close().await;
+}
+
+#[tokio::test]
+async fn one_network_is_one_source_however_many_addresses_it_has() {
+    let site = Site::with(|config| config.source_rate = 100).await;
+    let mut heard = 0;
+    for host in 0..200 {
+        let source = format!("2001:db8::{host:x}").parse().unwrap();
+        heard += u32::from(site.from(source, "a.b.c").await.unwrap_err().code() == "malformed");
+    }
+    assert!((10..=15).contains(&heard), "{heard} of 200");
+    let elsewhere = "2001:db8:0:1::1".parse().unwrap();
+    assert_eq!(site.from(elsewhere, "a.b.c").await.unwrap_err().code(), "malformed");
+    site.gateway.close().await;
+}
+
+#[tokio::test]
+async fn devices_that_ended_do_not_fill_the_memory() {
+    let mut site = Site::new().await;
+    site.world.revoke(Target::Device(site.devices[0].as_ref(Some(&site.parts[0]))));
+    site.node.serve(&site.world, site.world.time);
+    eventually(&site.gateway, |g| g.status().size == 2).await;
+    for jti in 0..100 {
+        assert_eq!(site.code(&site.authorization(0, jti), None).await, "revoked");
+        // The same again is no replay: it is refused for good.
+        assert_eq!(site.code(&site.authorization(0, jti), None).await, "revoked");
+    }
+    assert_eq!(site.gateway.status().presentations, 0);
+    site.gateway.close().await;
+}
