@@ -1,5 +1,6 @@
 //! The command line. Scripts rely on it: names and exit statuses are stable.
 
+mod backup;
 mod bench;
 mod device;
 mod enrol;
@@ -9,6 +10,7 @@ mod lot;
 mod org;
 mod reach;
 
+pub(crate) use backup::{Backup, Restore};
 pub(crate) use bench::{Bench, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke};
 pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
@@ -50,6 +52,10 @@ pub(crate) enum Command {
     Init(Init),
     /// Run a node.
     Serve(Serve),
+    /// Copy a node's ledger and private directory while it runs.
+    Backup(Backup),
+    /// Put a backup back and take from gateways and nodes what happened since.
+    Restore(Restore),
     /// Enrol the devices of one or more files.
     Enrol(Enrol),
     /// A software device: its key, its DID, its presentations.
@@ -165,6 +171,10 @@ pub(crate) struct Serve {
     /// restored from a backup: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
     pub(crate) restored: Option<KnownHead>,
+    /// Enrol new batches though leaves of others were lost with a disk: a device or key may then
+    /// enter the ledger twice.
+    #[arg(long)]
+    pub(crate) accept_lost_leaves: bool,
     /// Listen beyond this machine without TLS. Only behind something that adds it.
     #[arg(long)]
     pub(crate) without_tls: bool,

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 /// First bytes of `operations.log`; the network's hash follows.
 const MAGIC: &[u8; 8] = b"MUSTOPS1";
-const HEADER: u64 = 8 + 32;
+pub(crate) const HEADER: u64 = 8 + 32;
 
 /// Longest entry: an operation and its height and time.
-const ENTRY: u32 = ledger::OPERATION_BYTES as u32 + 64;
+pub(crate) const ENTRY: u32 = ledger::OPERATION_BYTES as u32 + 64;
 
 /// The folder, locked for this gateway.
 #[derive(Debug)]

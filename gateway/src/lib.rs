@@ -26,6 +26,7 @@ mod metrics;
 mod original;
 mod policy_file;
 mod preload;
+mod relay;
 mod report;
 mod request;
 mod roll;

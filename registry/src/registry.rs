@@ -1,6 +1,7 @@
 use crate::consensus::Consensus as _;
 use crate::coverage::Covered;
 use crate::folder::{self, Folder};
+use crate::lost::Lost;
 use crate::mempool::Waiting;
 use crate::metrics::{Gauges, Metrics};
 use crate::node::Node;
@@ -8,7 +9,7 @@ use crate::signed_head::SignedHead;
 use crate::solo::Solo;
 use crate::store::Store;
 use crate::store::sqlite::Sqlite;
-use crate::{Error, recovery};
+use crate::{Error, lost, recovery};
 use muster_api::{
     BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
     Host, Leaves, LineNoted, LineRecords, LotDevicesView, LotQuery, LotsView, NetworkView, Problem,
@@ -39,6 +40,9 @@ pub struct Config {
     /// Size and log root of the newest head that anybody has of this network: what a ledger put
     /// back from a backup must contain. Only looked at when the folder has no `signed-head`.
     pub restored: Option<(u64, [u8; 32])>,
+    /// Whether batches are enrolled though leaves of others were lost with a disk: a device or
+    /// key may then enter the ledger twice.
+    pub accept_lost_leaves: bool,
 }
 
 /// A running ledger. Clones are the same one; when the last is dropped without
@@ -72,7 +76,7 @@ impl Registry {
     /// Opens the ledger in a folder, or creates it: reads it back by the code that commits it,
     /// signs its head, and begins to decide.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let Config { dir, genesis, signer, host, restored } = config;
+        let Config { dir, genesis, signer, host, restored, accept_lost_leaves } = config;
         genesis.check().map_err(|e| Error::Caller(format!("the genesis: {e}")))?;
         let key = signer.public_key();
         if genesis.validators.0 != [key] {
@@ -97,7 +101,9 @@ impl Registry {
             return Err(error);
         }
         say_how_long(&signed, host.now());
-        let node = Arc::new(Node::new(genesis, store, host, folder, recovered));
+        let lost = lost::find(&*store, &recovered.chain).await?;
+        let lost = Lost::new(lost, accept_lost_leaves);
+        let node = Arc::new(Node::new(genesis, store, host, folder, recovered, lost));
         node.coverage.load(node.store.gateways().await?)?;
         let mut solo = Box::new(Solo { signer, pace: node.pace.clone(), signed });
         solo.sign(&*node)?;
@@ -181,6 +187,9 @@ impl Registry {
             }
             if node.decided_batch(&verified) {
                 return refuse(crate::node::unsigned());
+            }
+            if let Err(problem) = node.lost.check() {
+                return refuse(problem);
             }
         }
         let flip = match upload {
@@ -361,7 +370,12 @@ impl Registry {
             checkpoint_ms: head.time.0,
             waiting: node.mempool.len() as u64,
         });
-        ledger + &node.gateways_metrics()
+        let lost = format!(
+            "# HELP muster_lost_batches Batches whose leaves were lost with a disk.\n\
+             # TYPE muster_lost_batches gauge\nmuster_lost_batches {}\n",
+            node.lost.count()
+        );
+        ledger + &lost + &node.gateways_metrics()
     }
 
     /// Whether the node commits and signs: the last commit and signature succeeded, and the head

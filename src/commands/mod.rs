@@ -1,5 +1,6 @@
 //! One module for each command. They print results; what they do is done by the crates below.
 
+mod backup;
 mod change;
 mod coverage;
 mod device;
@@ -11,6 +12,7 @@ mod ledger;
 mod lot;
 mod org;
 mod read;
+mod restore;
 mod serve;
 
 pub(crate) use device::{keep as keep_key, window};
@@ -36,6 +38,8 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Demo(arg) => crate::demo::run(&session, &arg).await,
         Command::Init(arg) => init::run(&session, &arg),
         Command::Serve(arg) => serve::run(&session, &arg).await,
+        Command::Backup(arg) => backup::run(&session, &arg).await,
+        Command::Restore(arg) => restore::run(&session, &arg).await,
         Command::Enrol(arg) => enrol::run(&session, arg).await,
         Command::Device(arg) => device::run(&session, arg).await,
         Command::Gateway(arg) => gateway::run(&session, arg).await,

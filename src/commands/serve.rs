@@ -24,8 +24,10 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let address = listener.url()?;
     let dir = session.home.path("node");
     let restored = arg.restored.map(|head| (head.size, head.log_root));
-    let registry =
-        Registry::open(Config { dir, genesis, signer, host: Arc::new(Machine), restored }).await?;
+    let accept_lost_leaves = arg.accept_lost_leaves;
+    let host = Arc::new(Machine);
+    let config = Config { dir, genesis, signer, host, restored, accept_lost_leaves };
+    let registry = Registry::open(config).await?;
     let head = registry.head();
     let stop = stop_signal();
     session.output.result(

@@ -36,6 +36,7 @@ impl Parts {
             signer: Arc::new(home.key("node/node.pem")?),
             host: Arc::new(Machine),
             restored: None,
+            accept_lost_leaves: false,
         })
         .await?;
         let (stop, stopped) = watch::channel(false);

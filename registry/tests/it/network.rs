@@ -147,6 +147,7 @@ async fn open_restored(
         signer: signer.clone(),
         host: host.clone(),
         restored,
+        accept_lost_leaves: false,
     };
     Registry::open(config).await
 }

@@ -1,6 +1,8 @@
 use super::fault::{fault, integer};
+use super::reading::block_from;
 use super::{PATIENCE, schema};
 use crate::Error;
+use crate::store::BlockRow;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, FromRow};
 use std::path::Path;
@@ -99,6 +101,15 @@ impl Snapshot {
     pub(crate) async fn blocks(&mut self) -> Result<Vec<BlockColumns>, Error> {
         self.all("SELECT height, time, size, log_root, state_root FROM blocks ORDER BY height")
             .await
+    }
+
+    /// The last block, if there is one.
+    pub(crate) async fn last_block(&mut self) -> Result<Option<BlockRow>, Error> {
+        const SQL: &str = "SELECT height, time, size, log_root, state_root FROM blocks \
+            ORDER BY height DESC LIMIT 1";
+        let row: Option<BlockColumns> =
+            sqlx::query_as(SQL).fetch_optional(&mut self.0).await.map_err(fault)?;
+        row.map(block_from).transpose()
     }
 
     pub(crate) async fn state(&mut self) -> Result<Vec<(Bytes, Bytes)>, Error> {
