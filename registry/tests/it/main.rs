@@ -11,6 +11,7 @@ mod folder;
 mod load;
 mod lots;
 mod network;
+mod restore;
 mod standing;
 mod uploads;
 mod verdicts;
