@@ -80,6 +80,16 @@ pub(crate) fn stop_signal() -> impl Future<Output = ()> + Send {
     }
 }
 
+/// From now on a limit on the size of files (`ulimit -f`) fails the write that meets it, as a full
+/// disk does, and does not end this process (SIGXFSZ).
+pub(crate) fn outlive_limits() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The handler stays when the value goes.
+    if let Err(error) = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())) {
+        tracing::warn!("a limit on the size of files would end this process: {error}");
+    }
+}
+
 /// A moment for people: RFC 3339 in UTC, to the second.
 pub(crate) fn moment(ms: u64) -> String {
     muster_ledger::Time(ms).to_string()

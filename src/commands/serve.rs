@@ -1,4 +1,4 @@
-use super::{Session, stop_signal};
+use super::{Session, outlive_limits, stop_signal};
 use crate::cli::Serve;
 use crate::host::Machine;
 use crate::http;
@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
+    outlive_limits();
     let tls = Tls::read(&arg.tls)?;
     arg.listen.check(tls.is_some(), arg.without_tls)?;
     let genesis = session.home.genesis()?;

@@ -64,6 +64,11 @@ impl Server {
         self.signal("CONT");
     }
 
+    /// The process, if nothing stands between it and whoever started it.
+    pub(crate) fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
@@ -154,11 +159,20 @@ impl Muster {
 
     /// Starts a server at any place.
     pub(crate) fn serve_on(&self, args: &[&str], address: &str) -> Server {
-        let mut child = self
-            .command(&[args, &["--listen", address, "--json"]].concat())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+        Self::start(self.command(&[args, &["--listen", address, "--json"]].concat()))
+    }
+
+    /// Starts a node as a shell would that does something first, such as `ulimit -n 64`.
+    pub(crate) fn serve_after(&self, first: &str) -> Server {
+        let plain = self.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{first} \"$0\" \"$@\"")]).arg(plain.get_program());
+        command.args(plain.get_args()).current_dir(self.dir.path()).stdin(Stdio::null());
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("its output is read here");
         BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
