@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use crate::folder::{Evidence, Folder};
 use crate::{Error, GatewayConfig, Roll};
 use muster_api::Feed;
-use muster_ledger::{Chain, Checkpoint, Genesis, QuorumCheckpoint, Time, View};
+use muster_ledger::{Chain, Checkpoint, Genesis, NoteFault, QuorumCheckpoint, Time, View};
 use std::sync::Arc;
 
 /// What the follower holds: everything verified, on disk and in memory, and what it is about to
@@ -98,10 +98,17 @@ impl Book {
     }
 
     fn try_absorb(&mut self, feed: &Feed) -> Result<Progress, Fault> {
-        let note = Checkpoint::parse(&feed.checkpoint).map_err(Fault::Unsigned)?;
         let chain = self.verified.chain();
         let validators = chain.state().validators();
         let validators = validators.map_err(|e| Fault::Malformed(e.to_string()))?;
+        let note = Checkpoint::parse(&feed.checkpoint).map_err(|fault| match fault {
+            NoteFault::Upgrade
+                if Checkpoint::is_later(&feed.checkpoint, &chain.network(), &validators) =>
+            {
+                Fault::Upgrade("the quorum signed a head of a later protocol version".into())
+            }
+            other => Fault::Unsigned(other),
+        })?;
         note.verify(&chain.network(), &validators).map_err(Fault::Unsigned)?;
         if let Some(known) = self.compare(&note)? {
             return Ok(known);

@@ -74,9 +74,8 @@ impl From<Error> for Problem {
             Error::Peer(_) => Self::new(502, "peer", title),
             Error::Full(_) => {
                 tracing::error!("{title}");
-                Self::new(507, "disk-full", "the node's disk is full, or takes no writes").cure(
-                    "nothing was changed; the node's operator must make room, then try again",
-                )
+                Self::new(507, "disk-full", "the node's disk is full, or takes no writes")
+                    .cure("nothing was changed; the node's operator must make room, then try again")
             }
             Error::Clock { .. } => Self::new(503, "clock", title).cure(CLOCK_CURE),
             Error::Closing => Self::new(503, "closing", title).cure("try again when it is back"),

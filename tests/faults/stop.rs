@@ -28,8 +28,7 @@ fn a_stop_under_load_loses_nothing_that_was_asked() {
     };
     let told: Vec<(String, bool)> = std::thread::scope(|scope| {
         let size = dids.len().div_ceil(LINES);
-        let lines: Vec<_> =
-            dids.chunks(size).map(|part| scope.spawn(move || line(part))).collect();
+        let lines: Vec<_> = dids.chunks(size).map(|part| scope.spawn(move || line(part))).collect();
         while done.load(SeqCst) < ENOUGH {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }

@@ -132,7 +132,10 @@ async fn another_history_is_not_taken() {
     restoring.abandon();
     let (honest, foreign) = (feed(&network, 2).await, feed(&other, 2).await.entries);
     for wrong in [
-        Feed { entries: vec![honest.entries[1].clone(), honest.entries[0].clone()], ..honest.clone() },
+        Feed {
+            entries: vec![honest.entries[1].clone(), honest.entries[0].clone()],
+            ..honest.clone()
+        },
         Feed { entries: [&foreign[..], &foreign[..]].concat(), ..honest.clone() },
         Feed { entries: Vec::new(), ..honest.clone() },
         Feed { from: 3, ..honest.clone() },
