@@ -61,7 +61,16 @@ impl Folder {
         log.seek(SeekFrom::Start(0)).map_err(fault())?;
         log.read_exact(&mut header).map_err(fault())?;
         if header[..8] != *MAGIC {
-            return Err(Error::damaged(&path, "it is no log of operations"));
+            let other = header[..MAGIC.len() - 1] == MAGIC[..MAGIC.len() - 1];
+            return Err(Error::damaged(
+                &path,
+                if other {
+                    "another version of muster wrote it: use that one or a newer one, or give this \
+                     one a folder of its own, which it fills from a node"
+                } else {
+                    "it is no log of operations"
+                },
+            ));
         }
         if header[8..] != network.0 {
             return Err(Error::OtherNetwork(dir.to_owned()));

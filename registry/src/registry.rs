@@ -8,7 +8,7 @@ use crate::node::Node;
 use crate::signed_head::SignedHead;
 use crate::solo::Solo;
 use crate::store::Store;
-use crate::store::sqlite::Sqlite;
+use crate::store::sqlite::{Sqlite, upgrade};
 use crate::{Error, lost, recovery};
 use muster_api::{
     BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
@@ -88,6 +88,7 @@ impl Registry {
         let folder = Folder::take(&dir).await?;
         let signed = SignedHead::read(folder.file(folder::SIGNED_HEAD))?;
         let (ledger, directory) = (folder.file(folder::LEDGER), folder.file(folder::DIRECTORY));
+        upgrade(&folder, Some(host.now())).await?;
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&ledger, &directory, &genesis).await?);
         let recovered = match recovery::recover(&*store, &genesis).await {
             Ok(recovered) => recovered,

@@ -5,7 +5,7 @@
 use crate::folder::{self, Folder};
 use crate::recovery::{self, Recovered};
 use crate::signed_head::SignedHead;
-use crate::store::sqlite::Sqlite;
+use crate::store::sqlite::{Sqlite, upgrade};
 use crate::store::{Commit, Flip, Store as _, Upload};
 use crate::{Error, lost};
 use muster_api::Feed;
@@ -71,6 +71,7 @@ impl Restoring {
         let folder = Folder::take(dir).await?;
         let signed = SignedHead::read(folder.file(folder::SIGNED_HEAD))?;
         let (ledger, directory) = (folder.file(folder::LEDGER), folder.file(folder::DIRECTORY));
+        upgrade(&folder, None).await?;
         let store = Sqlite::open(&ledger, &directory, genesis).await?;
         let recovered = match recovery::recover(&store, genesis).await {
             Ok(recovered) => recovered,

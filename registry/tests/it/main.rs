@@ -7,6 +7,7 @@ mod coverage;
 mod durability;
 mod enrol;
 mod feed;
+mod fixtures;
 mod folder;
 mod load;
 mod lots;

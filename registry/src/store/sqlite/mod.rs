@@ -13,11 +13,13 @@ mod schema;
 mod sealing;
 mod snapshot;
 mod staging;
+mod upgrade;
 mod uploads;
 
 pub(crate) use copying::copy_file;
 pub(crate) use schema::FORMAT;
 pub(crate) use snapshot::{BlockColumns, Snapshot, declared_by_us};
+pub(crate) use upgrade::upgrade;
 
 use super::{
     Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, Flip, GatewayRow, GatewaysSave,
