@@ -1,6 +1,6 @@
 //! A disk that takes no more, and files that run out.
 
-use crate::fleet::{enrolled, standing};
+use crate::fleet::{enrolled, serve_after, standing};
 use crate::muster::{Muster, Server, get};
 use std::fs;
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const SMALL: &str = "ulimit -S -f 600; exec";
 
 fn make_room(node: &Server) {
-    let pid = node.pid();
+    let pid = node.child.id().to_string();
     let raised = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited:"]).status();
     assert!(raised.expect("prlimit runs").success());
 }
@@ -24,7 +24,7 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     let node = muster.serve(&["serve"]);
     let dids = enrolled(&muster, &node, 40);
     node.stop();
-    let node = muster.serve_after(SMALL);
+    let node = serve_after(&muster, SMALL);
     let mut held = Vec::new();
     let words = dids.iter().find_map(|did| {
         let output = muster.output(&["hold", did, "--node", &node.url]);
@@ -62,7 +62,7 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
 fn connections_do_not_keep_it_from_its_files() {
     let muster = Muster::new();
     muster.json(&["init"]);
-    let node = muster.serve_after("ulimit -n 64; exec");
+    let node = serve_after(&muster, "ulimit -n 64; exec");
     let dids = enrolled(&muster, &node, 1);
     let address = node.url.strip_prefix("http://").expect("plain HTTP").to_owned();
     let signed = muster.home().join("node/signed-head");

@@ -1,6 +1,6 @@
 //! A folder that may not be written to, or that another node has.
 
-use crate::fleet::{enrolled, standing};
+use crate::fleet::{enrolled, serve_after, standing};
 use crate::muster::Muster;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -50,7 +50,7 @@ fn a_folder_becomes_read_only_and_is_mended() {
     let dids = enrolled(&muster, &node, 2);
     node.stop();
     let (start, folder) = (bound(&muster), muster.home().join("node"));
-    let node = muster.serve_after(&start);
+    let node = serve_after(&muster, &start);
     // Files that are open stay writable; the signing state is a new file each time.
     mode(&folder, 0o500);
     let words = muster.refused(&["hold", &dids[0], "--node", &node.url], 1);

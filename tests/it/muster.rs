@@ -13,7 +13,7 @@ pub(crate) struct Muster {
 
 /// A server that ends with the test.
 pub(crate) struct Server {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) url: String,
 }
 
@@ -64,11 +64,6 @@ impl Server {
         self.signal("CONT");
     }
 
-    /// The process, if nothing stands between it and whoever started it.
-    pub(crate) fn pid(&self) -> String {
-        self.child.id().to_string()
-    }
-
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
@@ -96,7 +91,7 @@ impl Muster {
         self.path("home")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
         command.arg("--home").arg(self.home()).args(args).current_dir(self.dir.path());
         command.env_remove("MUSTER_NODE").env_remove("MUSTER_HOME").stdin(Stdio::null());
@@ -162,16 +157,8 @@ impl Muster {
         Self::start(self.command(&[args, &["--listen", address, "--json"]].concat()))
     }
 
-    /// Starts a node as a shell would that does something first, such as `ulimit -n 64`.
-    pub(crate) fn serve_after(&self, first: &str) -> Server {
-        let plain = self.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("{first} \"$0\" \"$@\"")]).arg(plain.get_program());
-        command.args(plain.get_args()).current_dir(self.dir.path()).stdin(Stdio::null());
-        Self::start(command)
-    }
-
-    fn start(mut command: Command) -> Server {
+    /// Starts what serves and says where.
+    pub(crate) fn start(mut command: Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("its output is read here");
