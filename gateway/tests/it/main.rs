@@ -7,5 +7,6 @@ mod faults;
 mod following;
 mod node;
 mod presenting;
+mod relay;
 #[path = "../../../verifier/tests/it/world.rs"]
 mod world;

@@ -4,7 +4,7 @@ use super::{PATIENCE, schema};
 use crate::Error;
 use crate::store::BlockRow;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{Connection as _, FromRow};
+use sqlx::{ConnectOptions as _, Connection as _, FromRow};
 use std::path::Path;
 
 /// The ledger's tables as they stand at one moment, opened for reading only. The node may be
@@ -50,8 +50,11 @@ impl Snapshot {
         for path in [ledger, directory] {
             std::fs::File::open(path).map_err(|e| Error::file(path, &e))?;
         }
-        let options =
-            SqliteConnectOptions::new().filename(directory).read_only(true).busy_timeout(PATIENCE);
+        let options = SqliteConnectOptions::new()
+            .filename(directory)
+            .read_only(true)
+            .busy_timeout(PATIENCE)
+            .disable_statement_logging();
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(fault)?;
         sqlx::query("ATTACH DATABASE ? AS ledger")
             .bind(ledger.to_string_lossy().into_owned())

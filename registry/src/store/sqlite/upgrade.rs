@@ -6,8 +6,8 @@ use super::{PATIENCE, schema};
 use crate::Error;
 use crate::folder::{DIRECTORY, Folder, LEDGER, private};
 use muster_ledger::Time;
-use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
+use sqlx::{ConnectOptions as _, Connection as _};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -89,7 +89,7 @@ async fn format(ledger: &Path) -> Result<Option<Vec<u8>>, Error> {
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).busy_timeout(PATIENCE)
+    SqliteConnectOptions::new().filename(path).busy_timeout(PATIENCE).disable_statement_logging()
 }
 
 /// Copies both files into a folder beside them.
