@@ -133,14 +133,17 @@ fn prepare(session: &Session, node: &Path, genesis: &Genesis) -> Result<()> {
     if !home.exists()? {
         home.seal()?;
     }
-    for name in COPIED {
-        let path = node.join(name);
+    // A write-ahead log that stayed behind would be taken for the restored file's own.
+    let files = COPIED
+        .iter()
+        .flat_map(|name| ["", "-wal", "-shm", "-journal"].map(|end| format!("{name}{end}")));
+    for path in files.map(|name| node.join(name)) {
         match fs::metadata(&path) {
             // Made by a node that was started without a ledger, and empty.
             Ok(found) if found.len() == 0 => fs::remove_file(&path)?,
             Ok(_) => bail!(
                 "{} is there: a restore never goes over a ledger; stop the node and move the files \
-                 of {} away, all but {SIGNED_HEAD}, which is honoured",
+                 of {} away, all but its key and {SIGNED_HEAD}, which is honoured",
                 path.display(),
                 node.display()
             ),

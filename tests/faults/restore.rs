@@ -152,6 +152,12 @@ fn a_damaged_backup_is_not_put_back() {
     let later = format!("2:{}", backup["log_root"].as_str().expect("a root"));
     let words = muster.refused(&["restore", "saved", "--head", &later], 1);
     assert!(words.contains("does not contain the head of 2"), "{words}");
+    // What is left of another ledger would be mixed with this one.
+    let left = muster.home().join("node/ledger.db-wal");
+    fs::write(&left, "pages").expect("written");
+    let words = muster.refused(&restore, 1);
+    assert!(words.contains("ledger.db-wal is there"), "{words}");
+    fs::remove_file(&left).expect("removed");
     muster.json(&restore);
     muster.serve(&["serve"]).stop();
     assert_eq!(muster.json(&["ledger", "audit"])["clean"], true);
