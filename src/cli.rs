@@ -171,6 +171,9 @@ pub(crate) struct Serve {
     /// restored from a backup: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
     pub(crate) restored: Option<KnownHead>,
+    /// Begin the ledger in an empty folder that `muster init` did not make.
+    #[arg(long)]
+    pub(crate) begin: bool,
     /// Enrol new batches though leaves of others were lost with a disk: a device or key may then
     /// enter the ledger twice.
     #[arg(long)]

@@ -121,6 +121,7 @@ pub(crate) fn begin(home: &Home, beginning: Beginning) -> Result<Genesis> {
     home.write_key("node/node.pem", &node)?;
     home.write_directory_secret(&Zeroizing::new(random()))?;
     home.write_genesis(&genesis)?;
+    crate::begun::mark_new(home)?;
     home.seal()?;
     Ok(genesis)
 }

@@ -66,6 +66,7 @@ pub(super) async fn run(session: &Session, arg: &Restore) -> Result<ExitCode> {
         fs::rename(workshop.join(name), &to)
             .with_context(|| format!("cannot write {}", to.display()))?;
     }
+    crate::begun::note(&session.home)?;
     sync(&node)?;
     let _ = fs::remove_dir_all(&workshop);
     Ok(tell(session, &manifest, &restored))

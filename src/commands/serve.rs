@@ -1,4 +1,5 @@
 use super::{Session, outlive_limits, stop_signal};
+use crate::begun;
 use crate::cli::Serve;
 use crate::host::Machine;
 use crate::http;
@@ -28,7 +29,11 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let accept_lost_leaves = arg.accept_lost_leaves;
     let host = Arc::new(Machine);
     let config = Config { dir, genesis, signer, host, restored, accept_lost_leaves };
+    if !arg.begin {
+        begun::check(&session.home)?;
+    }
     let registry = Registry::open(config).await?;
+    begun::note(&session.home)?;
     let head = registry.head();
     let stop = stop_signal();
     session.output.result(

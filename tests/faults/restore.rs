@@ -78,6 +78,9 @@ fn a_lost_disk_comes_back_with_what_the_gateway_has() {
     node.kill();
     lose(&muster);
 
+    // The ledger is not begun anew in what looks like a new folder.
+    let words = muster.refused(&["serve", "--listen", "127.0.0.1:0"], 1);
+    assert!(words.contains("holds no ledger") && words.contains("muster restore"), "{words}");
     let words = muster.refused(&["restore", "saved"], 1);
     assert!(words.contains("--gateway URL") && words.contains("--head 1:"), "{words}");
     // A gateway that does not answer may be the one that knows most.
