@@ -22,8 +22,8 @@ pub(crate) fn mark_new(home: &Home) -> Result<()> {
 
 /// Refuses a folder in which there was a ledger and is none.
 pub(crate) fn check(home: &Home) -> Result<()> {
-    let has = |name: &&str| fs::metadata(home.path(name)).is_ok_and(|found| found.len() > 0);
-    if home.path(NEW).exists() || KEPT.iter().any(|name| has(&name)) {
+    let has = |name: &str| fs::metadata(home.path(name)).is_ok_and(|found| found.len() > 0);
+    if home.path(NEW).exists() || KEPT.iter().any(|name| has(name)) {
         return Ok(());
     }
     bail!(
