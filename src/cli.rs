@@ -11,7 +11,10 @@ mod org;
 mod reach;
 
 pub(crate) use backup::{Backup, Restore};
-pub(crate) use bench::{Bench, BenchEnrol, BenchFormat, BenchResolve, BenchRevoke};
+pub(crate) use bench::{
+    Bench, BenchAuthenticate, BenchBare, BenchEnrol, BenchFormat, BenchGateway, BenchResolve,
+    BenchRevoke,
+};
 pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
 };

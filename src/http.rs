@@ -56,6 +56,8 @@ pub(crate) fn routes(registry: Registry) -> Router {
         .route("/v1/network", get(network))
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/feed", get(feed))
+        .route("/v1/snapshot", get(snapshot))
+        .route("/v1/consistency", get(consistency))
         .route("/v1/operations", post(submit).layer(from_fn(small_body)))
         .merge(gateways::routes())
         .route("/v1/uploads", post(open_upload).layer(from_fn(small_body)))
@@ -172,6 +174,30 @@ async fn feed(State(node): State<Node>, Query(query): Query<FeedQuery>) -> Answe
         Err(_) => Duration::ZERO,
     };
     Ok(cbor(&node.registry.feed(query.from, query.time, wait).await?))
+}
+
+/// Bytes that many answers share.
+struct Shared(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+async fn snapshot(State(node): State<Node>) -> Answer {
+    let bytes = Bytes::from_owner(Shared(node.registry.snapshot().await?));
+    Ok(([(header::CONTENT_TYPE, "application/cbor")], bytes).into_response())
+}
+
+#[derive(Deserialize)]
+struct ConsistencyQuery {
+    from: u64,
+    to: u64,
+}
+
+async fn consistency(State(node): State<Node>, Query(query): Query<ConsistencyQuery>) -> Answer {
+    Ok(cbor(&node.registry.consistency(query.from, query.to)?))
 }
 
 #[derive(Deserialize)]

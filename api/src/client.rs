@@ -7,7 +7,7 @@ use crate::{
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
-use muster_ledger::{DevicePart, EntryProof, Genesis, Receipt, SignedOperation};
+use muster_ledger::{ConsistencyProof, DevicePart, EntryProof, Genesis, Receipt, SignedOperation};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -118,6 +118,18 @@ impl Client {
         self.get_cbor(&format!("/v1/feed?from={from}&time={time}&wait={wait}")).await
     }
 
+    /// The ledger under a recent head in one piece, as bytes that nobody has looked at.
+    pub async fn snapshot(&self) -> Result<Vec<u8>> {
+        let path = "/v1/snapshot";
+        let request = self.request(Method::GET, path);
+        self.send_bounded(request, path, limits::SNAPSHOT_BYTES).await
+    }
+
+    /// Proof that the log of `to` entries begins with that of `from`.
+    pub async fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyProof> {
+        self.get_cbor(&format!("/v1/consistency?from={from}&to={to}")).await
+    }
+
     /// Opens an upload with a signed request.
     pub async fn open_upload(&self, request: Vec<u8>) -> Result<UploadOpened> {
         self.post_json("/v1/uploads", request).await
@@ -191,7 +203,7 @@ impl Client {
     pub async fn resolve_did(&self, did: &str) -> Result<Resolution> {
         let path = format!("/1.0/identifiers/{did}");
         let response = self.answer(self.request(Method::GET, &path), &path).await?;
-        let bytes = self.body(response, &path).await?;
+        let bytes = self.body(response, &path, ANSWER_BYTES).await?;
         serde_json::from_slice(&bytes).map_err(|e| self.malformed(&path, e))
     }
 
@@ -243,14 +255,14 @@ impl Client {
         })
     }
 
-    async fn body(&self, mut response: Response, path: &str) -> Result<Vec<u8>> {
+    async fn body(&self, mut response: Response, path: &str, most: usize) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| ClientError::Transport {
             url: format!("{}{path}", self.base),
             error: root_cause(&e),
         })? {
-            if bytes.len() + chunk.len() > ANSWER_BYTES {
-                return Err(self.malformed(path, "longer than 32 MiB"));
+            if bytes.len() + chunk.len() > most {
+                return Err(self.malformed(path, format!("longer than {} MiB", most >> 20)));
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -258,9 +270,18 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder, path: &str) -> Result<Vec<u8>> {
+        self.send_bounded(request, path, ANSWER_BYTES).await
+    }
+
+    async fn send_bounded(
+        &self,
+        request: RequestBuilder,
+        path: &str,
+        most: usize,
+    ) -> Result<Vec<u8>> {
         let response = self.answer(request, path).await?;
         let status = response.status();
-        let bytes = self.body(response, path).await?;
+        let bytes = self.body(response, path, most).await?;
         if status.is_success() {
             return Ok(bytes);
         }

@@ -6,6 +6,14 @@ pub const FEED_ENTRIES: u64 = 1_024;
 /// Leaves of a batch in one answer: some 250 kB.
 pub const LEAVES_PAGE: u64 = 1_024;
 
+/// Bytes of a snapshot that a client reads: a million and a half changed devices. A follower of a
+/// larger ledger follows every operation.
+pub const SNAPSHOT_BYTES: usize = 64 << 20;
+
+/// Seconds for which a node hands out the same snapshot: followers that start together share one,
+/// and a stranger cannot have a new one made by every request.
+pub const SNAPSHOT_KEPT_SECONDS: u64 = 10;
+
 /// Longest wait of a long poll in seconds: below the idle time-outs of common proxies.
 pub const FEED_WAIT_SECONDS: u64 = 25;
 

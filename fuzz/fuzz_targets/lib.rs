@@ -56,6 +56,7 @@ targets! {
     ledger_payload,
     ledger_receipt,
     ledger_records,
+    ledger_snapshot,
     ledger_state_proof,
     ledger_upload,
     microchip,

@@ -2,9 +2,14 @@ use crate::candidate::Candidate;
 use crate::config::PinnedHead;
 use crate::fault::Fault;
 use crate::folder::{Evidence, Folder};
+use crate::kept::Keeper;
+use crate::opening::read_back;
+use crate::threads::Threads;
 use crate::{Error, GatewayConfig, Roll};
 use muster_api::Feed;
-use muster_ledger::{Chain, Checkpoint, Genesis, NoteFault, QuorumCheckpoint, Time, View};
+use muster_ledger::{
+    Chain, Checkpoint, ConsistencyProof, Genesis, NoteFault, QuorumCheckpoint, Snapshot, Time, View,
+};
 use std::sync::Arc;
 
 /// What the follower holds: everything verified, on disk and in memory, and what it is about to
@@ -18,6 +23,9 @@ pub(crate) struct Book {
     pending: Option<Candidate>,
     pinned: Option<PinnedHead>,
     trust_period_ms: u64,
+    keeper: Keeper,
+    /// Whether to follow every operation, also if a snapshot is to be had.
+    from_genesis: bool,
 }
 
 /// What an answer of a node led to.
@@ -43,24 +51,74 @@ impl Book {
         let note = folder.checkpoint()?;
         let note = note.map(|note| Checkpoint::parse(&note)).transpose();
         let note = note.map_err(|e| Error::damaged(&path, e))?;
-        let size = note.as_ref().map_or(0, |note| note.head().size);
-        let mut verified = Candidate::new(chain, None);
-        let found = folder.replay(size, |entry| verified.push(entry))?;
-        let log = folder.log_path();
-        if let Some(fault) = verified.fault() {
-            return Err(Error::damaged(&log, fault));
-        }
-        if found < size {
-            let why = format!("{found} entries, the checkpoint was verified over {size}");
-            return Err(Error::damaged(&log, why));
-        }
-        let head = note.map(|note| verified.chain().check(&note)).transpose();
-        let head = head.map_err(|e| Error::damaged(&path, e))?;
+        let (verified, head, end, kept) = read_back(&folder, chain, genesis, note.as_ref())?;
+        folder.settle(end)?;
         let roll = head.clone().map(|head| Arc::new(Roll::new(verified.chain().clone(), head)));
-        let pinned = config.pinned.filter(|pin| pin.size > size);
-        let trust_period_ms = rules.trust_period_ms;
-        let book = Self { folder, verified, head, pending: None, pinned, trust_period_ms };
+        let pinned = config.pinned.filter(|pin| pin.size > verified.size());
+        let mut keeper = Keeper::new(folder.snapshot_path(), folder.base(), kept);
+        roll.iter().for_each(|roll| keeper.keep(roll, end));
+        let book = Self {
+            folder,
+            verified,
+            head,
+            pending: None,
+            pinned,
+            trust_period_ms: rules.trust_period_ms,
+            keeper,
+            from_genesis: config.from_genesis,
+        };
         Ok((book, roll))
+    }
+
+    /// Whether it has nothing, and would begin with a snapshot.
+    pub(crate) fn wants_snapshot(&self) -> bool {
+        self.next() == 0 && self.head.is_none() && !self.from_genesis
+    }
+
+    /// The pinned head, as long as it lies ahead.
+    pub(crate) fn pinned(&self) -> Option<PinnedHead> {
+        self.pinned
+    }
+
+    /// Begins with a snapshot. After a fault there is still nothing, and a node can be followed
+    /// from the first entry on.
+    pub(crate) fn begin_with(
+        &mut self,
+        bytes: &[u8],
+        proof: Option<&ConsistencyProof>,
+        now: Time,
+    ) -> Result<Progress, Fault> {
+        let snapshot = Snapshot::parse(bytes)?;
+        let note = snapshot.checkpoint().clone();
+        let chain = self.verified.chain();
+        let validators = chain.state().validators();
+        let validators = validators.map_err(|e| Fault::Malformed(e.to_string()))?;
+        note.verify(&chain.network(), &validators).map_err(Fault::Unsigned)?;
+        let head = note.head();
+        // Keys of validators that signed long ago may be anybody's by now.
+        if now.since(head.time) > self.trust_period_ms {
+            return Err(Fault::Useless("its head is older than the trust period"));
+        }
+        if let Some(pin) = self.pinned {
+            if head.size < pin.size {
+                return Err(Fault::Behind { theirs: head.size, ours: pin.size });
+            }
+            // A false proof convicts nobody; a ledger without the pinned head is found out, and
+            // kept as evidence, by following every operation.
+            let extends = proof.map(|proof| proof.verify(pin.size, &pin.log_root, head));
+            if extends != Some(Ok(())) {
+                return Err(Fault::Useless("nothing proves that it goes on from the pinned head"));
+            }
+        }
+        let network = chain.network();
+        let (chain, quorum) = snapshot.check(&network, &validators, &Threads)?;
+        self.abandon();
+        let size = chain.size();
+        self.folder.begin_with(&network, size, bytes).map_err(Fault::Disk)?;
+        self.keeper = Keeper::new(self.folder.snapshot_path(), size, size);
+        // The log begins after the snapshot now, also if the checkpoint cannot be written.
+        self.verified = Candidate::confirmed(chain);
+        self.publish(self.verified.clone(), quorum)
     }
 
     /// The place of the next entry to ask for.
@@ -172,6 +230,7 @@ impl Book {
         self.pinned = self.pinned.filter(|pin| pin.size > head.head().size);
         let roll = Arc::new(Roll::new(verified.chain().clone(), head.clone()));
         (self.verified, self.head, self.pending) = (verified, Some(head), None);
+        self.keeper.keep(&roll, self.folder.end());
         Ok(Progress::News(roll))
     }
 

@@ -15,6 +15,8 @@ pub(crate) struct Candidate {
     open: Vec<Entry>,
     broken: Option<Broken>,
     pinned: Option<PinnedHead>,
+    /// Whether the entries come from our own disk, where only verified ones stay.
+    kept: bool,
 }
 
 /// Why the entries make no ledger.
@@ -26,13 +28,23 @@ enum Broken {
 }
 
 impl Candidate {
-    pub(crate) fn new(chain: Chain, pinned: Option<PinnedHead>) -> Self {
-        Self { chain, log: Frontier::default(), open: Vec::new(), broken: None, pinned }
+    /// A ledger that is confirmed.
+    pub(crate) fn confirmed(chain: Chain) -> Self {
+        let log = chain.log().clone();
+        Self { chain, log, open: Vec::new(), broken: None, pinned: None, kept: false }
     }
 
-    /// A candidate that goes on from here.
+    /// A ledger to which entries of our own disk are put. Their signatures were verified before
+    /// they came there, and are not verified again: the log root under the checkpoint, which a
+    /// quorum signed, proves in the end that they are the same bytes. If they are not, the whole
+    /// candidate is thrown away.
+    pub(crate) fn kept(chain: Chain) -> Self {
+        Self { kept: true, ..Self::confirmed(chain) }
+    }
+
+    /// A candidate that goes on from here, with entries of strangers.
     pub(crate) fn resume(&self, pinned: Option<PinnedHead>) -> Self {
-        Self { pinned, ..self.clone() }
+        Self { pinned, kept: false, ..self.clone() }
     }
 
     /// The ledger, once a checkpoint confirmed it.
@@ -79,8 +91,12 @@ impl Candidate {
             Err(error) => return self.broken = Some(Broken::Invalid(error.to_string())),
         };
         for block in blocks {
-            match self.chain.extend(&block) {
-                Ok((chain, _)) => self.chain = chain,
+            let extended = match self.kept {
+                true => self.chain.replay(&block),
+                false => self.chain.extend(&block).map(|(chain, _)| chain),
+            };
+            match extended {
+                Ok(chain) => self.chain = chain,
                 Err(fault) => return self.broken = Some(Broken::from(fault)),
             }
             if let Some(pin) = self.pinned.filter(|pin| self.chain.size() >= pin.size) {

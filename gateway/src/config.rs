@@ -37,6 +37,9 @@ pub struct GatewayConfig {
     pub pinned: Option<PinnedHead>,
     /// As whom it acknowledges to the nodes; without it, it tells them nothing.
     pub reporting: Option<Reporting>,
+    /// Whether to follow every operation from the genesis on. Otherwise a gateway that has nothing
+    /// yet may start from a snapshot that a quorum signed, and takes its word for what led there.
+    pub from_genesis: bool,
     /// Wall clock and randomness.
     pub host: Arc<dyn Host>,
 }
@@ -72,6 +75,7 @@ impl GatewayConfig {
             reach: Reach::default(),
             pinned: None,
             reporting: None,
+            from_genesis: false,
             host,
         }
     }

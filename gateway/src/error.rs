@@ -49,6 +49,16 @@ pub enum Error {
         /// The bound.
         most: u64,
     },
+    /// A topic file cannot be read (the operator's fault).
+    #[error("topic rules, line {line}: {reason}; {cure}")]
+    TopicRule {
+        /// Which line; 0 is the whole file.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+        /// What to do about it.
+        cure: &'static str,
+    },
     /// Away for longer than the trust period: old validator keys may be anybody's by now.
     #[error(
         "the last verified head (size {size}) is {days} days old, more than the trust period \

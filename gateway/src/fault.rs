@@ -1,5 +1,5 @@
 use muster_api::ClientError;
-use muster_ledger::{ChainFault, NoteFault};
+use muster_ledger::{ChainFault, NoteFault, SnapshotFault};
 use std::io;
 
 /// What is wrong with a node's answer, or with what the quorum signed.
@@ -26,6 +26,12 @@ pub(crate) enum Fault {
     /// Another ledger of the same size.
     #[error("fork: another ledger at size {0} was signed")]
     Forked(u64),
+    /// A snapshot that is not what its checkpoint states. Nobody signed it, so it convicts nobody.
+    #[error("{0}")]
+    Snapshot(#[from] SnapshotFault),
+    /// A true snapshot that is of no use here.
+    #[error("snapshot: {0}")]
+    Useless(&'static str),
     /// A signed head that the operations do not give.
     #[error("{0}")]
     Mismatch(ChainFault),
@@ -63,6 +69,7 @@ impl Fault {
             Self::Behind { .. } => "behind",
             Self::RolledBack { .. } => "rolled-back",
             Self::Forked(_) => "fork",
+            Self::Snapshot(_) | Self::Useless(_) => "snapshot",
             Self::Mismatch(_) => "mismatch",
             Self::Apart(_) => "apart",
             Self::Pinned(_) => "pinned",

@@ -1,5 +1,5 @@
 //! The gateway's folder. `operations.log` only grows and is cut only behind the last verified
-//! checkpoint; `checkpoint` is replaced whole. Recovery is the normal path: what a crash left
+//! checkpoint; `checkpoint` and `snapshot` are replaced whole. Recovery is the normal path: what a crash left
 //! behind the checkpoint is cut off and fetched again.
 
 use crate::{Error, limits};
@@ -9,9 +9,19 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// First bytes of `operations.log`; the network's hash follows.
+/// First bytes of an `operations.log` that begins with the first entry; the network's hash follows.
 const MAGIC: &[u8; 8] = b"MUSTOPS1";
 pub(crate) const HEADER: u64 = 8 + 32;
+
+/// First bytes of one that begins after a snapshot; the network's hash follows, and how many entries
+/// the snapshot covers (8 bytes, big-endian).
+pub(crate) const MAGIC_AFTER: &[u8; 8] = b"MUSTOPS2";
+const HEADER_AFTER: u64 = HEADER + 8;
+
+/// First bytes of `snapshot`; then which log it is of, by the entries before that log's first, and
+/// the place in that log at which entries go on (8 bytes each, big-endian), and eight bytes of the
+/// SHA-256 of all this: a place that is damaged would have the log cut in the wrong one.
+const MAGIC_SNAPSHOT: &[u8; 8] = b"MUSTSNAP";
 
 /// Longest entry: an operation and its height and time.
 pub(crate) const ENTRY: u32 = ledger::OPERATION_BYTES as u32 + 64;
@@ -21,6 +31,9 @@ pub(crate) const ENTRY: u32 = ledger::OPERATION_BYTES as u32 + 64;
 pub(crate) struct Folder {
     dir: PathBuf,
     log: File,
+    /// Entries before the first of the log, and where that one begins.
+    base: u64,
+    start: u64,
     /// Length of the log up to the last verified checkpoint.
     verified: u64,
     /// Length with what is not verified yet.
@@ -41,13 +54,7 @@ impl Folder {
         }
         let path = dir.join("operations.log");
         let fault = || Error::folder(&path);
-        let mut log = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(fault())?;
+        let mut log = open_log(&path).map_err(fault())?;
         let mut length = log.metadata().map_err(fault())?.len();
         if length < HEADER {
             // Nothing was ever verified: a header that was not written whole.
@@ -60,7 +67,11 @@ impl Folder {
         let mut header = [0; HEADER as usize];
         log.seek(SeekFrom::Start(0)).map_err(fault())?;
         log.read_exact(&mut header).map_err(fault())?;
-        if header[..8] != *MAGIC {
+        let (mut base, mut start) = ([0; 8], HEADER);
+        if header[..8] == *MAGIC_AFTER {
+            log.read_exact(&mut base).map_err(|e| Error::damaged(&path, e))?;
+            start = HEADER_AFTER;
+        } else if header[..8] != *MAGIC {
             let other = header[..MAGIC.len() - 1] == MAGIC[..MAGIC.len() - 1];
             return Err(Error::damaged(
                 &path,
@@ -75,7 +86,51 @@ impl Folder {
         if header[8..] != network.0 {
             return Err(Error::OtherNetwork(dir.to_owned()));
         }
-        Ok(Self { dir: dir.to_owned(), log, verified: HEADER, length, _lock: lock })
+        let (dir, base) = (dir.to_owned(), u64::from_be_bytes(base));
+        Ok(Self { dir, log, base, start, verified: start, length, _lock: lock })
+    }
+
+    /// Entries before the first of the log: those under the snapshot that the folder began with.
+    pub(crate) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// Whether the log reaches to this place.
+    pub(crate) fn reaches(&self, place: u64) -> bool {
+        (self.start..=self.length).contains(&place)
+    }
+
+    /// Where the entries after the verified ones begin.
+    pub(crate) fn end(&self) -> u64 {
+        self.verified
+    }
+
+    /// The snapshot of the folder, if there is one.
+    pub(crate) fn kept(&self) -> Result<Option<Kept>, Error> {
+        let path = self.snapshot_path();
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(Kept(bytes))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::Folder { path, error }),
+        }
+    }
+
+    /// Makes a folder that holds nothing begin with a verified snapshot. Each step leaves a folder
+    /// that opens: before the log is replaced it still holds nothing, and afterwards the snapshot's
+    /// own checkpoint stands for the one that is not there yet.
+    pub(crate) fn begin_with(
+        &mut self,
+        network: &Network,
+        size: u64,
+        snapshot: &[u8],
+    ) -> io::Result<()> {
+        replace(&self.snapshot_path(), &[&Kept::header(size, HEADER_AFTER), snapshot])?;
+        let path = self.log_path();
+        replace(&path, &[MAGIC_AFTER, &network.0, &size.to_be_bytes()])?;
+        self.log = open_log(&path)?;
+        (self.base, self.start) = (size, HEADER_AFTER);
+        (self.verified, self.length) = (HEADER_AFTER, HEADER_AFTER);
+        Ok(())
     }
 
     /// The note of the last verified checkpoint, if there is one.
@@ -88,12 +143,23 @@ impl Folder {
         }
     }
 
-    /// Reads the first `count` entries and cuts off whatever follows. Says how many there were.
-    pub(crate) fn replay(&mut self, count: u64, mut each: impl FnMut(&[u8])) -> Result<u64, Error> {
+    /// Where the first entry begins.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Reads `count` entries from a place on. Says how many there were, and where they end.
+    pub(crate) fn read(
+        &self,
+        from: u64,
+        count: u64,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(u64, u64), Error> {
         let path = self.log_path();
-        self.log.seek(SeekFrom::Start(HEADER)).map_err(Error::folder(&path))?;
-        let mut reader = BufReader::new(&self.log);
-        let (mut at, mut found, mut entry) = (HEADER, 0, Vec::new());
+        let mut log = &self.log;
+        log.seek(SeekFrom::Start(from)).map_err(Error::folder(&path))?;
+        let mut reader = BufReader::new(log);
+        let (mut at, mut found, mut entry) = (from, 0, Vec::new());
         while found < count && at + 4 <= self.length {
             let mut prefix = [0; 4];
             reader.read_exact(&mut prefix).map_err(Error::folder(&path))?;
@@ -107,9 +173,13 @@ impl Folder {
             each(&entry);
             (at, found) = (end, found + 1);
         }
-        self.verified = at;
-        self.cut().map_err(Error::folder(&path))?;
-        Ok(found)
+        Ok((found, at))
+    }
+
+    /// The verified entries end here: cuts off whatever follows.
+    pub(crate) fn settle(&mut self, end: u64) -> Result<(), Error> {
+        self.verified = end;
+        self.cut().map_err(Error::folder(&self.log_path()))
     }
 
     /// Writes entries behind the verified ones. They count only after [`Self::verified`].
@@ -143,7 +213,7 @@ impl Folder {
         if self.length != self.verified {
             self.log.sync_all()?;
         }
-        replace(&self.checkpoint_path(), note.as_bytes())?;
+        replace(&self.checkpoint_path(), &[note.as_bytes()])?;
         self.verified = self.length;
         Ok(())
     }
@@ -162,7 +232,7 @@ impl Folder {
         for entry in evidence.entries {
             text.push_str(&format!("\nentry {}", BASE64.encode(entry)));
         }
-        replace(&path, text.as_bytes())?;
+        replace(&path, &[text.as_bytes()])?;
         Ok(Some(path))
     }
 
@@ -173,6 +243,38 @@ impl Folder {
     pub(crate) fn checkpoint_path(&self) -> PathBuf {
         self.dir.join("checkpoint")
     }
+
+    pub(crate) fn snapshot_path(&self) -> PathBuf {
+        self.dir.join("snapshot")
+    }
+}
+
+/// The file `snapshot`, not looked at yet.
+pub(crate) struct Kept(Vec<u8>);
+
+impl Kept {
+    /// What stands before the snapshot.
+    pub(crate) fn header(base: u64, offset: u64) -> [u8; 32] {
+        let mut header = [0; 32];
+        header[..8].copy_from_slice(MAGIC_SNAPSHOT);
+        header[8..16].copy_from_slice(&base.to_be_bytes());
+        header[16..24].copy_from_slice(&offset.to_be_bytes());
+        let check = muster_identity::sha256(&[&header[..24]]);
+        header[24..].copy_from_slice(&check[..8]);
+        header
+    }
+
+    /// Where in the log with this base entries go on after the snapshot, and the snapshot; none if
+    /// it is of another log.
+    pub(crate) fn parts(&self, base: u64) -> Option<(u64, &[u8])> {
+        let (header, snapshot) = self.0.split_first_chunk::<32>()?;
+        let offset = u64::from_be_bytes(*header[16..].first_chunk()?);
+        (*header == Self::header(base, offset)).then_some((offset, snapshot))
+    }
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 /// What convicts a node or a quorum.
@@ -188,10 +290,10 @@ pub(crate) struct Evidence<'a> {
 }
 
 /// Replaces a file whole: after a power loss it is the old one or the new one.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, content: &[&[u8]]) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = File::create(&beside)?;
-    file.write_all(content)?;
+    content.iter().try_for_each(|part| file.write_all(part))?;
     file.sync_all()?;
     drop(file);
     fs::rename(&beside, path)?;

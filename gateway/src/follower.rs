@@ -1,8 +1,10 @@
 use crate::book::{Book, Progress};
+use crate::config::PinnedHead;
 use crate::fault::Fault;
 use crate::status::Counts;
 use crate::{Roll, limits};
-use muster_api::{Client, Feed, Host, limits as api};
+use muster_api::{Client, ClientError, Feed, Host, limits as api};
+use muster_ledger::{Checkpoint, ConsistencyProof, Snapshot};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -21,30 +23,49 @@ pub(crate) struct Follower {
 
 impl Follower {
     /// Runs until it is told to stop, or until nobody can be followed any further.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
+        let book = self.follow().await;
+        // It may still have a snapshot to write.
+        let _ = tokio::task::spawn_blocking(move || drop(book)).await;
+    }
+
+    async fn follow(mut self) -> Option<Book> {
+        // How often each node's snapshot was fetched.
+        let mut tries = vec![0; self.nodes.len()];
         let (shortest, longest) = limits::BACKOFF;
         let (mut node, mut pause) = (0, shortest);
         self.counts.follows(node);
         while !*self.stop.borrow() {
             if self.book.out_of_trust(self.host.now()) {
-                return self.report(node, &Fault::TrustPeriod);
+                self.report(node, &Fault::TrustPeriod);
+                break;
             }
             let client = self.nodes[node].clone();
-            let feed = ask(&client, self.book.next(), self.book.time().0);
+            let (from, time) = (self.book.next(), self.book.time().0);
+            let pinned = self.book.pinned();
+            let whole = self.book.wants_snapshot().then_some(&mut tries[node]);
+            let answer = ask_either(&client, whole, pinned, from, time);
             let answer = tokio::select! {
-                answer = feed => answer,
-                _ = self.stop.changed() => return,
+                answer = answer => answer,
+                _ = self.stop.changed() => break,
             };
             let progress = match answer {
-                Ok(feed) => {
+                Ok(answer) => {
                     // Signatures and disk: not on a thread that answers requests.
                     let mut book = self.book;
+                    let now = self.host.now();
                     let checked = tokio::task::spawn_blocking(move || {
-                        let progress = book.absorb(&feed, client.base());
+                        let progress = match &answer {
+                            Answer::Feed(feed) => book.absorb(feed, client.base()),
+                            Answer::Snapshot(bytes, proof) => {
+                                book.begin_with(bytes, proof.as_ref(), now)
+                            }
+                        };
                         (book, progress)
                     });
                     let Ok((book, progress)) = checked.await else {
-                        return self.counts.error("the follower was interrupted".into());
+                        self.counts.error("the follower was interrupted".into());
+                        return None;
                     };
                     self.book = book;
                     progress
@@ -64,11 +85,11 @@ impl Follower {
                     let fault = other.err().unwrap_or(Fault::Stalled("no newer head"));
                     self.report(node, &fault);
                     if fault.halts() {
-                        return;
+                        break;
                     }
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
-                        _ = self.stop.changed() => return,
+                        _ = self.stop.changed() => break,
                     }
                     pause = (pause * 2).min(longest);
                     if self.nodes.len() > 1 {
@@ -79,6 +100,7 @@ impl Follower {
                 }
             }
         }
+        Some(self.book)
     }
 
     fn report(&self, node: usize, fault: &Fault) {
@@ -92,6 +114,58 @@ impl Follower {
             tracing::warn!(node = url, %fault, "trying the next node");
         }
     }
+}
+
+/// What a node answered.
+enum Answer {
+    Feed(Feed),
+    Snapshot(Vec<u8>, Option<ConsistencyProof>),
+}
+
+/// Asks a node for what follows, or, if there is much and nothing is there yet, for the whole.
+async fn ask_either(
+    client: &Client,
+    whole: Option<&mut u32>,
+    pinned: Option<PinnedHead>,
+    from: u64,
+    time: u64,
+) -> Result<Answer, Fault> {
+    if let Some(tries) = whole.filter(|tries| **tries < limits::SNAPSHOT_TRIES)
+        && is_long(client).await?
+    {
+        *tries += 1;
+        let fetched = timeout(limits::SNAPSHOT_WAIT, client.snapshot()).await;
+        match fetched.map_err(|_| Fault::Stalled("no snapshot"))? {
+            Ok(bytes) => {
+                let proof = prove(client, pinned, &bytes).await;
+                return Ok(Answer::Snapshot(bytes, proof));
+            }
+            // It has none to give. That is no fault.
+            Err(ClientError::Refused(problem)) if problem.status == 404 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    ask(client, from, time).await.map(Answer::Feed)
+}
+
+/// Whether a node says that its log is long. It may lie: then every operation is followed, or its
+/// snapshot is looked at, and both are checked.
+async fn is_long(client: &Client) -> Result<bool, Fault> {
+    let note = timeout(limits::FEED_GRACE, client.checkpoint()).await;
+    let note = note.map_err(|_| Fault::Stalled("no answer"))??;
+    Ok(Checkpoint::parse(&note).is_ok_and(|note| note.head().size > limits::SNAPSHOT_FROM))
+}
+
+/// Proof that the log under a snapshot begins with that of the pinned head.
+async fn prove(
+    client: &Client,
+    pinned: Option<PinnedHead>,
+    snapshot: &[u8],
+) -> Option<ConsistencyProof> {
+    let pinned = pinned?;
+    let size = Snapshot::parse(snapshot).ok()?.checkpoint().head().size;
+    let proof = client.consistency(pinned.size, size);
+    timeout(limits::FEED_GRACE, proof).await.ok()?.ok()
 }
 
 /// Asks a node for what follows. If it refuses, its head may still say why: a node that was

@@ -44,6 +44,26 @@ pub const RELAYS: usize = 2;
 /// Shortest and longest pause before the next node is asked after a fault.
 pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
+/// Entries of a node's log from which on a follower that has nothing asks for a snapshot: fewer are
+/// followed within a second or so, and then nothing needs to be taken on anybody's word.
+pub const SNAPSHOT_FROM: u64 = 4_096;
+
+/// How often the snapshot of one node is fetched: once more after a line that broke or a snapshot
+/// that was false; then its operations are followed.
+pub const SNAPSHOT_TRIES: u32 = 2;
+
+/// How long a snapshot may take to arrive: 4.5 MB over a line of 128 kbit/s.
+pub const SNAPSHOT_WAIT: Duration = Duration::from_secs(300);
+
+/// A follower writes its own snapshot anew after so many entries: a start applies them in some
+/// tenths of a second.
+pub const SNAPSHOT_EVERY: u64 = 4_096;
+
+/// But not before one entry for so many records of the state has come: a row has about 40 bytes, so
+/// each entry costs the disk at most 5 kB more, on a roll of any size; a start then applies 8,000
+/// entries for a million records.
+pub const SNAPSHOT_SHARE: u64 = 128;
+
 /// How much longer than the agreed wait a node may take to answer the feed.
 pub const FEED_GRACE: Duration = Duration::from_secs(10);
 
@@ -93,3 +113,22 @@ pub const ACKNOWLEDGE_AGAIN: (Duration, Duration) =
 /// Devices of which the next reports tell that they were seen: an hour of full reports and some
 /// hundred kB. The one seen longest ago makes room.
 pub const SEEN: usize = 8_192;
+
+/// Rules in a topic file. Each question of a broker walks them all; with placeholders one rule
+/// serves any number of devices.
+pub const TOPIC_RULES: usize = 1_000;
+
+/// Bytes of a topic file: as many rules, each of a generous line.
+pub const TOPIC_RULES_BYTES: usize = 512 * 1_024;
+
+/// Longest topic or filter: what an MQTT string can hold (MQTT 3.1.1 §1.5.3).
+pub const TOPIC_BYTES: usize = 65_535;
+
+/// MQTT sessions known at once, of devices that are there and of those that left: about 200 MB,
+/// and more clients than one broker on one machine serves. The one not used for longest makes
+/// room; if every one is a living connection, the next device is told to try later.
+pub const MQTT_SESSIONS: usize = 200_000;
+
+/// Longest body of a broker's question over HTTP: a topic of full length and a password, twice
+/// their size where they are escaped.
+pub const MQTT_BODY_BYTES: usize = 160 * 1_024;

@@ -1,7 +1,7 @@
 //! The operations that a gateway verified, for a node that lost its disk: `GET /v1/checkpoint`
 //! and `GET /v1/feed`, as a node has them, read from the folder. Whoever asks checks everything.
 
-use crate::folder::{ENTRY, HEADER};
+use crate::folder::{ENTRY, HEADER, MAGIC_AFTER};
 use crate::{Gateway, limits};
 use axum::Router;
 use axum::body::Body;
@@ -23,15 +23,15 @@ use tokio::sync::Semaphore;
 pub(crate) struct Relay {
     dir: PathBuf,
     turns: Semaphore,
-    /// Where the last page ended: number of entries and place in the file. Verified entries never
-    /// move, so whoever reads on need not begin at the front.
-    mark: Mutex<(u64, u64)>,
+    /// Where the last page ended: the log's first entry, number of entries, place in the file.
+    /// Verified entries never move, so whoever reads on need not begin at the front.
+    mark: Mutex<Option<(u64, u64, u64)>>,
 }
 
 impl Relay {
     pub(crate) fn new(dir: &Path) -> Self {
         let turns = Semaphore::new(limits::RELAYS);
-        Self { dir: dir.to_owned(), turns, mark: Mutex::new((0, HEADER)) }
+        Self { dir: dir.to_owned(), turns, mark: Mutex::default() }
     }
 
     /// The note of the last verified head. Read before the entries, which only grow beyond it.
@@ -52,15 +52,30 @@ impl Relay {
             let title = format!("this gateway has {size} entries, you ask for what follows {from}");
             return Err(Problem::new(409, "ahead", title).cure("ask another, or a node"));
         }
-        let entries = self.entries(from, size).map_err(|e| folder(&e))?;
+        let entries = self.entries(from, size).map_err(|e| folder(&e))?.map_err(before)?;
         Ok(Feed { from, entries, checkpoint: note })
     }
 
-    /// A page of entries below `size`.
-    fn entries(&self, from: u64, size: u64) -> io::Result<Vec<Vec<u8>>> {
-        let mark = *self.mark.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut index, mut place) = if mark.0 <= from { mark } else { (0, HEADER) };
+    /// A page of entries below `size`; or the first entry that there is, if that is later: a gateway
+    /// that began with a snapshot never saw those before.
+    fn entries(&self, from: u64, size: u64) -> io::Result<Result<Vec<Vec<u8>>, u64>> {
         let mut log = BufReader::new(File::open(self.dir.join("operations.log"))?);
+        let mut header = [0; HEADER as usize];
+        log.read_exact(&mut header)?;
+        let (mut base, mut place) = ([0; 8], HEADER);
+        if header[..8] == *MAGIC_AFTER {
+            log.read_exact(&mut base)?;
+            place += 8;
+        }
+        let base = u64::from_be_bytes(base);
+        if from < base {
+            return Ok(Err(base));
+        }
+        let mut index = base;
+        let mark = *self.mark.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, read, end)) = mark.filter(|mark| mark.0 == base && mark.1 <= from) {
+            (index, place) = (read, end);
+        }
         log.seek(SeekFrom::Start(place))?;
         let until = size.min(from + api::FEED_ENTRIES);
         let mut entries = Vec::new();
@@ -81,9 +96,14 @@ impl Relay {
             index += 1;
             place += 4 + u64::from(length);
         }
-        *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = (index, place);
-        Ok(entries)
+        *self.mark.lock().unwrap_or_else(PoisonError::into_inner) = Some((base, index, place));
+        Ok(Ok(entries))
     }
+}
+
+fn before(base: u64) -> Problem {
+    let title = format!("this gateway began with a snapshot and has no entries before {base}");
+    Problem::new(404, "not-kept", title).cure("ask a gateway that followed from the genesis")
 }
 
 /// What the disk says is for the operator's log, not for whoever asked.

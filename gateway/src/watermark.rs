@@ -51,7 +51,7 @@ impl Watermark {
     async fn write(&self, mark: u64) -> Result<(), Error> {
         let path = self.path.clone();
         let written = tokio::task::spawn_blocking(move || {
-            folder::replace(&path, format!("{mark}\n").as_bytes())
+            folder::replace(&path, &[format!("{mark}\n").as_bytes()])
         });
         let written = written.await.unwrap_or_else(|e| Err(std::io::Error::other(e)));
         written.map_err(Error::folder(&self.path))?;

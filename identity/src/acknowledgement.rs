@@ -1,3 +1,4 @@
+use crate::base58::Bytes;
 use crate::jws::{self, Members};
 use crate::{Did, Error, PresentationFault as Fault, PublicKey, Signature, Signer, SignerError};
 use alloc::string::{String, ToString};
@@ -100,7 +101,7 @@ pub struct Acknowledgement {
     signed: usize,
     signature: Signature,
     organisation: Did,
-    key: Vec<u8>,
+    key: Bytes,
     statement: Statement,
 }
 
@@ -141,7 +142,7 @@ impl Acknowledgement {
     /// Checks that `key` is the key the token names and that it signed the token, over the bytes
     /// as they came. Whether it is the key of a gateway is for the caller to know.
     pub fn verify_signature(&self, key: &PublicKey) -> Result<(), Error> {
-        if self.key != key.to_multicodec() {
+        if !key.is_multicodec(&self.key) {
             return Err(Error::OtherKey);
         }
         key.verify(&self.token.as_bytes()[..self.signed], &self.signature)

@@ -51,6 +51,11 @@ impl Default for Writer {
 const INFALLIBLE: &str = "a Vec accepts every write";
 
 impl Writer {
+    /// Writes behind what a buffer holds: for whoever encodes a million values one after the other.
+    pub fn behind(buffer: Vec<u8>) -> Self {
+        Self(Encoder::new(buffer))
+    }
+
     /// An unsigned integer.
     pub fn uint(&mut self, n: u64) -> &mut Self {
         self.0.u64(n).expect(INFALLIBLE);

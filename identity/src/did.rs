@@ -1,5 +1,5 @@
 use crate::cbor::{Decode, Encode, Reader, Writer};
-use crate::{Error, Inception, PublicKey, sha256};
+use crate::{Error, Inception, PublicKey, base58, sha256};
 use alloc::string::{String, ToString};
 use core::{fmt, str::FromStr};
 
@@ -16,6 +16,13 @@ impl Did {
     /// The DID of an inception.
     pub fn of(inception: &Inception) -> Self {
         Self(sha256(&[&inception.to_cbor()]))
+    }
+
+    /// The DID of a bare key in multicodec form, whether or not it is a key: as [`Self::of`]
+    /// [`Inception::from_key`].
+    pub(crate) fn of_bare(multicodec: &[u8]) -> Self {
+        // A map of one: 1, a byte string, of 34 bytes or 35 and so with one byte of length.
+        Self(sha256(&[&[0xa1, 0x01, 0x58, multicodec.len() as u8], multicodec]))
     }
 
     /// From its digest, the form the ledger uses.
@@ -36,7 +43,9 @@ impl Did {
 
 impl fmt::Display for Did {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let multihash = [&MULTIHASH_SHA256[..], &self.0].concat();
+        let mut multihash = [0; 34];
+        multihash[..2].copy_from_slice(&MULTIHASH_SHA256);
+        multihash[2..].copy_from_slice(&self.0);
         f.write_str(PREFIX)?;
         f.write_str(&multibase::encode(multibase::Base::Base58Btc, multihash))
     }
@@ -57,8 +66,7 @@ impl FromStr for Did {
         if !id.starts_with('z') || id.len() > 48 {
             return Err(Error::Did("expected `z` and a base58btc multihash"));
         }
-        let (_, bytes) =
-            multibase::decode(id).map_err(|_| Error::Did("a character outside base58btc"))?;
+        let bytes = base58::decode(id).ok_or(Error::Did("a character outside base58btc"))?;
         match bytes.split_first_chunk::<2>() {
             Some((&MULTIHASH_SHA256, digest)) => digest
                 .try_into()
@@ -106,16 +114,24 @@ impl fmt::Display for DidUrl {
     }
 }
 
-impl FromStr for DidUrl {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
+impl DidUrl {
+    /// The text of its DID, and its fragment, which has the shape of a Multikey.
+    pub(crate) fn split(text: &str) -> Result<(&str, &str), Error> {
         let (did, fragment) =
             text.split_once('#').ok_or(Error::Did("a DID URL needs a #fragment"))?;
         let multikey = fragment.starts_with('z') && fragment.len() <= 64;
         if !multikey || !fragment.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(Error::Did("the fragment is not a Multikey"));
         }
+        Ok((did, fragment))
+    }
+}
+
+impl FromStr for DidUrl {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let (did, fragment) = Self::split(text)?;
         Ok(Self { did: did.parse()?, fragment: fragment.to_string() })
     }
 }

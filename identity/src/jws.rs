@@ -2,10 +2,12 @@
 //! `alg`, `typ` and `kid`, a JSON object as payload, one signature of 64 bytes. Each message
 //! has its own `typ` (RFC 8725 §3.11), so a signature made for one is worthless for another.
 
+use crate::base58::Bytes;
 use crate::key::base58btc;
 use crate::{Algorithm, Did, DidUrl, PresentationFault as Fault, PublicKey, Signature};
 use crate::{Signer, SignerError};
-use alloc::{borrow::Cow, format, string::String, vec::Vec};
+use alloc::borrow::{Cow, ToOwned as _};
+use alloc::{format, string::String, vec::Vec};
 use core::fmt;
 use data_encoding::BASE64URL_NOPAD;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -18,8 +20,10 @@ pub const MAX_TOKEN: usize = 1024;
 pub(crate) struct Unverified {
     /// The DID of `kid`.
     pub(crate) did: Did,
+    /// The same as text. One DID has one text, so comparing texts compares DIDs.
+    pub(crate) did_text: String,
     /// The key that `kid` names, in multicodec form; of the algorithm that `alg` names.
-    pub(crate) key: Vec<u8>,
+    pub(crate) key: Bytes,
     /// The payload, decoded.
     pub(crate) payload: Vec<u8>,
     /// Length of `header.payload`, the text that is signed (RFC 7515 §5.2, step 8).
@@ -45,25 +49,30 @@ pub(crate) fn split_within(token: &str, typ: &str, longest: usize) -> Result<Unv
         return Err(Fault::Compact);
     };
     let signed = header.len() + 1 + payload.len();
-    let header = decode(header, "header")?;
-    let payload = decode(payload, "payload")?;
-    let signature = decode(signature, "signature")?;
+    let mut room = [0; MAX_TOKEN];
+    let header = decode(header, "header", &mut room)?;
+    let payload = BASE64URL_NOPAD.decode(payload.as_bytes());
+    let payload = payload.map_err(|_| Fault::Base64("payload"))?;
+    let mut room = [0; MAX_TOKEN];
+    let signature = decode(signature, "signature", &mut room)?;
     let signature = signature.try_into().map_err(|_| Fault::SignatureLength)?;
 
-    let mut header = Members::read(&header, "header")?;
+    let mut header = Members::read(header, "header")?;
     let alg = header.text("alg")?;
     if header.text("typ")? != typ {
         return Err(Fault::Typ);
     }
     let kid = header.text("kid")?;
     header.end()?;
-    let kid: DidUrl = kid.parse().map_err(|_| Fault::Kid)?;
-    let key = base58btc(kid.fragment()).map_err(|_| Fault::Kid)?;
+    let (did_text, fragment) = DidUrl::split(&kid).map_err(|_| Fault::Kid)?;
+    let did = did_text.parse().map_err(|_| Fault::Kid)?;
+    let key = base58btc(fragment).map_err(|_| Fault::Kid)?;
     // The algorithm is a property of the key; `alg` may only repeat it (RFC 8725 §3.1).
     if Algorithm::of_multicodec(&key).ok_or(Fault::Kid)?.jose() != alg {
         return Err(Fault::Alg);
     }
-    Ok(Unverified { did: *kid.did(), key, payload, signed, signature: Signature(signature) })
+    let (did_text, signature) = (did_text.to_owned(), Signature(signature));
+    Ok(Unverified { did, did_text, key, payload, signed, signature })
 }
 
 /// Makes a token. `claims` is a JSON object; `did` and the signer's key make `kid`.
@@ -88,9 +97,18 @@ pub(crate) fn sign(
     Ok(token)
 }
 
-/// Refuses padding and stray trailing bits, so one value has one text.
-fn decode(part: &str, name: &'static str) -> Result<Vec<u8>, Fault> {
-    BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| Fault::Base64(name))
+/// Refuses padding and stray trailing bits, so one value has one text. In place: a header and a
+/// signature are shorter than a token of the common length.
+fn decode<'r>(
+    part: &str,
+    name: &'static str,
+    room: &'r mut [u8; MAX_TOKEN],
+) -> Result<&'r [u8], Fault> {
+    let fault = |_| Fault::Base64(name);
+    let length = BASE64URL_NOPAD.decode_len(part.len()).map_err(fault)?;
+    let room = room.get_mut(..length).ok_or(Fault::TooLong)?;
+    BASE64URL_NOPAD.decode_mut(part.as_bytes(), room).map_err(|_| Fault::Base64(name))?;
+    Ok(room)
 }
 
 /// The members of one JSON object, each to be taken once. Keeping them as a list (and not

@@ -1,5 +1,5 @@
 use crate::cbor::{Decode, Encode, Reader, Writer};
-use crate::{Error, KeyFault};
+use crate::{Error, KeyFault, base58};
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 use p256::ecdsa::signature::Verifier as _;
@@ -136,9 +136,17 @@ impl PublicKey {
         }
     }
 
+    /// Whether these bytes are its multicodec form.
+    pub(crate) fn is_multicodec(&self, bytes: &[u8]) -> bool {
+        bytes.split_first_chunk::<2>().is_some_and(|(prefix, raw)| match &self.0 {
+            Point::Ed25519(own) => *prefix == ED25519_PREFIX && raw == own,
+            Point::P256(own) => *prefix == P256_PREFIX && raw == own,
+        })
+    }
+
     /// The Multikey text.
     pub fn to_multikey(&self) -> String {
-        multibase::encode(multibase::Base::Base58Btc, self.to_multicodec())
+        multikey(&self.to_multicodec())
     }
 
     /// The raw key: 32 bytes of Ed25519, 33 of a compressed P-256 point.
@@ -197,12 +205,12 @@ fn is_canonical_y(bytes: &[u8; 32]) -> bool {
     !(high == 0x7f && bytes[1..31].iter().all(|b| *b == 0xff) && bytes[0] >= 0xed)
 }
 
-pub(crate) fn base58btc(text: &str) -> Result<Vec<u8>, KeyFault> {
-    // Base58 decoding takes quadratic time: bound the text before it is read.
-    if !text.starts_with('z') || text.len() > 64 {
-        return Err(KeyFault::Multibase);
-    }
-    multibase::decode(text).map(|(_, bytes)| bytes).map_err(|_| KeyFault::Multibase)
+pub(crate) fn base58btc(text: &str) -> Result<base58::Bytes, KeyFault> {
+    base58::decode(text).ok_or(KeyFault::Multibase)
+}
+
+fn multikey(multicodec: &[u8]) -> String {
+    multibase::encode(multibase::Base::Base58Btc, multicodec)
 }
 
 impl fmt::Display for PublicKey {
@@ -288,7 +296,7 @@ impl AgreementKey {
 
     /// The Multikey text.
     pub fn to_multikey(&self) -> String {
-        multibase::encode(multibase::Base::Base58Btc, self.to_multicodec())
+        multikey(&self.to_multicodec())
     }
 
     /// The raw 32 bytes.

@@ -9,6 +9,7 @@ extern crate std;
 
 mod acknowledgement;
 mod audience;
+mod base58;
 pub mod cbor;
 mod did;
 mod document;

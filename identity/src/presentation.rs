@@ -1,8 +1,11 @@
+use crate::base58::Bytes;
 use crate::jws::{self, Members};
-use crate::{Audience, Did, Error, KeyFault, PresentationFault as Fault, PublicKey, Signature};
+use crate::{
+    Algorithm, Audience, Did, Error, KeyFault, PresentationFault as Fault, PublicKey, Signature,
+};
 use crate::{Signer, SignerError, sha256};
 use alloc::string::{String, ToString};
-use alloc::{borrow::ToOwned, format, vec::Vec};
+use alloc::{borrow::ToOwned, format};
 use core::fmt;
 use data_encoding::BASE64URL_NOPAD;
 
@@ -56,7 +59,7 @@ pub struct Presentation {
     signed: usize,
     signature: Signature,
     did: Did,
-    key: Vec<u8>,
+    key: Bytes,
     audience: Audience,
     freshness: Freshness,
     jti: String,
@@ -68,8 +71,7 @@ impl Presentation {
     pub fn parse(token: &str) -> Result<Self, Fault> {
         let jws = jws::split(token, TYP)?;
         let mut claims = Members::read(&jws.payload, "payload")?;
-        // One DID has one text, so comparing texts compares DIDs.
-        if claims.text("iss")? != jws.did.to_string() {
+        if claims.text("iss")? != jws.did_text {
             return Err(Fault::Iss);
         }
         let audience = claims.text("aud")?.parse().map_err(|_| Fault::Aud)?;
@@ -101,6 +103,29 @@ impl Presentation {
         key.verify(&self.token.as_bytes()[..self.signed], &self.signature)
     }
 
+    /// Whether the DID is that of the named key and nothing else. Hashes, decompresses nothing.
+    pub fn names_own_key(&self) -> bool {
+        Did::of_bare(&self.key) == self.did
+    }
+
+    /// [`Self::verify_signature`] by the key of which the DID is the bare inception, and the key: for
+    /// whoever knows only that the device still has that one.
+    pub fn verify_own_signature(&self) -> Result<PublicKey, Error> {
+        if !self.names_own_key() {
+            return Err(Error::OtherKey);
+        }
+        let signed = &self.token.as_bytes()[..self.signed];
+        if Algorithm::of_multicodec(&self.key) == Some(Algorithm::Ed25519)
+            && let Some(raw) = self.key.last_chunk()
+        {
+            // One decompression instead of two.
+            return PublicKey::ed25519_verified(raw, signed, &self.signature);
+        }
+        let key = self.key()?;
+        key.verify(signed, &self.signature)?;
+        Ok(key)
+    }
+
     /// The DID that the token claims (`iss`, and the DID of `kid`).
     pub fn did(&self) -> &Did {
         &self.did
@@ -108,7 +133,7 @@ impl Presentation {
 
     /// Whether the token names this key in its `kid`. Compares bytes, decompresses nothing.
     pub fn names_key(&self, key: &PublicKey) -> bool {
-        self.key == key.to_multicodec()
+        key.is_multicodec(&self.key)
     }
 
     /// The key that the token names, decoded and checked: an error if it is no key at all. This

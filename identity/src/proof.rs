@@ -1,10 +1,10 @@
+use crate::base58::Bytes;
 use crate::jws::{self, Members};
 use crate::sha256;
 use crate::{Did, Error, PresentationFault as Fault, PublicKey, Signature, Signer, SignerError};
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use data_encoding::BASE64URL_NOPAD;
 
 /// The domain of gateways' proofs: the exact `typ` of the header (RFC 8725 §3.11).
@@ -16,7 +16,7 @@ pub struct GatewayProof {
     token: String,
     signed: usize,
     signature: Signature,
-    key: Vec<u8>,
+    key: Bytes,
     operator: Did,
     device: Did,
     presentation: [u8; 32],
@@ -54,7 +54,7 @@ impl GatewayProof {
     /// A presentation is used once, so a proof is worth nothing for another. Whether `key` is the
     /// gateway's is for the device to know: it was configured with it, as with the audience.
     pub fn verify(&self, key: &PublicKey, device: &Did, presentation: &str) -> Result<(), Error> {
-        if self.key != key.to_multicodec() {
+        if !key.is_multicodec(&self.key) {
             return Err(Error::OtherKey);
         }
         if self.device != *device || self.presentation != sha256(&[presentation.as_bytes()]) {

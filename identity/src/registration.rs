@@ -1,7 +1,8 @@
+use crate::base58::Bytes;
 use crate::jws::{self, Members};
 use crate::{Did, Error, PresentationFault as Fault, PublicKey, Signature, Signer, SignerError};
 use alloc::string::{String, ToString};
-use alloc::{borrow::ToOwned, format, vec::Vec};
+use alloc::{borrow::ToOwned, format};
 
 /// The domain of registrations: the exact `typ` of the header (RFC 8725 §3.11).
 const TYP: &str = "muster-registration+jwt";
@@ -27,6 +28,25 @@ pub struct Registered {
     pub made: u64,
 }
 
+impl Registered {
+    /// Whether it can be said: the bounds of name and site.
+    pub fn check(&self) -> Result<(), Error> {
+        if !is_name(&self.gateway) {
+            return Err(Error::Bound {
+                what: "a gateway's name",
+                bound: "1 to 64 letters, digits, dots, underscores and hyphens",
+            });
+        }
+        if !self.holder.as_ref().is_none_or(|holder| is_site(&holder.site)) {
+            return Err(Error::Bound {
+                what: "a site",
+                bound: "at most 128 bytes without control characters, quotes and backslashes",
+            });
+        }
+        Ok(())
+    }
+}
+
 /// A gateway's key, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
@@ -43,7 +63,7 @@ pub struct Registration {
     signed: usize,
     signature: Signature,
     organisation: Did,
-    key: Vec<u8>,
+    key: Bytes,
     registered: Registered,
 }
 
@@ -89,7 +109,7 @@ impl Registration {
     /// Checks that `key` is the key the token names and that it signed the token. Whether it may
     /// register gateways for the organisation is for the caller to know.
     pub fn verify_signature(&self, key: &PublicKey) -> Result<(), Error> {
-        if self.key != key.to_multicodec() {
+        if !key.is_multicodec(&self.key) {
             return Err(Error::OtherKey);
         }
         key.verify(&self.token.as_bytes()[..self.signed], &self.signature)
@@ -123,15 +143,10 @@ pub fn register(
     registered: &Registered,
     operator: &dyn Signer,
 ) -> Result<String, SignerError> {
+    registered.check().map_err(|error| SignerError(error.to_string()))?;
     let Registered { gateway, holder, made } = registered;
-    if !is_name(gateway) {
-        return Err(SignerError(Fault::Claim("gateway").to_string()));
-    }
     let holder = match holder {
         None => String::new(),
-        Some(Holder { site, .. }) if !is_site(site) => {
-            return Err(SignerError(Fault::Claim("site").to_string()));
-        }
         // Neither name nor site holds a character that JSON escapes.
         Some(Holder { key, site }) => {
             format!(r#","key":"{}","site":"{site}""#, key.to_multikey())

@@ -1,9 +1,12 @@
 use crate::merkle::{Frontier, leaf_hash};
+use crate::snapshot;
 use crate::{
-    Block, Changes, Checkpoint, Context, Error, Genesis, Head, Network, NoteFault,
-    QuorumCheckpoint, Refusal, State, Time, VerifiedOperation, View, apply, limits,
+    Block, Changes, Checkpoint, Context, Entry, Error, Genesis, Head, Network, NoteFault,
+    QuorumCheckpoint, Refusal, SignedOperation, State, Time, VerifiedOperation, View, apply,
+    limits,
 };
-use muster_identity::cbor::Encode;
+use alloc::{sync::Arc, vec::Vec};
+use muster_identity::cbor::{Decode as _, Encode};
 
 /// The ledger at one moment: what every node, follower and audit recomputes, by this code.
 /// A clone costs next to nothing and stays as it was.
@@ -14,6 +17,8 @@ pub struct Chain {
     log: Frontier,
     height: u64,
     time: Time,
+    /// The last entry, which states height and time: a snapshot shows them by it.
+    last: Option<Arc<[u8]>>,
 }
 
 /// Why a chain cannot be extended or does not match a checkpoint.
@@ -65,6 +70,7 @@ impl Chain {
             log: Frontier::default(),
             height: 0,
             time: genesis.time,
+            last: None,
         }
     }
 
@@ -81,6 +87,11 @@ impl Chain {
     /// Number of log entries.
     pub fn size(&self) -> u64 {
         self.log.size()
+    }
+
+    /// The log, as far as appending needs it.
+    pub fn log(&self) -> &Frontier {
+        &self.log
     }
 
     /// Height of the last block.
@@ -116,13 +127,54 @@ impl Chain {
     pub fn push(&self, entry: &[u8], changes: &Changes) -> Self {
         let mut next = self.clone();
         next.log.push(leaf_hash(entry));
+        next.last = Some(entry.into());
         next.state = self.state.with(changes);
         next
+    }
+
+    /// The ledger under a checkpoint in one piece, for whoever does not want to follow every
+    /// operation ([`Snapshot`]). None of the empty ledger: its genesis is all of it.
+    ///
+    /// [`Snapshot`]: crate::Snapshot
+    pub fn snapshot(&self, checkpoint: &QuorumCheckpoint) -> Result<Option<Vec<u8>>, ChainFault> {
+        self.compare(checkpoint.head()).map_err(ChainFault::Mismatch)?;
+        let Some(last) = &self.last else { return Ok(None) };
+        snapshot::write(&self.state, &self.log, last, checkpoint)
+            .map(Some)
+            .map_err(|_| ChainFault::Mismatch("state"))
+    }
+
+    /// The ledger that a snapshot shows, before its head is compared.
+    pub(crate) fn resume(
+        network: Network,
+        state: State,
+        log: Frontier,
+        last: &[u8],
+    ) -> Result<Self, muster_identity::Error> {
+        let entry = Entry::from_cbor(last)?;
+        let (height, time) = (entry.height, entry.time);
+        Ok(Self { network, state, log, height, time, last: Some(last.into()) })
     }
 
     /// The ledger after a block, and the records it changed. Checks everything that needs no
     /// leaves and no clock.
     pub fn extend(&self, block: &Block) -> Result<(Self, Changes), ChainFault> {
+        self.extend_by(block, SignedOperation::verify)
+    }
+
+    /// As [`Self::extend`], for blocks that this program extended a chain by before, and kept. It
+    /// verifies no signature again, which is what takes the time: in the end the caller compares
+    /// the log's root with the checkpoint it kept. If they are equal, then the bytes are those whose
+    /// signatures were verified; if not, it throws everything away.
+    pub fn replay(&self, block: &Block) -> Result<Self, ChainFault> {
+        self.extend_by(block, SignedOperation::verified_before).map(|(chain, _)| chain)
+    }
+
+    fn extend_by(
+        &self,
+        block: &Block,
+        read: impl Fn(&SignedOperation) -> Result<VerifiedOperation, Error>,
+    ) -> Result<(Self, Changes), ChainFault> {
         let height = block.height;
         let fault = |why| Err(ChainFault::Block { height, why });
         if height != self.height + 1 {
@@ -141,7 +193,7 @@ impl Chain {
         let mut all = Changes::default();
         for entry in block.entries() {
             let index = next.size();
-            let operation = entry.operation.verify().map_err(|error| ChainFault::Operation {
+            let operation = read(&entry.operation).map_err(|error| ChainFault::Operation {
                 height,
                 index,
                 error,
@@ -163,8 +215,13 @@ impl Chain {
         let validators =
             self.state.validators().map_err(|_| ChainFault::Mismatch("validator set"))?;
         let quorum = checkpoint.verify(&self.network, &validators)?;
-        let stated = quorum.head();
-        let ours = self.head(stated.time).map_err(|_| ChainFault::Mismatch("state"))?;
+        self.compare(quorum.head()).map_err(ChainFault::Mismatch)?;
+        Ok(quorum)
+    }
+
+    /// Compares what a head states with what is here; names what is not the same.
+    pub(crate) fn compare(&self, stated: &Head) -> Result<(), &'static str> {
+        let ours = self.head(stated.time).map_err(|_| "state")?;
         let same = [
             (stated.size == ours.size, "size"),
             (stated.log_root == ours.log_root, "log root"),
@@ -174,8 +231,8 @@ impl Chain {
             (stated.time == ours.time, "time"),
         ];
         match same.into_iter().find(|(same, _)| !same) {
-            Some((_, what)) => Err(ChainFault::Mismatch(what)),
-            None => Ok(quorum),
+            Some((_, what)) => Err(what),
+            None => Ok(()),
         }
     }
 }

@@ -28,6 +28,23 @@ pub(crate) fn sign(
 }
 
 pub(crate) fn verify<'b>(typ: &'static str, bytes: &'b [u8]) -> Result<Checked<'b>, Error> {
+    let (checked, protected, signature) = read(typ, bytes)?;
+    checked.key.verify(&to_be_signed(protected, checked.payload), &signature)?;
+    Ok(checked)
+}
+
+/// As [`verify`], for bytes whose signature was verified before.
+pub(crate) fn verified_before<'b>(
+    typ: &'static str,
+    bytes: &'b [u8],
+) -> Result<Checked<'b>, Error> {
+    read(typ, bytes).map(|(checked, ..)| checked)
+}
+
+fn read<'b>(
+    typ: &'static str,
+    bytes: &'b [u8],
+) -> Result<(Checked<'b>, &'b [u8], Signature), Error> {
     if bytes.len() > limits::OPERATION_BYTES {
         return Err(Error::Bound("a signed object above 16,384 bytes"));
     }
@@ -39,8 +56,7 @@ pub(crate) fn verify<'b>(typ: &'static str, bytes: &'b [u8]) -> Result<Checked<'
     let signature: Signature = r.value()?;
     r.end()?;
     let key = read_protected(typ, protected)?;
-    key.verify(&to_be_signed(protected, payload), &signature)?;
-    Ok(Checked { key, payload })
+    Ok((Checked { key, payload }, protected, signature))
 }
 
 fn protected_header(typ: &str, key: &PublicKey) -> Vec<u8> {

@@ -11,7 +11,9 @@ mod block;
 mod chain;
 mod checkpoint;
 mod cose;
+mod device_key;
 mod error;
+mod filter;
 mod genesis;
 mod ids;
 mod leaf;
@@ -21,9 +23,12 @@ mod operation;
 mod organisation;
 mod receipt;
 mod records;
+mod snapshot;
 mod state;
+mod state_proof;
 mod target;
 mod time;
+mod tree;
 mod upload;
 
 pub use action::{
@@ -34,6 +39,7 @@ pub use apply::{Changes, Context, View, apply};
 pub use block::{Block, Entry};
 pub use chain::{Chain, ChainFault};
 pub use checkpoint::{Checkpoint, Head, NoteFault, QuorumCheckpoint, cosign};
+pub use device_key::DeviceKey;
 pub use error::{Error, Refusal};
 pub use genesis::{FirstOrganisation, Genesis, GenesisGrant, Rules};
 pub use ids::{BatchId, GrantId, HoldId, Network, OperationHash};
@@ -49,7 +55,10 @@ pub use records::{
     BatchRecord, DeviceRecord, GrantRecord, HoldRecord, OrganisationRecord, Retired, RetiredKey,
     Standing, Status, ValidatorSet, status,
 };
-pub use state::{State, StateKey, StateProof};
+pub use snapshot::{ConsistencyProof, Snapshot, SnapshotFault};
+pub use state::{State, StateKey};
+pub use state_proof::StateProof;
 pub use target::{DeviceRef, Power, Target};
 pub use time::Time;
+pub use tree::{Alone, Join};
 pub use upload::{UploadRequest, VerifiedUpload};

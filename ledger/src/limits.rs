@@ -35,6 +35,9 @@ pub const INCIDENT_HOLD_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// Keys a device may have had: a rotation a quarter for 32 years.
 pub const RETIRED_KEYS: usize = 128;
 
+/// Present authentication keys of a device: one, or none after it was revoked.
+pub const PRESENT_KEYS: usize = 1;
+
 /// Keys of an organisation.
 pub const ORGANISATION_KEYS: usize = 32;
 
@@ -67,3 +70,18 @@ pub const HEARTBEAT_MS: u64 = 10_000;
 
 /// Furthest a live proposal's time may be from a validator's clock, in milliseconds.
 pub const CLOCK_DRIFT_MS: u64 = 10_000;
+
+/// Entries in a snapshot's list of whole records: every organisation, grant, batch and key that
+/// entered by an operation, and every device that is more than a row. Four times the devices of the
+/// largest batch.
+pub const SNAPSHOT_RECORDS: usize = 1 << 22;
+
+/// Bytes of one record in a snapshot: a device with 128 retired keys and 12 holds has under 6,000.
+pub const SNAPSHOT_RECORD_BYTES: usize = 8_192;
+
+/// Rows of devices in one piece of a snapshot, so that pieces can be read at once by all cores:
+/// some 160 kB.
+pub const SNAPSHOT_ROWS: usize = 4_096;
+
+/// Pieces of a snapshot: sixteen million changed devices.
+pub const SNAPSHOT_PIECES: usize = 4_096;

@@ -30,6 +30,8 @@ pub struct Frontier {
     size: u64,
     /// Roots of the perfect subtrees, largest first.
     peaks: Vec<Hash>,
+    /// From the last leaf up to the root of the smallest of these subtrees.
+    last: Vec<Hash>,
 }
 
 impl Frontier {
@@ -41,13 +43,40 @@ impl Frontier {
     /// Appends a leaf.
     pub fn push(&mut self, leaf: Hash) {
         let mut hash = leaf;
+        self.last.clear();
         for _ in 0..self.size.trailing_ones() {
             if let Some(left) = self.peaks.pop() {
                 hash = node_hash(&left, &hash);
+                self.last.push(left);
             }
         }
         self.peaks.push(hash);
         self.size += 1;
+    }
+
+    /// A frontier as it was taken down, if the last leaf is in it. The caller compares the root.
+    pub(crate) fn resume(
+        size: u64,
+        peaks: Vec<Hash>,
+        leaf: Hash,
+        last: Vec<Hash>,
+    ) -> Result<Self, Error> {
+        let peak = last.iter().fold(leaf, |right, left| node_hash(left, &right));
+        let whole = size > 0
+            && peaks.len() == size.count_ones() as usize
+            && last.len() == size.trailing_zeros() as usize
+            && peaks.last() == Some(&peak);
+        if whole { Ok(Self { size, peaks, last }) } else { Err(Error::Path) }
+    }
+
+    /// Roots of the perfect subtrees, largest first: one for each bit of the size.
+    pub(crate) fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
+    /// The path from the last leaf up to the root of the smallest perfect subtree.
+    pub(crate) fn last_path(&self) -> &[Hash] {
+        &self.last
     }
 
     /// The root of the tree.

@@ -79,8 +79,8 @@ impl SignedOperation {
             return Err(Error::Upgrade(UNKNOWN_VERSION));
         }
         let checked = cose::verify(TYP, &self.0).map_err(later_version)?;
-        let operation =
-            Operation::from_cbor(checked.payload).map_err(|e| later_version(e.into()))?;
+        let verified = self.read(checked)?;
+        let operation = &verified.operation;
         let (network, author) = (&operation.network, &operation.author);
         match &operation.action {
             Action::Rotate(a) => a.key.verify(network, &a.device.did, a.seq)?,
@@ -91,6 +91,20 @@ impl SignedOperation {
             }
             _ => {}
         }
+        Ok(verified)
+    }
+
+    /// As [`Self::verify`], without looking at signatures. Only for [`Chain::replay`], whose caller
+    /// verified these very bytes before.
+    ///
+    /// [`Chain::replay`]: crate::Chain::replay
+    pub(crate) fn verified_before(&self) -> Result<VerifiedOperation, Error> {
+        self.read(cose::verified_before(TYP, &self.0).map_err(later_version)?)
+    }
+
+    fn read(&self, checked: cose::Checked<'_>) -> Result<VerifiedOperation, Error> {
+        let operation =
+            Operation::from_cbor(checked.payload).map_err(|e| later_version(e.into()))?;
         Ok(VerifiedOperation { key: checked.key, hash: self.hash(), operation })
     }
 }
@@ -123,7 +137,8 @@ fn later_version(error: Error) -> Error {
     }
 }
 
-/// An operation whose signatures were checked. Only [`SignedOperation::verify`] makes it.
+/// An operation whose signatures were checked. Only [`SignedOperation::verify`] makes it, and the
+/// replay of what was checked before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedOperation {
     key: PublicKey,

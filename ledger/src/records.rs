@@ -3,7 +3,8 @@
 //! so the state does not depend on how operations fell into blocks.
 
 use crate::{
-    BatchId, Capability, EvidencePolicy, GrantId, HoldId, OrgKey, Power, Time, action, limits,
+    BatchId, Capability, DeviceKey, EvidencePolicy, GrantId, HoldId, OrgKey, Power, Time, action,
+    limits,
 };
 use alloc::{string::String, vec::Vec};
 use core::fmt;
@@ -79,8 +80,8 @@ pub struct DeviceRecord {
     pub index: u64,
     /// Change counter.
     pub seq: u64,
-    /// The present authentication key; none after it was revoked.
-    pub key: Option<PublicKey>,
+    /// The present authentication key.
+    pub key: DeviceKey,
     /// Keys that are over, oldest first.
     pub retired: Vec<RetiredKey>,
     /// Commitment to the next key.
@@ -299,11 +300,12 @@ impl Decode for BatchRecord {
 
 impl Encode for DeviceRecord {
     fn encode(&self, w: &mut Writer) {
-        let optional = usize::from(self.key.is_some()) + usize::from(self.next_key.is_some());
+        let optional =
+            usize::from(self.key.written().is_some()) + usize::from(self.next_key.is_some());
         w.map(5 + optional).uint(1).value(&self.batch).uint(2).uint(self.index);
         w.uint(3).uint(self.seq);
-        if let Some(key) = &self.key {
-            w.uint(4).value(key);
+        if let Some(keys) = self.key.written() {
+            w.uint(4).list(keys);
         }
         w.uint(5).list(&self.retired);
         if let Some(next) = &self.next_key {
@@ -320,12 +322,16 @@ impl Decode for DeviceRecord {
             batch: m.required(1)?.value()?,
             index: m.required(2)?.uint_max(limits::BATCH_DEVICES)?,
             seq: m.required(3)?.uint()?,
-            key: m.optional(4)?.map(|r| r.value()).transpose()?,
+            key: m.optional(4)?.map(DeviceKey::read).transpose()?.unwrap_or(DeviceKey::Own),
             retired: m.required(5)?.list(limits::RETIRED_KEYS)?,
             next_key: m.optional(6)?.map(|r| r.array_of()).transpose()?,
             standing: m.required(7)?.value()?,
         };
         m.end()?;
+        if record.key == DeviceKey::Own && !(record.retired.is_empty() && record.next_key.is_none())
+        {
+            return Err(r.fault("a device with the key of its bare inception never had another"));
+        }
         Ok(record)
     }
 }

@@ -1,19 +1,14 @@
 //! The state: an authenticated map. Its root is that of a Jellyfish Merkle tree with SHA-256
-//! (crate `jmt` 0.12, which the tests use as oracle): a binary tree over the hashed keys in
-//! which a subtree with one leaf is that leaf. The tree is persistent: a clone costs nothing
+//! (crate `jmt` 0.12, which the tests use as oracle). The tree is persistent: a clone costs nothing
 //! and stays as it was, so a commit that fails leaves no trace and readers never wait.
 
-use crate::{BatchId, Changes, Error, GrantId, View, limits, merkle};
+use crate::filter::Filter;
+use crate::tree::{Hash, InOrder, Join, Leaf, Link, Placed, build, insert};
+use crate::{BatchId, Changes, GrantId, Refusal, StateProof, View};
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
-use muster_identity::cbor::{Decode, Encode, Reader, Writer};
+use muster_identity::cbor::Decode;
 use muster_identity::{Did, Inception, PublicKey, sha256};
-
-type Hash = [u8; 32];
-
-const LEAF_DOMAIN: &[u8] = b"JMT::LeafNode";
-const INTERNAL_DOMAIN: &[u8] = b"JMT::IntrnalNode";
-const EMPTY: Hash = *b"SPARSE_MERKLE_PLACEHOLDER_HASH__";
 
 /// Where a record stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -43,7 +38,12 @@ impl StateKey {
 
     /// The bytes that are hashed to place the record: a tag, then the id.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let (tag, id): (u8, &[u8]) = match self {
+        let (tag, id) = self.parts();
+        [&[tag], id].concat()
+    }
+
+    fn parts(&self) -> (u8, &[u8]) {
+        match self {
             Self::Rules => (1, &[]),
             Self::Validators => (2, &[]),
             Self::Organisation(did) => (3, did.digest()),
@@ -51,8 +51,7 @@ impl StateKey {
             Self::Batch(id) => (5, &id.0),
             Self::Device(did) => (6, did.digest()),
             Self::Key(digest) => (7, digest),
-        };
-        [&[tag], id].concat()
+        }
     }
 
     /// Back from its bytes.
@@ -71,8 +70,9 @@ impl StateKey {
         })
     }
 
-    fn path(&self) -> Hash {
-        sha256(&[&self.to_bytes()])
+    pub(crate) fn path(&self) -> Hash {
+        let (tag, id) = self.parts();
+        sha256(&[&[tag], id])
     }
 }
 
@@ -81,50 +81,14 @@ impl StateKey {
 pub struct State {
     root: Link,
     len: usize,
-}
-
-type Link = Option<Arc<Node>>;
-
-enum Node {
-    Leaf { path: Hash, key: StateKey, value: Arc<[u8]>, hash: Hash },
-    Branch { left: Link, right: Link, hash: Hash },
-}
-
-impl Node {
-    fn leaf(path: Hash, key: StateKey, value: Arc<[u8]>) -> Self {
-        let hash = leaf_hash(&path, &sha256(&[&value]));
-        Self::Leaf { path, key, value, hash }
-    }
-
-    fn branch(left: Link, right: Link) -> Self {
-        let hash = node_hash(&hash_of(&left), &hash_of(&right));
-        Self::Branch { left, right, hash }
-    }
-}
-
-fn leaf_hash(path: &Hash, value_hash: &Hash) -> Hash {
-    sha256(&[LEAF_DOMAIN, path, value_hash])
-}
-
-fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    sha256(&[INTERNAL_DOMAIN, left, right])
-}
-
-fn hash_of(link: &Link) -> Hash {
-    match link.as_deref() {
-        None => EMPTY,
-        Some(Node::Leaf { hash, .. } | Node::Branch { hash, .. }) => *hash,
-    }
-}
-
-fn bit(path: &Hash, depth: usize) -> bool {
-    path[depth / 8] >> (7 - depth % 8) & 1 == 1
+    /// Shared by states that follow each other: it knows the devices of each of them.
+    changed: Arc<Filter>,
 }
 
 impl State {
     /// The root.
     pub fn root(&self) -> Hash {
-        hash_of(&self.root)
+        self.root.hash()
     }
 
     /// Number of records.
@@ -139,178 +103,82 @@ impl State {
 
     /// The state after some changes; this one stays as it is.
     pub fn with(&self, changes: &Changes) -> Self {
+        let leaves = changes.0.iter().map(|(key, value)| Placed::new(*key, value.clone()));
+        if self.is_empty() {
+            // A key stands once among changes, so no two leaves have one place.
+            let mut leaves: Vec<Placed> = leaves.collect();
+            leaves.sort_by_key(|leaf| leaf.path);
+            return Self::of_sorted(&leaves, &crate::tree::Alone);
+        }
         let mut state = self.clone();
-        for (key, value) in &changes.0 {
-            let leaf = Node::leaf(key.path(), *key, value.clone());
+        for (leaf, key) in leaves.zip(changes.0.keys()) {
             let (root, added) = insert(&state.root, leaf, 0);
-            state.root = Some(root);
+            state.root = root;
             state.len += usize::from(added);
+            if let (true, StateKey::Device(did)) = (added, key) {
+                state.changed.add(did.digest());
+            }
+        }
+        if state.changed.is_full(state.len) {
+            state.changed = Arc::new(Filter::of(state.len, devices(&state.root)));
         }
         state
     }
 
+    /// The state that holds these leaves, whose paths strictly ascend: in one pass, without the
+    /// nodes that putting one after the other would make and throw away.
+    pub(crate) fn of_sorted(leaves: &[Placed], join: &impl Join) -> Self {
+        let root = build(leaves, 0, join);
+        let changed = Arc::new(Filter::of(leaves.len(), devices(&root)));
+        Self { root, len: leaves.len(), changed }
+    }
+
+    fn find(&self, key: &StateKey) -> Option<&Leaf> {
+        match key {
+            StateKey::Device(did) if !self.changed.may_hold(did.digest()) => None,
+            _ => self.root.find(key, &key.path()),
+        }
+    }
+
     /// All records, in the order of the tree.
     pub fn iter(&self) -> impl Iterator<Item = (StateKey, &[u8])> {
-        let mut stack: Vec<&Node> = self.root.as_deref().into_iter().collect();
-        core::iter::from_fn(move || {
-            loop {
-                match stack.pop()? {
-                    Node::Leaf { key, value, .. } => return Some((*key, &value[..])),
-                    Node::Branch { left, right, .. } => {
-                        stack.extend(right.as_deref());
-                        stack.extend(left.as_deref());
-                    }
-                }
-            }
-        })
+        InOrder::new(&self.root).map(|leaf| (leaf.key, &leaf.value[..]))
     }
 
     /// Proves what the state holds, or does not hold, at a key.
     pub fn prove(&self, key: &StateKey) -> StateProof {
-        let path = key.path();
-        let mut siblings = Vec::new();
-        let mut link = &self.root;
-        let mut other = None;
-        for depth in 0.. {
-            match link.as_deref() {
-                None => break,
-                Some(Node::Leaf { path: found, value, .. }) => {
-                    if *found != path {
-                        other = Some((*found, sha256(&[value])));
-                    }
-                    break;
-                }
-                Some(Node::Branch { left, right, .. }) => {
-                    let (next, sibling) =
-                        if bit(&path, depth) { (right, left) } else { (left, right) };
-                    siblings.push(hash_of(sibling));
-                    link = next;
-                }
-            }
-        }
+        let (mut siblings, leaf) = self.root.way(&key.path());
         siblings.reverse();
+        let other = leaf.filter(|leaf| leaf.key != *key);
+        let other = other.map(|leaf| (leaf.key.path(), sha256(&[&leaf.value])));
         StateProof { siblings, other }
     }
 }
 
-impl View for State {
-    fn record(&self, key: &StateKey) -> Option<Arc<[u8]>> {
-        let path = key.path();
-        let mut link = &self.root;
-        for depth in 0.. {
-            match link.as_deref()? {
-                Node::Leaf { path: found, value, .. } => {
-                    return (*found == path).then(|| value.clone());
-                }
-                Node::Branch { left, right, .. } => {
-                    link = if bit(&path, depth) { right } else { left };
-                }
-            }
-        }
-        None
-    }
+/// The devices below a link.
+fn devices(root: &Link) -> impl Iterator<Item = &[u8; 32]> {
+    InOrder::new(root).filter_map(|leaf| match &leaf.key {
+        StateKey::Device(did) => Some(did.digest()),
+        _ => None,
+    })
 }
 
-/// Inserts or replaces a leaf; says whether the tree grew.
-fn insert(link: &Link, leaf: Node, depth: usize) -> (Arc<Node>, bool) {
-    let Node::Leaf { path, .. } = &leaf else { unreachable!("only leaves are inserted") };
-    match link.as_deref() {
-        None => (Arc::new(leaf), true),
-        Some(Node::Leaf { path: found, .. }) if found == path => (Arc::new(leaf), false),
-        Some(Node::Leaf { path: found, .. }) => {
-            // Two leaves share this place: push the old one down until their bits part.
-            let (old, old_right, new_right) = (link.clone(), bit(found, depth), bit(path, depth));
-            let branch = match (old_right, new_right) {
-                (false, false) => Node::branch(Some(insert(&old, leaf, depth + 1).0), None),
-                (true, true) => Node::branch(None, Some(insert(&old, leaf, depth + 1).0)),
-                (false, true) => Node::branch(old, Some(Arc::new(leaf))),
-                (true, false) => Node::branch(Some(Arc::new(leaf)), old),
-            };
-            (Arc::new(branch), true)
-        }
-        Some(Node::Branch { left, right, .. }) => {
-            let right_side = bit(path, depth);
-            let (child, added) = insert(if right_side { right } else { left }, leaf, depth + 1);
-            let branch = if right_side {
-                Node::branch(left.clone(), Some(child))
-            } else {
-                Node::branch(Some(child), right.clone())
-            };
-            (Arc::new(branch), added)
-        }
+impl View for State {
+    fn record(&self, key: &StateKey) -> Option<Arc<[u8]>> {
+        self.find(key).map(|leaf| leaf.value.clone())
+    }
+
+    /// Reads in place: who only looks does not touch the count of those who hold the bytes, which
+    /// lies elsewhere in memory and is every core's.
+    fn read<T: Decode>(&self, key: StateKey) -> Result<Option<T>, Refusal> {
+        let leaf = self.find(&key);
+        leaf.map(|leaf| T::from_cbor(&leaf.value).map_err(|_| Refusal::Corrupt("a record")))
+            .transpose()
     }
 }
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "State({} records)", self.len)
-    }
-}
-
-/// Proof of what a state holds at a key, or that it holds nothing there (*unchanged since
-/// enrolment*, for a device).
-///
-/// CBOR map: 1 siblings from the leaf upwards (one byte string), optional 2 the other leaf that
-/// stands in the place: `[hashed key, hashed value]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateProof {
-    siblings: Vec<Hash>,
-    other: Option<(Hash, Hash)>,
-}
-
-impl StateProof {
-    /// Checks that a state with this root holds `value` at `key` (`None`: nothing).
-    pub fn verify(&self, root: &Hash, key: &StateKey, value: Option<&[u8]>) -> Result<(), Error> {
-        let path = key.path();
-        let depth = self.siblings.len();
-        let mut hash = match (value, &self.other) {
-            (Some(value), None) => leaf_hash(&path, &sha256(&[value])),
-            (None, None) => EMPTY,
-            (None, Some((found, value_hash))) => {
-                let shares_place = (0..depth).all(|d| bit(found, d) == bit(&path, d));
-                if *found == path || !shares_place {
-                    return Err(Error::Path);
-                }
-                leaf_hash(found, value_hash)
-            }
-            (Some(_), Some(_)) => return Err(Error::Path),
-        };
-        if depth > limits::PATH_HASHES {
-            return Err(Error::Path);
-        }
-        for (level, sibling) in self.siblings.iter().enumerate() {
-            hash = if bit(&path, depth - 1 - level) {
-                node_hash(sibling, &hash)
-            } else {
-                node_hash(&hash, sibling)
-            };
-        }
-        if hash == *root { Ok(()) } else { Err(Error::Path) }
-    }
-}
-
-impl Encode for StateProof {
-    fn encode(&self, w: &mut Writer) {
-        w.map(if self.other.is_some() { 2 } else { 1 }).uint(1);
-        merkle::encode_path(w, &self.siblings);
-        if let Some((path, value)) = &self.other {
-            w.uint(2).array(2).bytes(path).bytes(value);
-        }
-    }
-}
-
-impl Decode for StateProof {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, muster_identity::Error> {
-        let mut m = r.map()?;
-        let siblings = merkle::decode_path(m.required(1)?)?;
-        let other = m
-            .optional(2)?
-            .map(|r| {
-                r.tuple(2)?;
-                Ok::<_, muster_identity::Error>((r.array_of()?, r.array_of()?))
-            })
-            .transpose()?;
-        m.end()?;
-        Ok(Self { siblings, other })
     }
 }

@@ -20,6 +20,7 @@ mod registry;
 mod resolve;
 mod restore;
 mod signed_head;
+mod snapshots;
 mod solo;
 mod store;
 mod subjects;

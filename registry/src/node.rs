@@ -9,6 +9,7 @@ use crate::lost::Lost;
 use crate::mempool::{Mempool, Reservations, Reserved, Waiting};
 use crate::metrics::Metrics;
 use crate::pace::Pace;
+use crate::snapshots::Snapshots;
 use crate::store::{Commit, Flip, Store};
 use crate::upload::Warm;
 use crate::{Error, recovery};
@@ -53,13 +54,14 @@ pub(crate) struct Node {
     /// What was decided; it may be ahead of what is signed.
     decided: Mutex<Chain>,
     /// Hashes of all entries decided.
-    log: RwLock<Tree>,
+    pub(crate) log: RwLock<Tree>,
     /// Operations of blocks that are not signed yet.
     in_flight: Mutex<Vec<InFlight>>,
     pub(crate) folder: Folder,
     pub(crate) coverage: Coverage,
     /// Batches whose leaves are not here.
     pub(crate) lost: Lost,
+    pub(crate) snapshots: Snapshots,
 }
 
 /// An operation in a block under way.
@@ -112,6 +114,7 @@ impl Node {
             folder,
             coverage: Coverage::default(),
             lost,
+            snapshots: Snapshots::default(),
         }
     }
 

@@ -79,7 +79,8 @@ impl Node {
         let directory = self.store.directory(*did).await?;
         let seen = self.store.seen(*did).await?;
         let record = device.record.as_ref();
-        let key = record.map_or(Some(device.leaf.inception.key), |r| r.key);
+        let first = device.leaf.inception.key;
+        let key = record.map_or(Some(first), |r| r.key.given(first));
         Ok(Some(DeviceView {
             did: did.to_string(),
             batch: device.row.batch.to_string(),

@@ -17,8 +17,8 @@ use muster_api::{
 };
 use muster_identity::{Did, Signer};
 use muster_ledger::{
-    Action, BatchId, Chain, DevicePart, EntryProof, Genesis, QuorumCheckpoint, Receipt,
-    SignedOperation, Time, limits,
+    Action, BatchId, Chain, ConsistencyProof, DevicePart, EntryProof, Genesis, QuorumCheckpoint,
+    Receipt, SignedOperation, Time, limits,
 };
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
@@ -257,6 +257,16 @@ impl Registry {
             _ => node.store.entries(from, count).await?,
         };
         Ok(Feed { from, entries, checkpoint: published.checkpoint.to_note() })
+    }
+
+    /// The ledger under a recent head in one piece ([`muster_ledger::Snapshot`]).
+    pub async fn snapshot(&self) -> Result<Arc<Vec<u8>>, Problem> {
+        self.node().snapshot().await
+    }
+
+    /// Proof that the log of `to` entries begins with that of `from`.
+    pub fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyProof, Problem> {
+        self.node().consistency(from, to)
     }
 
     /// Opens an upload with a signed request.

@@ -22,7 +22,7 @@ impl Node {
         let record = device.record.as_ref();
         let standing = status(record, &device.batch, head.time);
         let inception = &device.leaf.inception;
-        let keys = record.map_or(Some(inception.key), |r| r.key);
+        let keys = record.map_or(Some(inception.key), |r| r.key.given(inception.key));
         let document = match standing {
             Status::Deactivated => Document::deactivated(did),
             _ => Document::for_keys(

@@ -7,7 +7,7 @@ use super::during::{self, Staged};
 use super::figure::{Figure, quantile};
 use super::folder::{self, Folder};
 use super::manifest::{Manifest, Seed, serial};
-use super::process::{self, Enrolled, Node};
+use super::process::{self, Enrolled, Server};
 use super::read_back::{self, Limit, Owner};
 use crate::cli::{BenchEnrol, BenchFormat};
 use crate::commands::{Beginning, Session, begin};
@@ -65,7 +65,7 @@ pub(super) async fn run(session: &Session, arg: &BenchEnrol) -> Result<Vec<Figur
     let before = make("RV", BenchFormat::Jsonl, revoked).await?;
     let manifest = make("SN", arg.format, arg.devices).await?;
 
-    let node = Node::start(&home).await?;
+    let node = Server::node(&home).await?;
     let desk = Desk {
         client: Client::new(&node.http.url)?,
         genesis: genesis.clone(),
@@ -110,7 +110,7 @@ pub(super) fn network(home: &Home, devices: u64) -> Result<Genesis> {
     )
 }
 
-async fn enrol(home: &Home, node: &Node, manifest: &Manifest) -> Result<Enrolled> {
+async fn enrol(home: &Home, node: &Server, manifest: &Manifest) -> Result<Enrolled> {
     let mut more = Vec::new();
     if let Some(vendor) = &manifest.vendor {
         let dir = vendor.dir.to_str().context("the folder's name is not text")?;

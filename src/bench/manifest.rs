@@ -42,8 +42,13 @@ impl Seed {
 
     /// The key of a device.
     pub(super) fn key(&self, serial: &str) -> Result<SecretKey> {
+        self.key_of(Algorithm::Ed25519, serial)
+    }
+
+    /// The same, of any algorithm. For P-256 it fails for one serial in 2^32.
+    pub(super) fn key_of(&self, algorithm: Algorithm, serial: &str) -> Result<SecretKey> {
         let seed = Zeroizing::new(sha256(&[&self.0[..], serial.as_bytes()]));
-        Ok(SecretKey::from_bytes(Algorithm::Ed25519, &seed)?)
+        Ok(SecretKey::from_bytes(algorithm, &seed)?)
     }
 }
 

@@ -1,16 +1,23 @@
 //! `muster bench`: our figures beside the limit of this machine, measured in the same run by
 //! code that uses none of our crates, or beside what is asked.
 
+mod authenticate;
 mod cores;
 mod disk;
 mod during;
 mod enrol;
 mod figure;
+mod flood;
 mod folder;
+mod followers;
+mod gateway;
 mod limit;
+mod load;
 mod manifest;
+mod pinned;
 mod process;
 mod read_back;
+mod register;
 mod resolve;
 mod revoke;
 mod roll;
@@ -23,6 +30,9 @@ use serde_json::Value;
 use std::process::ExitCode;
 
 pub(crate) async fn run(session: &Session, bench: Bench) -> Result<ExitCode> {
+    if let Bench::Bare(arg) = &bench {
+        return gateway::bare(session, arg).await;
+    }
     session.output.say(build());
     let figures = tokio::select! {
         figures = measure(session, &bench) => Some(figures?),
@@ -42,6 +52,9 @@ async fn measure(session: &Session, bench: &Bench) -> Result<Vec<Figure>> {
     match bench {
         Bench::Enrol(arg) => enrol::run(session, arg).await,
         Bench::Resolve(arg) => resolve::run(session, arg).await,
+        Bench::Authenticate(arg) => authenticate::run(session, arg).await,
+        Bench::Gateway(arg) => gateway::run(session, arg).await,
+        Bench::Bare(_) => Ok(Vec::new()),
         Bench::Revoke(arg) => revoke::run(session, arg).await,
     }
 }

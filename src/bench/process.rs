@@ -1,7 +1,8 @@
-//! Node and client as processes of their own, as they are in earnest, so that the memory of each
-//! is its own.
+//! Servers and clients as processes of their own, as they are in earnest, so that the memory of
+//! each is its own.
 
 use super::cores::aside;
+use super::pinned;
 use crate::home::Home;
 use anyhow::{Context as _, Result, bail, ensure};
 use muster_api::Reach;
@@ -17,7 +18,7 @@ use tokio::time::sleep;
 /// the microseconds of a look.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Longest end of a node: it moves what is in its write-ahead log.
+/// Longest end of a server: a node moves what is in its write-ahead log.
 const STOPPING: Duration = Duration::from_secs(300);
 
 /// Characters of a log that are shown when a process failed.
@@ -31,7 +32,17 @@ struct Process {
 
 impl Process {
     fn start(home: &Home, args: &[&str], output: Stdio, log: PathBuf) -> Result<Self> {
-        let child = Command::new(std::env::current_exe()?)
+        Self::on(Command::new(std::env::current_exe()?), home, args, output, log)
+    }
+
+    fn on(
+        mut command: Command,
+        home: &Home,
+        args: &[&str],
+        output: Stdio,
+        log: PathBuf,
+    ) -> Result<Self> {
+        let child = command
             .arg("--home")
             .arg(home.dir())
             .arg("--json")
@@ -47,10 +58,24 @@ impl Process {
 
     /// MiB that it had in memory at most, where the system tells (Linux).
     fn peak(&self) -> Option<f64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &str) -> Option<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(which))?;
         let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
         Some(kib / 1_024.0)
+    }
+
+    /// Seconds that its threads ran, where the system tells (Linux).
+    fn cpu_seconds(&self) -> Option<f64> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
+        let nanoseconds = threads.filter_map(|thread| {
+            let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<f64>().ok()
+        });
+        Some(nanoseconds.sum::<f64>() / 1e9)
     }
 
     /// The end of what it logged.
@@ -68,15 +93,15 @@ impl Drop for Process {
     }
 }
 
-/// A `muster serve`.
-pub(super) struct Node {
+/// A server that says where it listens: a node, a gateway, or the bare one.
+pub(super) struct Server {
     process: Process,
     pub(super) http: Http,
     /// From its start until it said that it is ready.
     pub(super) start_up: Duration,
 }
 
-/// Asks a node, over one connection where one is enough.
+/// Asks a server, over one connection where one is enough.
 #[derive(Clone)]
 pub(super) struct Http {
     pub(super) url: String,
@@ -84,7 +109,7 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// What the node answers to a question that must be answered with 200.
+    /// What it answers to a question that must be answered with 200.
     pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>> {
         let answer = self.client.get(format!("{}{path}", self.url)).send().await?;
         let status = answer.status();
@@ -94,12 +119,29 @@ impl Http {
     }
 }
 
-impl Node {
-    /// Starts it on a free port and waits until it is ready.
-    pub(super) async fn start(home: &Home) -> Result<Self> {
+impl Server {
+    /// Starts a node.
+    pub(super) async fn node(home: &Home) -> Result<Self> {
+        let command = Command::new(std::env::current_exe()?);
+        Self::start(command, home, &["serve"], "node.log").await
+    }
+
+    /// Starts a gateway that has a core for itself, as far as the system allows.
+    pub(super) async fn gateway(home: &Home, node: &Self, audience: &str) -> Result<Self> {
+        let args = ["gateway", "--node", &node.http.url, "--audience", audience];
+        Self::start(pinned::command()?, home, &args, "gateway.log").await
+    }
+
+    /// Starts the bare server, in the same manner.
+    pub(super) async fn bare(home: &Home) -> Result<Self> {
+        Self::start(pinned::command()?, home, &["bench", "bare"], "bare.log").await
+    }
+
+    /// Starts one on a free port and waits until it is ready.
+    async fn start(command: Command, home: &Home, args: &[&str], log: &str) -> Result<Self> {
         let start = Instant::now();
-        let args = ["serve", "--listen", "127.0.0.1:0"];
-        let mut process = Process::start(home, &args, Stdio::piped(), home.path("node.log"))?;
+        let args = [args, &["--listen", "127.0.0.1:0"]].concat();
+        let mut process = Process::on(command, home, &args, Stdio::piped(), home.path(log))?;
         let output = process.child.stdout.take().context("its output is not a pipe")?;
         let line = aside(move || {
             let mut line = String::new();
@@ -108,13 +150,13 @@ impl Node {
         });
         let said: Value = serde_json::from_str(&line.await?).unwrap_or_default();
         let Some(url) = said["listening"].as_str() else {
-            bail!("the node did not start: {}", process.last_words());
+            bail!("{args:?} did not start: {}", process.last_words());
         };
         let client =
             muster_api::http_client(&Reach::default()).map_err(anyhow::Error::msg)?.build()?;
         let http = Http { url: url.to_owned(), client };
         while http.get("/readyz").await.is_err() {
-            ensure!(start.elapsed() < STOPPING, "the node is never ready");
+            ensure!(start.elapsed() < STOPPING, "{args:?} is never ready");
             sleep(LOOK).await;
         }
         Ok(Self { process, http, start_up: start.elapsed() })
@@ -125,22 +167,32 @@ impl Node {
         self.process.peak()
     }
 
+    /// MiB that it has in memory.
+    pub(super) fn memory(&self) -> Option<f64> {
+        self.process.memory("VmRSS:")
+    }
+
+    /// Seconds of processor that it used.
+    pub(super) fn cpu_seconds(&self) -> Option<f64> {
+        self.process.cpu_seconds()
+    }
+
     /// Asks it to stop, as an operator would, and waits for its end.
     pub(super) async fn stop(mut self) -> Result<()> {
         let pid = self.process.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().context("kill")?;
-        ensure!(sent.success(), "the node cannot be asked to stop");
+        ensure!(sent.success(), "the server cannot be asked to stop");
         let start = Instant::now();
         while start.elapsed() < STOPPING {
             if let Some(status) = self.process.child.try_wait()? {
                 let words =
-                    || format!("the node ended with {status}: {}", self.process.last_words());
+                    || format!("the server ended with {status}: {}", self.process.last_words());
                 ensure!(status.success(), words());
                 return Ok(());
             }
             sleep(LOOK).await;
         }
-        bail!("the node does not stop")
+        bail!("the server does not stop")
     }
 }
 
@@ -155,7 +207,7 @@ pub(super) struct Enrolled {
 /// Runs one that must enrol so many devices.
 pub(super) async fn enrol(
     home: &Home,
-    node: &Node,
+    node: &Server,
     file: &Path,
     more: &[&str],
     devices: u64,

@@ -4,7 +4,7 @@ use super::cores;
 use super::enrol::network;
 use super::folder;
 use super::manifest::{self, Seed, serial};
-use super::process::{self, Node};
+use super::process::{self, Server};
 use crate::demo::did_of;
 use crate::home::Home;
 use crate::host::random;
@@ -24,7 +24,7 @@ const DONE: &str = "enrolled.key";
 /// A node that serves, and the devices on its ledger.
 pub(super) struct Roll {
     pub(super) devices: u64,
-    pub(super) node: Node,
+    pub(super) node: Server,
     seed: Seed,
 }
 
@@ -44,7 +44,7 @@ impl Roll {
         let seed = HEXLOWER.decode(text.trim().as_bytes())?.try_into().ok();
         let seed =
             Seed::from_bytes(seed.with_context(|| format!("{} is damaged", done.display()))?);
-        Ok(Self { devices, node: Node::start(&home).await?, seed })
+        Ok(Self { devices, node: Server::node(&home).await?, seed })
     }
 
     /// From the node's start until it said that it is ready.
@@ -63,7 +63,7 @@ impl Roll {
 async fn fill(output: Output, home: &Home, devices: u64) -> Result<Arc<Seed>> {
     network(home, devices)?;
     let seed = Arc::new(Seed::new());
-    let node = Node::start(home).await?;
+    let node = Server::node(home).await?;
     for first in (0..devices).step_by(BATCH_DEVICES as usize) {
         let rows = BATCH_DEVICES.min(devices - first);
         output.say(format!("enrolling {rows} devices after {first} of {devices}"));

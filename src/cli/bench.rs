@@ -1,6 +1,7 @@
 //! `muster bench`.
 
 use clap::{Args, Subcommand, ValueEnum, value_parser};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -9,6 +10,13 @@ pub(crate) enum Bench {
     Enrol(BenchEnrol),
     /// Start-up, resolution and receipts of a node with many devices.
     Resolve(BenchResolve),
+    /// Decisions in process, on one core, beside bare verifications of signatures.
+    Authenticate(BenchAuthenticate),
+    /// A gateway over HTTP, beside a bare server that verifies one signature.
+    Gateway(BenchGateway),
+    /// The bare server of `bench gateway`.
+    #[command(hide = true)]
+    Bare(BenchBare),
     /// From the acknowledgement of a revocation to the first refusal at a gateway.
     Revoke(BenchRevoke),
 }
@@ -18,6 +26,45 @@ pub(crate) struct BenchRevoke {
     /// Devices to revoke, one by one.
     #[arg(long, default_value_t = 1_000, value_parser = value_parser!(u64).range(10..=1_000_000))]
     pub(crate) devices: u64,
+    /// Further gateways that follow the node, each asked about each device.
+    #[arg(long, default_value_t = 0, value_parser = value_parser!(u64).range(0..=1_000))]
+    pub(crate) followers: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchAuthenticate {
+    /// Devices of the batch from which devices are drawn. A batch has at most 1,048,576.
+    #[arg(long, default_value_t = 1_000_000, value_parser = value_parser!(u64).range(100..=1_048_576))]
+    pub(crate) devices: u64,
+    /// How many of them are revoked.
+    #[arg(long, default_value_t = 100_000, value_parser = value_parser!(u64).range(1..=1_048_576))]
+    pub(crate) revoked: u64,
+    /// Devices revoked beside the batch, to see what a long list costs those in good standing.
+    #[arg(long, default_value_t = 1_000_000, value_parser = value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) others: u64,
+    /// Decisions of each kind.
+    #[arg(long, default_value_t = 50_000, value_parser = value_parser!(u64).range(100..=1_000_000))]
+    pub(crate) decisions: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchGateway {
+    /// Devices that present themselves in turn.
+    #[arg(long, default_value_t = 10_000, value_parser = value_parser!(u64).range(100..=100_000))]
+    pub(crate) devices: u64,
+    /// Requests to each of the two servers.
+    #[arg(long, default_value_t = 50_000, value_parser = value_parser!(u64).range(100..=400_000))]
+    pub(crate) requests: u64,
+    /// Forged and unknown presentations, sent while honest devices go on; none by default.
+    #[arg(long, default_value_t = 0, value_parser = value_parser!(u64).range(0..=100_000_000))]
+    pub(crate) flood: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchBare {
+    /// Where to listen.
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

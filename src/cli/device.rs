@@ -80,6 +80,10 @@ pub(crate) struct DevicePresent {
     /// Its DID, if it is not that of this key (after a rotation).
     #[arg(long)]
     pub(crate) did: Option<String>,
+    /// Add the device part of this receipt (CBOR), as a gateway that never heard of the device
+    /// needs it: `<presentation>~<device part>`, a password for MQTT.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipt: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -40,6 +40,10 @@ pub(crate) struct GatewayFolder {
     /// the trust period: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
     pub(crate) trust: Option<KnownHead>,
+    /// Follow every operation from the genesis on. Otherwise an empty folder may begin with a
+    /// snapshot that the network's validators signed.
+    #[arg(long)]
+    pub(crate) from_genesis: bool,
     /// Listen, and follow nodes, beyond this machine without TLS. Only behind or inside something
     /// that adds it.
     #[arg(long)]
@@ -91,6 +95,12 @@ pub(crate) struct GatewayRun {
     /// `X-Original-*`. Only if it sets them itself, as the samples do.
     #[arg(long)]
     pub(crate) trust_proxy: bool,
+    /// Answer the questions of an MQTT broker too, by these topic rules.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) topics: Option<PathBuf>,
+    /// Let a device use any MQTT client id, not only its DID or its DID, `/` and a word.
+    #[arg(long, requires = "topics")]
+    pub(crate) any_client_id: bool,
 }
 
 #[derive(Args)]

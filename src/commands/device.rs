@@ -5,14 +5,19 @@ use crate::cli::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, Devi
 use crate::home::{Home, read_genesis, read_key, write_key};
 use crate::host::{Machine, new_key, random};
 use anyhow::{Context as _, Result, ensure};
+use data_encoding::BASE64URL_NOPAD;
 use muster_api::Host as _;
 use muster_device::Device as Firmware;
+use muster_identity::cbor::{Decode as _, Encode as _};
 use muster_identity::{
     Algorithm, Audience, Did, Freshness, GatewayProof, PossessionTerms, PublicKey, SecretKey,
     Signer as _, present,
 };
+use muster_ledger::{Leaf, Receipt};
 use muster_provisioning::sample::{self, Order};
 use serde_json::json;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -91,7 +96,26 @@ fn show_presentation(session: &Session, arg: &DevicePresent) -> Result<ExitCode>
         None => window(arg.seconds),
     };
     let token = present(&did, &audience, &freshness, &random(), &key)?;
-    Ok(session.output.result(&json!({ "presentation": token, "did": did.to_string() }), &token))
+    let Some(file) = &arg.receipt else {
+        let told = json!({ "presentation": token, "did": did.to_string() });
+        return Ok(session.output.result(&told, &token));
+    };
+    let part = device_part(file, &did)?;
+    let password = format!("{token}~{part}");
+    let told = json!({
+        "presentation": token, "did": did.to_string(), "device_part": part, "password": password,
+    });
+    Ok(session.output.result(&told, &password))
+}
+
+/// The device part of a receipt, in base64url, as gateways take it.
+fn device_part(file: &Path, did: &Did) -> Result<String> {
+    let name = file.display();
+    let bytes = fs::read(file).with_context(|| format!("cannot read {name}"))?;
+    let receipt = Receipt::from_cbor(&bytes).with_context(|| format!("{name} is not a receipt"))?;
+    let leaf = Leaf::from_cbor(&receipt.device.leaf).with_context(|| format!("{name}: leaf"))?;
+    ensure!(leaf.did() == *did, "{name} is the receipt of another device");
+    Ok(BASE64URL_NOPAD.encode(&receipt.device.to_cbor()))
 }
 
 /// Valid from this second on.

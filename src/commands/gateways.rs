@@ -96,8 +96,9 @@ async fn tell(
     gateway: String,
     holder: Option<Holder>,
 ) -> Result<GatewayView> {
-    let desk = Desk::open(&session.home, sign, OPERATOR)?;
     let said = Registered { gateway, holder, made: Machine.now().0 };
+    said.check()?;
+    let desk = Desk::open(&session.home, sign, OPERATOR)?;
     let token = register(&desk.organisation(), &said, &desk.key)?;
     Ok(desk.client.register_gateway(token).await?)
 }

@@ -52,6 +52,11 @@ const ROOMS: &[Room] = &[
         &["muster-identity", "muster-ledger", "muster-verifier", "muster-api"],
     ),
     room(
+        "muster-mosquitto",
+        "mosquitto",
+        &["muster-identity", "muster-ledger", "muster-api", "muster-gateway"],
+    ),
+    room(
         "muster-provisioning",
         "provisioning",
         &["muster-identity", "muster-ledger", "muster-api"],

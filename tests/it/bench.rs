@@ -96,6 +96,53 @@ fn resolution_is_measured_against_another_size() {
 }
 
 #[test]
+fn decisions_are_measured_beside_bare_verifications() {
+    let args = ["--devices", "200", "--revoked", "50", "--others", "300", "--decisions", "200"];
+    let figures = figures(&[&["authenticate"], &args[..]].concat());
+    let names = [
+        "50 of 200 revoked",
+        "none revoked",
+        "all revoked, refused",
+        "300 others revoked, none",
+        "first contact",
+        "P-256",
+        "P-256, first contact",
+    ];
+    assert_eq!(figures.len(), names.len());
+    for (figure, name) in figures.iter().zip(names) {
+        assert_eq!(figure["name"], format!("authenticate: {name}"));
+        assert!(figure["ratio"].as_f64().is_some_and(|n| n > 0.0), "{figure}");
+    }
+}
+
+#[test]
+fn a_gateway_is_measured_beside_a_bare_server_and_flooded() {
+    let args = ["gateway", "--devices", "100", "--requests", "400", "--flood", "2000"];
+    let figures = figures(&args);
+    assert!(ours(&figures, "gateway: rate") > 0.0);
+    let [p50, p99] =
+        ["p50", "p99"].map(|what| ours(&figures, &format!("gateway: at half that rate, {what}")));
+    assert!(0.0 < p50 && p50 <= p99);
+    assert!(ours(&figures, "gateway: honest devices, at half its rate, beside a flood") > 0.0);
+    if cfg!(target_os = "linux") {
+        assert!(ours(&figures, "gateway: requests for each second its threads ran") > 0.0);
+        assert!(ours(&figures, "gateway: memory at the end of a flood, and after a tenth") > 1.0);
+        assert!(ours(&figures, "gateway: peak memory") > 1.0);
+    }
+}
+
+#[test]
+fn a_revocation_is_measured_at_several_followers() {
+    let figures = figures(&["revoke", "--devices", "10", "--followers", "3"]);
+    let [p50, p99, max] = ["p50", "p99", "max"]
+        .map(|what| ours(&figures, &format!("revoke: signed to refused at 3 followers, {what}")));
+    assert!(0.0 < p50 && p50 <= p99 && p99 <= max);
+    let session = ours(&figures, "revoke: signed to the end of a session at any follower, max");
+    assert!(session >= max, "{session} {max}");
+    assert!(ours(&figures, "revoke: acknowledgement to refusal, p99") > 0.0);
+}
+
+#[test]
 fn a_folder_that_is_in_use_is_left_alone() {
     let muster = Muster::new();
     let file = muster.path("kept/file");

@@ -75,6 +75,8 @@ fn a_revocation_is_followed_until_every_gateway_refuses() {
     let taken = [&["gateways", "add", "store-4", public], &["--node", &node.url][..]].concat();
     assert!(muster.refused(&taken, 1).contains("key-used"));
     at(&["gateways", "add", "store-4", "g4.pem"]);
+    let unnamed = muster.refused(&["gateways", "add", "store 5", public], 1);
+    assert!(unnamed.contains("a gateway's name must be 1 to 64 letters"), "{unnamed}");
     until("three gateways acknowledge", || {
         let view = at(&["gateways"]);
         view["acknowledging"] == 3 && view["registered"] == 4

@@ -9,4 +9,5 @@ mod cuts;
 mod enrol;
 mod factory;
 mod muster;
+mod snapshot;
 mod story;

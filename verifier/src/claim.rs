@@ -1,6 +1,6 @@
 use crate::standing::Known;
 use crate::{Evidence, Policy, Reason, Rejected, RollView, Verified, limits};
-use muster_identity::{Did, Freshness, Inception, Presentation};
+use muster_identity::{Did, Freshness, Presentation};
 use muster_ledger::{Time, View};
 
 /// A presentation that can be read and names our audience. Nothing else about it is known.
@@ -112,11 +112,10 @@ impl Fresh {
         if self.signed {
             return Ok(());
         }
-        let refuse = |reason| Rejected::about(*self.did(), reason);
         let presentation = &self.claim.presentation;
-        let key = presentation.key().map_err(|_| refuse(Reason::BadSignature))?;
-        if Did::of(&Inception::from_key(key)) == *presentation.did() {
-            presentation.verify_signature(&key).map_err(|_| refuse(Reason::BadSignature))?;
+        if presentation.names_own_key() {
+            let bad = Rejected::about(*presentation.did(), Reason::BadSignature);
+            presentation.verify_own_signature().map_err(|_| bad)?;
             self.signed = true;
         }
         Ok(())
@@ -135,11 +134,15 @@ impl Fresh {
         let refuse = |reason| Rejected::about(did, reason);
         let known = Known::find(&did, evidence, roll).map_err(refuse)?;
         let presentation = &self.claim.presentation;
-        let key = known.key(|key| presentation.names_key(key)).map_err(refuse)?;
+        let key = known.key(|key| presentation.names_key(key), || presentation.names_own_key());
+        let bad = |_| refuse(Reason::BadSignature);
         // Same bytes, same key: the kid is among them.
-        if !self.signed {
-            presentation.verify_signature(&key).map_err(|_| refuse(Reason::BadSignature))?;
-        }
+        let key = match (key.map_err(refuse)?, self.signed) {
+            (Some(key), true) => key,
+            (Some(key), false) => presentation.verify_signature(&key).map(|()| key).map_err(bad)?,
+            (None, true) => presentation.key().map_err(|_| refuse(Reason::BadSignature))?,
+            (None, false) => presentation.verify_own_signature().map_err(bad)?,
+        };
         let rules = known.rules(policy, path);
         if rules.nonce_required && self.claim.nonce().is_none() {
             return Err(refuse(Reason::NonceRequired));

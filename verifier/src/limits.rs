@@ -9,7 +9,7 @@ pub const MAX_SKEW_MS: u64 = 30_000;
 pub const MAX_ROLL_AGE_MS: u64 = 60 * 60 * 1_000;
 
 /// Presentations remembered in all: 11,000 a second at the longest life of 60 s and 30 s of
-/// skew; about 250 MB when full.
+/// skew; about 250 MB when full, each with a request id.
 pub const REMEMBERED: usize = 1 << 20;
 
 /// Presentations remembered of one device: 11 a second at the longest life. A device that leaks

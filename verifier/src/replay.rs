@@ -10,10 +10,11 @@ pub struct ReplayMemory {
     /// Presentations made before this second are refused: an earlier memory is lost, and they
     /// may have been in it.
     not_before: u64,
-    seen: BTreeMap<Place, Seen>,
-    /// Places by the second in which they may be forgotten.
-    ends: BTreeMap<u64, Vec<Place>>,
-    of_one: BTreeMap<Did, u32>,
+    /// By device: few of one are remembered at a time, and one descent finds them and counts them.
+    seen: BTreeMap<Did, Vec<Seen>>,
+    len: usize,
+    /// Devices by the second in which one of their presentations may be forgotten.
+    ends: BTreeMap<u64, Vec<Did>>,
     /// The latest `end` that was forgotten. If the clock steps back, what ended before it is
     /// refused: whether it was used is not known any more.
     forgotten: Time,
@@ -22,16 +23,25 @@ pub struct ReplayMemory {
     most_of_one: u32,
 }
 
-/// Hash of DID, audience and `jti`.
+/// Hash of `jti` and audience.
 type Place = [u8; 32];
 
 #[derive(Debug)]
 struct Seen {
-    did: Did,
+    place: Place,
     end: Time,
+    /// From this second on it may be forgotten.
+    until: u64,
+    /// Who may ask again, if the request had an id.
+    again: Option<Box<Again>>,
+}
+
+/// The request that brought a presentation, and what it was answered.
+#[derive(Debug)]
+struct Again {
+    request: Box<str>,
     at: Time,
     token: [u8; 32],
-    request: Option<Box<str>>,
     refusal: Option<Rejected>,
 }
 
@@ -59,8 +69,8 @@ impl ReplayMemory {
         Self {
             not_before,
             seen: BTreeMap::new(),
+            len: 0,
             ends: BTreeMap::new(),
-            of_one: BTreeMap::new(),
             forgotten: Time(0),
             latest_iat: 0,
             most,
@@ -70,12 +80,12 @@ impl ReplayMemory {
 
     /// How many are remembered.
     pub fn len(&self) -> usize {
-        self.seen.len()
+        self.len
     }
 
     /// Whether none is remembered.
     pub fn is_empty(&self) -> bool {
-        self.seen.is_empty()
+        self.len == 0
     }
 
     /// The latest `iat` admitted, zero if there was none.
@@ -85,13 +95,19 @@ impl ReplayMemory {
 
     /// Whether the same request brought the same token a moment ago.
     pub fn recall(&self, claim: Claim, request: Option<&str>, now: Time) -> Recall {
-        match self.seen.get(&place(&claim)) {
-            Some(seen) if seen.is_same(&claim, request, now) => match seen.refusal {
-                Some(refusal) => Recall::Refused(refusal),
-                None => Recall::Again(Fresh::again(claim, seen.end)),
-            },
-            _ => Recall::New(claim),
+        match self.again(&claim, request, now) {
+            Some((Again { refusal: Some(refusal), .. }, _)) => Recall::Refused(*refusal),
+            Some((_, end)) => Recall::Again(Fresh::again(claim, end)),
+            None => Recall::New(claim),
         }
+    }
+
+    fn again(&self, claim: &Claim, request: Option<&str>, now: Time) -> Option<(&Again, Time)> {
+        // Only a request that has an id can be the same.
+        let (request, place) = (request?, place(claim));
+        let seen = self.seen.get(claim.did())?.iter().find(|seen| seen.place == place)?;
+        let again = seen.again.as_deref().filter(|again| again.is_same(claim, request, now))?;
+        Some((again, seen.end))
     }
 
     /// Hands out the verdict on a presentation, once. It counts as used whatever the verdict.
@@ -106,28 +122,38 @@ impl ReplayMemory {
         let did = *claim.did();
         let refuse = |reason| Err(Rejected::about(did, reason));
         let place = place(&claim);
-        if let Some(seen) = self.seen.get(&place) {
-            if !seen.is_same(&claim, request, now) {
-                return refuse(Reason::Replayed);
-            }
-            return seen.refusal.map_or(outcome, Err);
+        let of_one = self.seen.get_mut(&did);
+        let used = of_one.as_ref().and_then(|of_one| of_one.iter().find(|s| s.place == place));
+        if let Some(used) = used {
+            let same = |again: &&Again| request.is_some_and(|id| again.is_same(&claim, id, now));
+            return match used.again.as_deref().filter(same) {
+                Some(again) => again.refusal.map_or(outcome, Err),
+                None => refuse(Reason::Replayed),
+            };
         }
         let iat = claim.iat();
         if iat.is_some_and(|iat| iat < self.not_before) || end <= self.forgotten {
             return refuse(Reason::Replayed);
         }
-        let of_one = self.of_one.get(&did).copied().unwrap_or(0);
-        if self.seen.len() >= self.most || of_one >= self.most_of_one {
+        let number = of_one.as_ref().map_or(0, |of_one| of_one.len());
+        if self.len >= self.most || number >= self.most_of_one as usize {
             return refuse(Reason::Busy);
         }
-        let request = request.filter(|id| id.len() <= limits::REQUEST_ID_BYTES).map(Box::from);
+        let request = request.filter(|id| id.len() <= limits::REQUEST_ID_BYTES);
+        let again = request.map(|request| {
+            let (refusal, token) = (outcome.as_ref().err().copied(), *claim.hash());
+            Box::new(Again { request: request.into(), at: now, token, refusal })
+        });
         // The same request may ask again when the presentation's time is just over.
-        let until = end.max(now.plus_ms(limits::SAME_REQUEST_MS));
-        let refusal = outcome.as_ref().err().copied();
-        let seen = Seen { did, end, at: now, token: *claim.hash(), request, refusal };
-        self.seen.insert(place, seen);
-        self.ends.entry(until.seconds()).or_default().push(place);
-        self.of_one.insert(did, of_one + 1);
+        let until = end.max(now.plus_ms(limits::SAME_REQUEST_MS)).seconds();
+        let seen = Seen { place, end, until, again };
+        match of_one {
+            Some(of_one) => of_one.push(seen),
+            // Most devices have one at a time.
+            None => drop(self.seen.insert(did, vec![seen])),
+        }
+        self.len += 1;
+        self.ends.entry(until).or_default().push(did);
         self.latest_iat = self.latest_iat.max(iat.unwrap_or(0));
         outcome
     }
@@ -138,23 +164,30 @@ impl ReplayMemory {
             if *entry.key() >= now.seconds() {
                 return;
             }
-            for place in entry.remove() {
-                let Some(seen) = self.seen.remove(&place) else { continue };
-                self.forgotten = self.forgotten.max(seen.end);
-                match self.of_one.get_mut(&seen.did) {
-                    Some(count) if *count > 1 => *count -= 1,
-                    _ => drop(self.of_one.remove(&seen.did)),
+            let second = *entry.key();
+            for did in entry.remove() {
+                let Some(of_one) = self.seen.get_mut(&did) else { continue };
+                let before = of_one.len();
+                of_one.retain(|seen| {
+                    let stays = seen.until != second;
+                    if !stays {
+                        self.forgotten = self.forgotten.max(seen.end);
+                    }
+                    stays
+                });
+                self.len -= before - of_one.len();
+                if of_one.is_empty() {
+                    self.seen.remove(&did);
                 }
             }
         }
     }
 }
 
-impl Seen {
+impl Again {
     /// The same request asks again: same id, same token byte by byte, within the time.
-    fn is_same(&self, claim: &Claim, request: Option<&str>, now: Time) -> bool {
-        request.is_some()
-            && self.request.as_deref() == request
+    fn is_same(&self, claim: &Claim, request: &str, now: Time) -> bool {
+        *self.request == *request
             && self.token == *claim.hash()
             && now >= self.at
             && now.since(self.at) <= limits::SAME_REQUEST_MS
@@ -162,6 +195,6 @@ impl Seen {
 }
 
 fn place(claim: &Claim) -> Place {
-    // The DID has a fixed length, and a jti holds no zero byte.
-    sha256(&[claim.did().digest(), claim.jti().as_bytes(), &[0], claim.audience().as_bytes()])
+    // A jti holds no zero byte.
+    sha256(&[claim.jti().as_bytes(), &[0], claim.audience().as_bytes()])
 }

@@ -2,12 +2,13 @@
 
 use crate::{Enrolment, Evidence, EvidenceFault, Policy, Reason, RollView, Rules};
 use muster_identity::{Did, PublicKey};
-use muster_ledger::{BatchId, BatchRecord, DeviceRecord, Retired, View, status};
+use muster_ledger::{BatchId, BatchRecord, DeviceKey, DeviceRecord, Retired, View, status};
 
 /// A device as the roll knows it.
 pub(crate) struct Known {
     record: Option<DeviceRecord>,
-    key: Option<PublicKey>,
+    /// Of the record, or of the leaf where there is none.
+    key: DeviceKey,
     pub(crate) batch_id: BatchId,
     pub(crate) batch: BatchRecord,
 }
@@ -42,7 +43,7 @@ impl Known {
         if !enrolment.is_of(&batch) {
             return Err(Reason::BadDevicePart);
         }
-        let key = Some(enrolment.device().leaf().inception.key);
+        let key = DeviceKey::Held(enrolment.device().leaf().inception.key);
         Ok(Self { record: None, key, batch_id, batch })
     }
 
@@ -57,13 +58,21 @@ impl Known {
             return Self::find(did, Evidence::None, roll);
         }
         let batch = batch(&batch_id, roll)?.ok_or(Reason::UnknownDevice)?;
-        Ok(Self { record: None, key: Some(key), batch_id, batch })
+        Ok(Self { record: None, key: DeviceKey::Held(key), batch_id, batch })
     }
 
-    /// The present key, if `names` recognises it; else why what it recognises is not.
-    pub(crate) fn key(&self, names: impl Fn(&PublicKey) -> bool) -> Result<PublicKey, Reason> {
-        if let Some(key) = self.key.filter(&names) {
-            return Ok(key);
+    /// The present key, if `names` recognises it; none if it is the device's own and `names_own`
+    /// recognises that by the DID; else why what they recognise is not the present key.
+    pub(crate) fn key(
+        &self,
+        names: impl Fn(&PublicKey) -> bool,
+        names_own: impl Fn() -> bool,
+    ) -> Result<Option<PublicKey>, Reason> {
+        match self.key {
+            DeviceKey::Held(key) if names(&key) => return Ok(Some(key)),
+            // The DID is the hash of this key's inception: nobody but the device has such a key.
+            DeviceKey::Own if names_own() => return Ok(None),
+            _ => {}
         }
         let retired = self.record.iter().flat_map(|record| &record.retired);
         match retired.into_iter().find(|retired| names(&retired.key)).map(|retired| retired.why) {

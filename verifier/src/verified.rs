@@ -1,7 +1,7 @@
 use crate::standing::Known;
 use crate::{Policy, Rejected, RollView};
 use muster_identity::{Did, PublicKey};
-use muster_ledger::{BatchId, Status, Time, View};
+use muster_ledger::{BatchId, DeviceKey, Status, Time, View};
 
 /// A device that proved who it is, was never seen to do so by this presentation before, and is
 /// in good standing by a roll that is young enough. Only a passed check makes it.
@@ -106,7 +106,8 @@ impl Verified {
     ) -> Result<Self, Rejected> {
         let refuse = |reason| Rejected::about(did, reason);
         let known = Known::find_again(&did, key, batch, roll).map_err(refuse)?;
-        let key = known.key(|named| *named == key).map_err(refuse)?;
+        let own = || DeviceKey::Own.is(&did, &key);
+        known.key(|named| *named == key, own).map_err(refuse)?;
         let stale = known.check(roll, known.rules(policy, path)).map_err(refuse)?;
         Ok(Self::new(did, key, known, roll, stale, presentation))
     }

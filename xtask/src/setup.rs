@@ -3,10 +3,22 @@
 use crate::shell::{Result, output_of, program, root, succeeds};
 use std::{env, fs, path::PathBuf};
 
-/// Debian packages the tests need: the proxies that `tests/proxies` puts in front of a gateway, and
-/// their client. Everything native is built from source by cargo with the C compiler that linking
-/// Rust needs anyway.
-const DEBIAN_PACKAGES: &[&str] = &["caddy", "curl", "haproxy", "nginx", "openssl"];
+/// Debian packages the tests need: the real programs that they start. Everything native of ours
+/// is built from source by cargo with the C compiler that linking Rust needs anyway.
+const DEBIAN_PACKAGES: &[&str] = &[
+    // The proxies that `tests/proxies` puts in front of a gateway, and their client.
+    "caddy",
+    "curl",
+    "haproxy",
+    "nginx",
+    "openssl",
+    // The broker, its headers (the plugin's structures are compared with them) and its clients.
+    "mosquitto",
+    "mosquitto-dev",
+    "mosquitto-clients",
+    // The tests make an environment of their own for paho and amqtt.
+    "python3-venv",
+];
 
 /// The suites of shared vectors that tests read when they are there. A test whose suite is
 /// absent passes without checking, so absence is always printed.

@@ -1,12 +1,18 @@
 //! Tests of `gateway` against nodes that are honest, that lie, and that are gone.
 
+mod acknowledging;
+#[path = "../../../ledger/tests/it/snapshot/crafted.rs"]
+mod crafted;
 mod cut_off;
 mod decisions;
 mod face;
 mod faults;
 mod following;
+mod mqtt;
 mod node;
 mod presenting;
 mod relay;
+mod restart;
+mod snapshots;
 #[path = "../../../verifier/tests/it/world.rs"]
 mod world;

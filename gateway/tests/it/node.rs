@@ -10,8 +10,9 @@ use axum::routing::get;
 use muster_api::{Feed, Host};
 use muster_gateway::{Gateway, GatewayConfig};
 use muster_identity::cbor::Encode;
-use muster_ledger::{DevicePart, Time};
-use std::collections::BTreeMap;
+use muster_ledger::merkle::Tree;
+use muster_ledger::{ConsistencyProof, DevicePart, Time};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,6 +28,14 @@ pub(crate) struct Book {
     pub(crate) chunk: usize,
     pub(crate) parts: BTreeMap<String, DevicePart>,
     pub(crate) part_requests: u64,
+    /// Entries before the first that it hands out.
+    pub(crate) base: u64,
+    pub(crate) snapshot: Option<Vec<u8>>,
+    pub(crate) snapshot_requests: u64,
+    /// The log, for proofs.
+    pub(crate) tree: Tree,
+    /// Places from which entries were asked for.
+    pub(crate) asked: BTreeSet<u64>,
     /// Answers at once with whatever it has.
     pub(crate) hasty: bool,
     /// Answers with an error.
@@ -48,6 +57,11 @@ impl Node {
             chunk: 1_000,
             parts: BTreeMap::new(),
             part_requests: 0,
+            base: 0,
+            snapshot: None,
+            snapshot_requests: 0,
+            tree: Tree::default(),
+            asked: BTreeSet::new(),
             hasty: false,
             down: false,
         };
@@ -55,6 +69,8 @@ impl Node {
         let routes = Router::new()
             .route("/v1/feed", get(feed))
             .route("/v1/checkpoint", get(checkpoint))
+            .route("/v1/snapshot", get(snapshot))
+            .route("/v1/consistency", get(consistency))
             .route("/v1/devices/{did}/part", get(part))
             .with_state(book.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,18 +111,21 @@ async fn feed(State(book): Shared, Query(asked): Query<Asked>) -> Response {
     let wait = Duration::from_secs(asked.wait);
     let begin = tokio::time::Instant::now();
     loop {
+        book.lock().unwrap().asked.insert(asked.from);
         let now = book.lock().unwrap().clone();
-        let new = now.entries.len() as u64 > asked.from || now.time > asked.time;
+        let new = now.base + now.entries.len() as u64 > asked.from || now.time > asked.time;
         if now.down {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
-        if now.entries.len() < asked.from as usize {
+        let Some(skip) =
+            asked.from.checked_sub(now.base).filter(|n| *n <= now.entries.len() as u64)
+        else {
             // As a node answers that has less than the follower.
             let problem = muster_api::Problem::new(409, "ahead", "the log has fewer entries");
             return (StatusCode::CONFLICT, serde_json::to_vec(&problem).unwrap()).into_response();
-        }
+        };
         if new || now.hasty || begin.elapsed() >= wait {
-            let entries = now.entries.iter().skip(asked.from as usize).take(now.chunk);
+            let entries = now.entries.iter().skip(skip as usize).take(now.chunk);
             let entries = entries.cloned().collect();
             return Feed { from: asked.from, entries, checkpoint: now.note }
                 .to_cbor()
@@ -120,15 +139,34 @@ async fn checkpoint(State(book): Shared) -> String {
     book.lock().unwrap().note.clone()
 }
 
+fn none() -> Response {
+    let problem = muster_api::Problem::new(404, "not-found", "not here");
+    (StatusCode::NOT_FOUND, serde_json::to_vec(&problem).unwrap()).into_response()
+}
+
+async fn snapshot(State(book): Shared) -> Response {
+    let mut book = book.lock().unwrap();
+    book.snapshot_requests += 1;
+    book.snapshot.clone().map_or_else(none, IntoResponse::into_response)
+}
+
+#[derive(serde::Deserialize)]
+struct FromTo {
+    from: u64,
+    to: u64,
+}
+
+async fn consistency(State(book): Shared, Query(asked): Query<FromTo>) -> Response {
+    let proof = book.lock().unwrap().tree.consistency(asked.from, asked.to);
+    proof.map_or_else(none, |proof| ConsistencyProof(proof).to_cbor().into_response())
+}
+
 async fn part(State(book): Shared, Path(did): Path<String>) -> Response {
     let mut book = book.lock().unwrap();
     book.part_requests += 1;
     match book.parts.get(&did) {
         Some(part) => part.to_cbor().into_response(),
-        None => {
-            let problem = muster_api::Problem::new(404, "not-found", "no such device");
-            (StatusCode::NOT_FOUND, serde_json::to_vec(&problem).unwrap()).into_response()
-        }
+        None => none(),
     }
 }
 

@@ -1,7 +1,10 @@
 //! Any altered byte of a token is refused.
 
 use crate::inputs::secret;
-use muster_identity::{Algorithm, Did, Freshness, Inception, Presentation, Signer, present};
+use muster_identity::{
+    Acknowledgement, Algorithm, Did, Error, Freshness, Holder, Inception, Mode, Presentation,
+    Registered, Registration, Report, Signer, Statement, acknowledge, present, register,
+};
 use proptest::prelude::*;
 
 fn token(algorithm: Algorithm, audience: &str, freshness: &Freshness, jti: [u8; 16]) -> String {
@@ -12,7 +15,34 @@ fn token(algorithm: Algorithm, audience: &str, freshness: &Freshness, jti: [u8; 
 
 fn passes(algorithm: Algorithm, token: &str) -> bool {
     let key = secret(algorithm).public_key();
-    Presentation::parse(token).is_ok_and(|p| p.verify_signature(&key).is_ok())
+    Presentation::parse(token).is_ok_and(|p| {
+        let passes = p.verify_signature(&key).is_ok();
+        // By the DID alone it is the same.
+        assert_eq!(p.verify_own_signature().is_ok_and(|own| own == key), passes);
+        passes
+    })
+}
+
+/// Whoever signs with a key of which the DID is not the hash is not the DID's own.
+#[test]
+fn a_key_of_ones_own_choice_is_not_the_dids_own() {
+    let freshness = Freshness::Window { iat: 1_800_000_000, exp: 1_800_000_060 };
+    for (theirs, mine) in
+        [(Algorithm::Ed25519, Algorithm::P256), (Algorithm::P256, Algorithm::Ed25519)]
+    {
+        let did = Did::of(&Inception::from_key(secret(theirs).public_key()));
+        let key = secret(mine);
+        let audience = "gateway.example".parse().unwrap();
+        let token = present(&did, &audience, &freshness, &[7; 16], &key).unwrap();
+        let read = Presentation::parse(&token).unwrap();
+        assert_eq!(read.verify_signature(&key.public_key()), Ok(()));
+        assert!(!read.names_own_key());
+        assert_eq!(read.verify_own_signature(), Err(Error::OtherKey));
+        // Nor is the first key of an inception that says more.
+        let more = Inception { next_key: Some([1; 32]), ..Inception::from_key(key.public_key()) };
+        let token = present(&Did::of(&more), &audience, &freshness, &[7; 16], &key).unwrap();
+        assert!(!Presentation::parse(&token).unwrap().names_own_key());
+    }
 }
 
 /// Exhaustive for one token of each algorithm: every bit of every byte that leaves it ASCII.
@@ -31,6 +61,51 @@ fn every_flipped_bit() {
             }
         }
     }
+}
+
+fn flip_each_bit(good: &str, passes: impl Fn(&str) -> bool) {
+    assert!(passes(good));
+    for at in 0..good.len() {
+        for bit in 0..7 {
+            let mut bytes = good.to_owned().into_bytes();
+            bytes[at] ^= 1 << bit;
+            assert!(!passes(&String::from_utf8(bytes).unwrap()), "byte {at}, bit {bit}");
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_gateways_words() {
+    let key = secret(Algorithm::Ed25519);
+    let public = key.public_key();
+    let did = Did::of(&Inception::from_key(public));
+    let report =
+        Report { refused: vec![("held".into(), 2)], seen: vec![(did, 9)], ..Report::default() };
+    let statement = Statement {
+        size: 7,
+        log_root: [5; 32],
+        height: 6,
+        checkpoint: 1,
+        adopted: 2,
+        made: 3,
+        mode: Mode::Live,
+        report: Some(report),
+    };
+    let said = acknowledge(&did, &statement, &key).unwrap();
+    let heard = |token: &str| {
+        Acknowledgement::parse(token).is_ok_and(|a| a.verify_signature(&public).is_ok())
+    };
+    let holder = Some(Holder { key: public, site: "Lyon".into() });
+    let registered = register(&did, &Registered { gateway: "g".into(), holder, made: 4 }, &key);
+    let known =
+        |token: &str| Registration::parse(token).is_ok_and(|r| r.verify_signature(&public).is_ok());
+    flip_each_bit(&said, heard);
+    flip_each_bit(&registered.unwrap(), known);
+    // What no node would take is not signed.
+    let backwards = Statement { adopted: 4, ..statement.clone() };
+    assert!(acknowledge(&did, &backwards, &key).is_err());
+    let unnamed = Registered { gateway: String::new(), holder: None, made: 4 };
+    assert!(register(&did, &unnamed, &key).is_err());
 }
 
 fn freshness() -> impl Strategy<Value = Freshness> {
@@ -77,6 +152,8 @@ proptest! {
     #[test]
     fn parsing_never_panics(text in any::<String>()) {
         let _ = Presentation::parse(&text);
+        let _ = Acknowledgement::parse(&text);
+        let _ = Registration::parse(&text);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 use super::{Author, Changes, Context, View, check_seq, claim};
 use crate::records::status;
 use crate::{
-    BatchId, BatchRecord, Capability, Deactivate, DeviceRecord, DeviceRef, Hold, HoldRecord, Power,
-    Refusal, Release, Retired, RetiredKey, Revoke, RevokeKey, Rotate, Standing, StateKey, Status,
-    Target, limits,
+    BatchId, BatchRecord, Capability, Deactivate, DeviceKey, DeviceRecord, DeviceRef, Hold,
+    HoldRecord, Power, Refusal, Release, Retired, RetiredKey, Revoke, RevokeKey, Rotate, Standing,
+    StateKey, Status, Target, limits,
 };
 use muster_identity::{Did, sha256};
 
@@ -85,7 +85,7 @@ fn load_device(
         batch: part.batch,
         index: part.index,
         seq: 0,
-        key: Some(inception.key),
+        key: DeviceKey::of(&did, inception.key),
         retired: Default::default(),
         next_key: inception.next_key,
         standing: Standing::default(),
@@ -227,8 +227,8 @@ pub(super) fn revoke_key(
     _at: &Context,
 ) -> Result<Changes, Refusal> {
     let (mut record, batch) = load_device(view, &revoke.device)?;
-    if record.key == Some(revoke.key) {
-        record.key = None;
+    if record.key.is(&revoke.device.did, &revoke.key) {
+        record.key = DeviceKey::Ended;
         record.retired.push(RetiredKey { key: revoke.key, why: Retired::Revoked });
     } else {
         match record.retired.iter_mut().find(|k| k.key == revoke.key) {
@@ -266,7 +266,8 @@ pub(super) fn rotate(
         return Err(Refusal::Limit("a device has had its 128 keys"));
     }
     record.retired.push(RetiredKey { key: old, why: Retired::Rotated });
-    record.key = Some(new);
+    // Never its own again: that one would be among the retired.
+    record.key = DeviceKey::Held(new);
     record.next_key = rotate.next_key;
     let mut changes = Changes::default();
     claim(view, &mut changes, &new, &did)?;
@@ -281,11 +282,11 @@ fn check_device_signs(
     batch: &BatchRecord,
     at: &Context,
 ) -> Result<muster_identity::PublicKey, Refusal> {
-    match record.key {
-        Some(key) if key == author.key => match status(Some(record), batch, at.time) {
-            Status::Active => Ok(key),
-            ended => Err(Refusal::Standing(ended)),
-        },
-        _ => Err(Refusal::NotAKeyOf { key: author.key, author: author.did }),
+    if !record.key.is(&author.did, &author.key) {
+        return Err(Refusal::NotAKeyOf { key: author.key, author: author.did });
+    }
+    match status(Some(record), batch, at.time) {
+        Status::Active => Ok(author.key),
+        ended => Err(Refusal::Standing(ended)),
     }
 }

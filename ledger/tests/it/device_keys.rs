@@ -3,7 +3,8 @@
 use crate::network::{World, batch_of, ed25519, new_key, p256};
 use muster_identity::{Inception, SecretKey, Signer, sha256};
 use muster_ledger::{
-    Action, ChangeKeys, DeviceRef, Error, NewKey, Refusal, RevokeKey, Rotate, View, limits,
+    Action, ChangeKeys, DeviceKey, DeviceRef, Error, NewKey, Refusal, RevokeKey, Rotate, View,
+    limits,
 };
 
 fn rotate(
@@ -43,7 +44,7 @@ fn a_rotation_is_signed_by_the_old_key_and_binds_the_counter() {
 
     by(&mut world, did, &device.key).unwrap();
     let record = world.state.device(&did).unwrap().unwrap();
-    assert_eq!((record.key, record.seq), (Some(new.public_key()), 1));
+    assert_eq!((record.key, record.seq), (DeviceKey::Held(new.public_key()), 1));
     assert_eq!(record.index, device.part.index);
     // The same operation again, and the old key.
     assert_eq!(by(&mut world, did, &device.key), not(&device.key));
@@ -159,5 +160,5 @@ fn a_device_has_so_many_keys() {
     let last = key.public_key();
     world.maker_does(Action::RevokeKey(RevokeKey { device: this, key: last })).unwrap();
     let record = world.state.device(&did).unwrap().expect("the record is still readable");
-    assert_eq!((record.retired.len(), record.key), (limits::RETIRED_KEYS, None));
+    assert_eq!((record.retired.len(), record.key), (limits::RETIRED_KEYS, DeviceKey::Ended));
 }

@@ -5,7 +5,7 @@ use crate::vectors;
 use muster_identity::cbor::{Decode, Encode};
 use muster_ledger::{
     BatchRecord, Block, DevicePart, DeviceRecord, Entry, EntryProof, Genesis, GrantRecord, Leaf,
-    Operation, OrganisationRecord, Receipt, Rules, SignedOperation, StateProof, Time,
+    Operation, OrganisationRecord, Receipt, Rules, SignedOperation, Snapshot, StateProof, Time,
     UploadRequest, ValidatorSet,
 };
 use proptest::prelude::*;
@@ -35,6 +35,7 @@ fn decoder(kind: &str) -> Again {
         "batch-record" => again::<BatchRecord>,
         "device" => again::<DeviceRecord>,
         "block" => again::<Block>,
+        "snapshot" => |bytes| Snapshot::parse(bytes).ok().map(|snapshot| snapshot.to_bytes()),
         other => panic!("no decoder of {other}"),
     }
 }

@@ -15,13 +15,13 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One attempt: what, on which device, by whom, with which variation, how much later.
-type Step = (u8, u8, u8, u8, u8);
+pub(crate) type Step = (u8, u8, u8, u8, u8);
 
-fn steps(kinds: u8) -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps(kinds: u8) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec((0..kinds, 0..6u8, 0..8u8, 0..16u8, 0..60u8), 20..70)
 }
 
-struct History {
+pub(crate) struct History {
     world: World,
     batches: [Batch; 2],
     /// Seeds of every key a device ever had; the last is the present one.
@@ -47,7 +47,7 @@ fn device_key(seed: &str) -> SecretKey {
 }
 
 impl History {
-    fn new(mut world: World) -> Self {
+    pub(crate) fn new(mut world: World) -> Self {
         let make = |seed| batch(&world.network, &world.maker.did, world.grant, seed, 3);
         let batches = [make("one"), make("two")];
         let mut accepted = Vec::new();
@@ -175,7 +175,7 @@ impl History {
     }
 
     /// One attempt and everything that must hold after it.
-    fn step(&mut self, step: Step) {
+    pub(crate) fn step(&mut self, step: Step) {
         let before = self.world.state.clone();
         let (author, key, action) = self.attempt(step);
         let signed = self.world.sign(author, &key, action.clone());
@@ -246,7 +246,9 @@ impl History {
             let old = before.device(did).unwrap();
             assert!(new.is_some() || old.is_none(), "a record never goes");
             let Some(new) = new else { continue };
-            assert!(new.key.is_none_or(|key| !self.ended.contains(&key)), "an ended key is back");
+            let first = device_key(&self.seeds[did][0]).public_key();
+            let now = new.key.given(first);
+            assert!(now.is_none_or(|key| !self.ended.contains(&key)), "an ended key is back");
             for ended in old.iter().flat_map(|r| &r.retired) {
                 assert!(
                     new.retired
@@ -254,9 +256,8 @@ impl History {
                         .any(|k| k.key == ended.key && k.why as u8 >= ended.why as u8)
                 );
             }
-            let first = device_key(&self.seeds[did][0]).public_key();
-            let had = old.as_ref().map_or(Some(first), |r| r.key);
-            if new.key != had && new.key.is_some() {
+            let had = old.as_ref().map_or(Some(first), |r| r.key.given(first));
+            if now != had && now.is_some() {
                 let rotated = matches!(action, Action::Rotate(a) if a.device.did == *did);
                 assert!(rotated && author == did && had == Some(*by), "not by the device");
             }
@@ -300,12 +301,12 @@ impl History {
 }
 
 /// A world that a chain can replay: without the rival.
-fn alone() -> World {
+pub(crate) fn alone() -> World {
     World { state: genesis(1).state(), ..World::new() }
 }
 
 /// Puts the operations into blocks of these sizes, over and over.
-fn replay(history: &History, sizes: &[usize]) -> Chain {
+pub(crate) fn replay(history: &History, sizes: &[usize]) -> Chain {
     let mut chain = Chain::new(&genesis(1));
     let mut operations = history.accepted.iter().map(|(_, signed)| signed.clone()).peekable();
     let mut sizes = sizes.iter().cycle();

@@ -15,6 +15,7 @@ mod organisation;
 mod receipt;
 mod refusals;
 mod sizes;
+mod snapshot;
 mod standing;
 mod state_tree;
 mod vectors;

@@ -3,8 +3,8 @@
 use crate::network::{Device, HOUR, World, ed25519, new_key};
 use muster_identity::Signer;
 use muster_ledger::{
-    Action, Deactivate, Hold, HoldId, Power, Refusal, Revoke, RevokeKey, Rotate, Status, Target,
-    View,
+    Action, Deactivate, DeviceKey, Hold, HoldId, Power, Refusal, Revoke, RevokeKey, Rotate, Status,
+    Target, View,
 };
 
 fn revoke(target: Target) -> Action {
@@ -140,7 +140,7 @@ fn one_key_ends_and_the_device_with_no_other_signs_nothing() {
     let second = ed25519("a").public_key();
     world.maker_does(end(second)).unwrap();
     let record = world.state.device(&device.did).unwrap().unwrap();
-    assert_eq!((record.key, record.retired.len(), record.seq), (None, 2, 3));
+    assert_eq!((record.key, record.retired.len(), record.seq), (DeviceKey::Ended, 2, 3));
     assert!(record.retired.iter().all(|k| k.why == muster_ledger::Retired::Revoked));
     assert_eq!(world.status(device), Status::Active, "the narrow form");
     let refusal = Refusal::NotAKeyOf { key: second, author: device.did };

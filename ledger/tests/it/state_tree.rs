@@ -124,6 +124,48 @@ proptest! {
     }
 }
 
+/// More records than the histories have: put in one by one, at once, and by the oracle.
+#[test]
+fn a_large_state_is_that_of_jmt() {
+    let key = |n: u64| StateKey::Key(sha256(&[&n.to_be_bytes()]));
+    let value = |n: u64| n.to_be_bytes().to_vec();
+    let (store, count) = (MockTreeStore::default(), 1_500);
+    let oracle = Sha256Jmt::new(&store);
+    let all: Vec<_> = (0..count).map(|n| (key(n), value(n))).collect();
+    let values = all.iter().map(|(key, value)| (place(key), Some(value.clone())));
+    let (root, update) = oracle.put_value_set(values.collect::<Vec<_>>(), 0).unwrap();
+    store.write_tree_update_batch(update).unwrap();
+    let at_once = State::default().with(&changes(&all));
+    assert_eq!(at_once.root(), root.0);
+    let mut one_by_one = State::default();
+    let mut versions = vec![one_by_one.root()];
+    for write in &all {
+        one_by_one = one_by_one.with(&changes(std::slice::from_ref(write)));
+        versions.push(one_by_one.root());
+    }
+    assert_eq!((one_by_one.root(), one_by_one.len()), (root.0, count as usize));
+    assert!(one_by_one.iter().eq(at_once.iter()), "in the same order");
+    // At every size it is the tree that is built at once.
+    for size in (0..=count as usize).step_by(7) {
+        assert_eq!(State::default().with(&changes(&all[..size])).root(), versions[size], "{size}");
+    }
+    for n in (0..count + 200).step_by(3) {
+        let found = one_by_one.record(&key(n));
+        assert_eq!(found.as_deref(), (n < count).then(|| value(n)).as_deref());
+        let proof = one_by_one.prove(&key(n));
+        assert_eq!(proof, at_once.prove(&key(n)));
+        assert_eq!(proof.verify(&root.0, &key(n), found.as_deref()), Ok(()));
+        let (_, theirs) = oracle.get_with_proof(place(&key(n)), 0).unwrap();
+        let theirs = theirs.verify(root, place(&key(n)), found.as_deref());
+        assert!(theirs.is_ok(), "{n}");
+    }
+    // Replaced, every one.
+    let again: Vec<_> = (0..count).map(|n| (key(n), value(n + 1))).collect();
+    let replaced = one_by_one.with(&changes(&again));
+    assert_eq!(replaced.root(), State::default().with(&changes(&again)).root());
+    assert_eq!(replaced.len(), one_by_one.len());
+}
+
 #[test]
 fn the_empty_state() {
     let state = State::default();
@@ -149,4 +191,30 @@ fn the_deepest_proofs() {
         assert!(deepest.verify(&state.root(), &StateKey::Validators, value).is_err());
     }
     assert!(StateProof::from_cbor(&encode(257)).is_err());
+}
+
+/// However a state grew, and whatever grew beside it from the same beginning, each device of it is
+/// found, and none that is not.
+#[test]
+fn every_device_is_found_however_the_state_grew() {
+    let device = |n: u32| StateKey::Device(Did::from_digest(sha256(&[&n.to_be_bytes()])));
+    let with = |state: &State, range: std::ops::Range<u32>| {
+        let writes: Vec<_> = range.map(|n| (device(n), vec![1])).collect();
+        state.with(&changes(&writes))
+    };
+    let found = |state: &State, n: u32| state.record(&device(n)).is_some();
+    let (mut states, mut state) = (Vec::new(), State::default());
+    for step in 0..30 {
+        state = with(&state, step * 1_000..(step + 1) * 1_000);
+        states.push(state.clone());
+        // One that is given up: it leaves no trace that anybody could see.
+        let beside = with(&state, 1_000_000 + step * 500..1_000_500 + step * 500);
+        assert!(found(&beside, 1_000_000 + step * 500));
+    }
+    for (step, state) in (1..).zip(&states) {
+        let end = step * 1_000;
+        assert!((0..end).step_by(37).all(|n| found(state, n)), "after {end}");
+        assert!((end..32_000).step_by(37).all(|n| !found(state, n)), "after {end}");
+        assert!((1_000_000..1_015_000).step_by(37).all(|n| !found(state, n)), "after {end}");
+    }
 }

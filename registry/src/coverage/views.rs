@@ -7,10 +7,11 @@ use crate::node::{Node, Published};
 use muster_api::{
     CoverageView, CoveredView, GatewayView, GatewaysView, Problem, ReportView, limits,
 };
-use muster_identity::Did;
 use muster_identity::cbor::Decode as _;
-use muster_ledger::{Action, BatchId, Entry, Head, VerifiedOperation};
-use std::collections::{BTreeMap, BTreeSet};
+use muster_identity::{Did, PublicKey};
+use muster_ledger::{self as ledger, Action, BatchId, Head, VerifiedOperation};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 
 /// What may be asked about: an entry by its place, or the last restriction of a device or batch,
@@ -56,26 +57,36 @@ impl Condition {
     }
 }
 
-/// Whose registrations hold: organisation and multicodec of each operator's key.
+/// Whose registrations hold, when and under which head.
 struct Judge {
-    operators: BTreeSet<(Did, Vec<u8>)>,
+    organisations: BTreeMap<Did, Organisation>,
     now: u64,
     head: Head,
 }
 
+/// An organisation with gateways: its DID as text, which takes longer to write than all else of a
+/// row, and its operators' keys as multicodec.
+struct Organisation {
+    text: String,
+    operators: Vec<Vec<u8>>,
+}
+
 impl Judge {
     fn new(published: &Published, book: &Book, now: u64) -> Result<Self, Problem> {
-        let organisations: BTreeSet<Did> = book.posts().map(|((of, _), _)| *of).collect();
-        let mut all = BTreeSet::new();
-        for of in organisations {
-            let keys = operators(published.chain.state(), &of)?;
-            all.extend(keys.into_iter().map(|key| (of, key.to_multicodec())));
+        let mut organisations = BTreeMap::new();
+        for ((of, _), _) in book.posts() {
+            if let Entry::Vacant(place) = organisations.entry(*of) {
+                let keys = operators(published.chain.state(), of)?;
+                let operators = keys.iter().map(PublicKey::to_multicodec).collect();
+                place.insert(Organisation { text: of.to_string(), operators });
+            }
         }
-        Ok(Self { operators: all, now, head: *published.checkpoint.head() })
+        Ok(Self { organisations, now, head: *published.checkpoint.head() })
     }
 
     fn condition(&self, name: &Name, post: &Post) -> Condition {
-        if !self.operators.contains(&(name.0, post.registration.key().to_vec())) {
+        let organisation = self.organisations.get(&name.0);
+        if !organisation.is_some_and(|o| o.operators.iter().any(|k| k == post.registration.key())) {
             return Condition::Void;
         }
         match &post.heard {
@@ -87,6 +98,10 @@ impl Judge {
         }
     }
 
+    fn organisation(&self, name: &Name) -> String {
+        self.organisations.get(&name.0).map_or_else(|| name.0.to_string(), |o| o.text.clone())
+    }
+
     fn view(&self, name: &Name, post: &Post) -> GatewayView {
         let holder = post.holder();
         let heard = post.heard.as_ref();
@@ -94,7 +109,7 @@ impl Judge {
         let report = post.told.as_ref().and_then(|told| Some((told.received, told.report()?)));
         GatewayView {
             gateway: name.1.clone(),
-            organisation: name.0.to_string(),
+            organisation: self.organisation(name),
             key: holder.map(|h| h.key.to_multikey()).unwrap_or_default(),
             site: holder.map(|h| h.site.clone()).unwrap_or_default(),
             registered: post.registration.registered().made,
@@ -220,7 +235,7 @@ impl Node {
             delays.extend(delay);
             view.gateways.push(CoveredView {
                 gateway: name.1.clone(),
-                organisation: name.0.to_string(),
+                organisation: judge.organisation(name),
                 site: post.holder().map(|h| h.site.clone()).unwrap_or_default(),
                 state: condition.word().into(),
                 refuses,
@@ -240,7 +255,7 @@ impl Node {
         &self,
         published: &Published,
         of: Covered,
-    ) -> Result<(u64, Entry, VerifiedOperation), Problem> {
+    ) -> Result<(u64, ledger::Entry, VerifiedOperation), Problem> {
         let size = published.checkpoint.head().size;
         let subjects = match of {
             Covered::Entry(place) if place < size => {
@@ -271,8 +286,8 @@ impl Node {
     }
 }
 
-fn read(bytes: &[u8]) -> Result<(Entry, VerifiedOperation), Error> {
-    let entry = Entry::from_cbor(bytes).map_err(Error::damaged)?;
+fn read(bytes: &[u8]) -> Result<(ledger::Entry, VerifiedOperation), Error> {
+    let entry = ledger::Entry::from_cbor(bytes).map_err(Error::damaged)?;
     let operation = entry.operation.verify().map_err(Error::damaged)?;
     Ok((entry, operation))
 }

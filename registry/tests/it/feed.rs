@@ -1,6 +1,9 @@
 use crate::network::Network;
+use muster_api::limits;
 use muster_identity::cbor::Decode as _;
-use muster_ledger::{Action, Block, Chain, Checkpoint, Entry, Revoke, Target};
+use muster_ledger::{
+    Action, Alone, Block, Chain, Checkpoint, Entry, Revoke, Snapshot, Target, Time,
+};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -63,4 +66,40 @@ async fn a_quiet_head_is_signed_again() {
     // A clock that stands still, or goes back, never takes the head's time back.
     network.host.advance(1_000_000);
     assert!(!network.registry.ready().await);
+}
+
+#[tokio::test]
+async fn a_snapshot_is_the_ledger_under_its_head() {
+    let network = Network::new().await;
+    let registry = &network.registry;
+    let empty = registry.snapshot().await.unwrap_err();
+    assert_eq!((empty.code(), empty.status), ("empty", 404));
+    let devices = network.devices(0..3);
+    let batch = network.enrol(&devices).await;
+    let first = *registry.head().head();
+    let revoke = Revoke { target: Target::Batch(batch), reason: String::new() };
+    network.act(Action::Revoke(revoke)).await.unwrap();
+    let made = registry.snapshot().await.unwrap();
+    let snapshot = Snapshot::parse(&made).unwrap();
+    let genesis = &network.genesis;
+    let checked = snapshot.check(&genesis.network(), &genesis.validators, &Alone);
+    let (chain, quorum) = checked.unwrap();
+    assert_eq!(chain.head(Time(0)), registry.chain().head(Time(0)));
+    assert_eq!(quorum.head().size, 2);
+    // Handed out again for some seconds, also when the ledger has moved on.
+    network.enrol(&network.devices(3..4)).await;
+    assert!(std::sync::Arc::ptr_eq(&made, &registry.snapshot().await.unwrap()));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(limits::SNAPSHOT_KEPT_SECONDS)).await;
+    tokio::time::resume();
+    let later = registry.snapshot().await.unwrap();
+    assert_eq!(Snapshot::parse(&later).unwrap().checkpoint().head().size, 3);
+
+    let head = *registry.head().head();
+    let proof = registry.consistency(first.size, head.size).unwrap();
+    assert_eq!(proof.verify(first.size, &first.log_root, &head), Ok(()));
+    assert!(proof.verify(first.size, &[1; 32], &head).is_err());
+    for (from, to) in [(0, 3), (2, 1), (1, 4)] {
+        assert_eq!(registry.consistency(from, to).unwrap_err().status, 404, "{from} to {to}");
+    }
 }

@@ -2,7 +2,7 @@
 //! code opens them all, audits them, and goes on in them.
 //!
 //! When the format changes, write the new one beside the others (`docs/formats/store.md`):
-//! `MUSTER_WRITE_FIXTURE=store-4 cargo test -p muster-registry --test it fixtures`
+//! `MUSTER_WRITE_FIXTURE=store-5 cargo test -p muster-registry --test it fixtures`
 
 use crate::network::{Network, genesis, open, rows};
 use muster_ledger::{Action, EvidencePolicy, Revoke};

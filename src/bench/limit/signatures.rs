@@ -14,7 +14,8 @@ pub(crate) struct Ed25519 {
 }
 
 impl Ed25519 {
-    fn holds(&self) -> bool {
+    /// Whether it verifies strictly, the key decompressed for it.
+    pub(crate) fn holds(&self) -> bool {
         let signature = ed25519_dalek::Signature::from_bytes(&self.signature);
         VerifyingKey::from_bytes(&self.key)
             .is_ok_and(|key| key.verify_strict(&self.message, &signature).is_ok())
@@ -33,6 +34,25 @@ impl Es256 {
     fn holds(&self, key: &p256::ecdsa::VerifyingKey) -> bool {
         p256::ecdsa::Signature::from_slice(&self.signature)
             .is_ok_and(|signature| key.verify(&self.message, &signature).is_ok())
+    }
+}
+
+/// An ECDSA signature on P-256 by a key of its own.
+pub(crate) struct P256 {
+    /// A compressed point (SEC 1).
+    pub(crate) key: Vec<u8>,
+    /// What was signed, not its hash.
+    pub(crate) message: Vec<u8>,
+    /// r and s.
+    pub(crate) signature: [u8; 64],
+}
+
+impl P256 {
+    /// Whether it verifies, the key decompressed for it.
+    pub(crate) fn holds(&self) -> bool {
+        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&self.key);
+        let signature = p256::ecdsa::Signature::from_slice(&self.signature);
+        matches!((key, signature), (Ok(k), Ok(s)) if k.verify(&self.message, &s).is_ok())
     }
 }
 

@@ -7,9 +7,13 @@ use crate::home::read_genesis;
 use crate::host::Machine;
 use crate::listen::{self, Tls};
 use anyhow::{Context as _, Result};
-use muster_gateway::{Gateway, GatewayConfig, PinnedHead, Reporting, read_policy};
+use muster_gateway::{
+    BrokerDoor, ClientIds, Gateway, GatewayConfig, PinnedHead, Reporting, TopicRules, read_policy,
+};
 use muster_identity::{Audience, Signer as _};
 use serde_json::json;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -31,18 +35,20 @@ fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Resul
     config.reach = folder.ca.reach(folder.without_tls)?;
     let head = folder.trust.map(|head| PinnedHead { size: head.size, log_root: head.log_root });
     config.pinned = head;
+    config.from_genesis = folder.from_genesis;
     Ok(config)
 }
 
 async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     let tls = Tls::read(&arg.tls)?;
     arg.listen.check(tls.is_some(), arg.folder.without_tls)?;
+    let rules = arg.topics.as_deref().map(read_rules).transpose()?;
     let audience = arg.audience.context("--audience is missing")?;
     let mut config = config(session, arg.folder, audience.parse().context("--audience")?)?;
     let network = config.genesis.network();
     config.policy.rules.max_roll_age_ms = arg.max_age.ms;
     if let Some(file) = &arg.policy {
-        let text = std::fs::read_to_string(file);
+        let text = fs::read_to_string(file);
         let text = text.with_context(|| format!("cannot read {}", file.display()))?;
         read_policy(&text, &mut config.policy).with_context(|| file.display().to_string())?;
     }
@@ -82,7 +88,19 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
             key.map_or(String::new(), |key| format!("\nacknowledging with key {key}")),
         ),
     );
-    listen::serve(listener, muster_gateway::sidecar(gateway.clone()), stop).await?;
+    let mut routes = muster_gateway::sidecar(gateway.clone());
+    if let Some(rules) = rules {
+        let ids = if arg.any_client_id { ClientIds::Any } else { ClientIds::Own };
+        let door = BrokerDoor::new(gateway.clone(), rules, ids);
+        routes = routes.merge(muster_gateway::mqtt_hook(door));
+    }
+    listen::serve(listener, routes, stop).await?;
     gateway.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn read_rules(file: &Path) -> Result<TopicRules> {
+    let name = file.display();
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+    TopicRules::parse(&text).with_context(|| name.to_string())
 }

@@ -50,6 +50,7 @@ pub(super) fn bad(rule: &str) -> Vec<Sample> {
         "unsafe_stays_in_its_crates" => [
             sources("gateway/src/cache.rs", &["fn f() { unsafe { g() } }", "unsafe fn f() {}"]),
             sources("tests/it/abi.rs", &["#[unsafe(no_mangle)] fn f() {}"]),
+            sources("mosquitto/src/plugin.rs", &["fn f() { unsafe { g() } }"]),
         ]
         .into_iter()
         .flatten()
@@ -75,6 +76,7 @@ pub(super) fn bad(rule: &str) -> Vec<Sample> {
         }
         "lints_are_inherited" => vec![
             ("no section", with_crate(member("muster-api", "api").manifest("[package]\n"))),
+            ("a C interface without lints", with_crate(member("muster-mosquitto", "mosquitto"))),
             (
                 "the word elsewhere",
                 with_crate(member("muster-api", "api").manifest(

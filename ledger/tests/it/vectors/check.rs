@@ -6,10 +6,10 @@ use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{Did, Inception, PublicKey};
 use muster_ledger::merkle::{Frontier, Hash, leaf_hash, root_from_path, verify_consistency};
 use muster_ledger::{
-    Action, BatchRecord, Block, Chain, Changes, Checkpoint, DevicePart, DeviceRecord, Enrol, Entry,
-    EntryProof, Genesis, GrantRecord, Leaf, LeafTree, OrganisationRecord, Receipt, Rules,
-    SerialCommitment, SignedOperation, Standing, State, StateKey, StateProof, UploadRequest,
-    ValidatorSet,
+    Action, Alone, BatchRecord, Block, Chain, Changes, Checkpoint, DevicePart, DeviceRecord, Enrol,
+    Entry, EntryProof, Genesis, GrantRecord, Leaf, LeafTree, OrganisationRecord, Receipt, Rules,
+    SerialCommitment, SignedOperation, Snapshot, Standing, State, StateKey, StateProof,
+    UploadRequest, ValidatorSet,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -65,6 +65,7 @@ impl File {
             "state" => self.state(),
             "record" => self.record(),
             "state-proof" => self.state_proof(),
+            "snapshot" => self.snapshot(),
             "entry-proof" => self.entry_proof(),
             "receipt" => self.receipt(),
             other => panic!("unknown kind {other}"),
@@ -269,6 +270,16 @@ impl File {
             "device" => read::<DeviceRecord>(&bytes),
             other => panic!("unknown record {other}"),
         }
+    }
+
+    fn snapshot(&self) -> Verdict {
+        let genesis = Genesis::from_cbor(&self.hex("genesis")).unwrap();
+        let bytes = self.hex("snapshot");
+        let snapshot = Snapshot::parse(&bytes).map_err(fault)?;
+        let (chain, _) =
+            snapshot.check(&genesis.network(), &genesis.validators, &Alone).map_err(fault)?;
+        assert_eq!(chain.state().root(), self.hash("state_root"));
+        Ok(())
     }
 
     fn state_proof(&self) -> Verdict {

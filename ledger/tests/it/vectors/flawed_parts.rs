@@ -7,9 +7,9 @@ use data_encoding::HEXLOWER;
 use muster_identity::cbor::{Decode, Encode, Writer};
 use muster_identity::{Did, Inception, Signer};
 use muster_ledger::{
-    BatchRecord, Capabilities, Capability, Checkpoint, DevicePart, DeviceRecord, Evidence,
-    EvidencePolicy, Genesis, HoldId, HoldRecord, Leaf, LeafTree, OrgKey, Power, StateKey,
-    StateProof, UploadRequest, ValidatorSet, VouchedBy, limits,
+    Alone, BatchRecord, Capabilities, Capability, Checkpoint, DeviceKey, DevicePart, DeviceRecord,
+    Evidence, EvidencePolicy, Genesis, HoldId, HoldRecord, Leaf, LeafTree, OrgKey, Power, Snapshot,
+    StateKey, StateProof, UploadRequest, ValidatorSet, VouchedBy, limits,
 };
 
 pub(super) fn all() -> Vec<Vector> {
@@ -20,6 +20,7 @@ pub(super) fn all() -> Vec<Vector> {
     vectors.extend(geneses());
     vectors.extend(notes(&story));
     vectors.extend(states(&story));
+    vectors.extend(snapshots(&story));
     vectors
 }
 
@@ -303,6 +304,31 @@ fn notes(story: &Story) -> Vec<Vector> {
     ]
 }
 
+fn snapshots(story: &Story) -> Vec<Vector> {
+    let (chain, genesis) = (&story.ledger.chain, &story.ledger.genesis);
+    let head = chain.head(chain.time()).unwrap();
+    let quorum = chain.check(&checkpoint(&head, &story.ledger.validators)).unwrap();
+    let good = chain.snapshot(&quorum).unwrap().unwrap();
+    let vector = |name, says, bytes: &[u8]| {
+        let checked = Snapshot::parse(bytes)
+            .and_then(|it| it.check(&genesis.network(), &genesis.validators, &Alone));
+        flaw("snapshot", name, says, checked)
+            .hex("genesis", &genesis.to_cbor())
+            .hex("state_root", &head.state_root)
+            .hex("snapshot", bytes)
+    };
+    // The last byte is the last device's number of changes.
+    let mut altered = good.clone();
+    *altered.last_mut().unwrap() += 1;
+    let mut later = good.clone();
+    later[1] = 2;
+    vec![
+        vector("snapshot-row-altered", "state root", &altered),
+        vector("snapshot-row-cut", "CBOR", &good[..good.len() - 1]),
+        vector("snapshot-of-a-later-version", "upgrade needed", &later),
+    ]
+}
+
 fn states(story: &Story) -> Vec<Vector> {
     let state = story.ledger.chain.state();
     let [a, b, .., absent] = &story.batch.devices[..] else { unreachable!() };
@@ -329,7 +355,16 @@ fn states(story: &Story) -> Vec<Vector> {
     let hold = HoldRecord { id: HoldId([1; 16]), by: a.did, power: Power::Owner, until: None };
     holds.standing.holds = vec![hold; limits::HOLDS + 1];
     let holds = holds.to_cbor();
+    // The field of the present key left out, and a key that is over.
+    let mut own = DeviceRecord::from_cbor(&value(b.did)).unwrap();
+    own.key = DeviceKey::Own;
+    let own = own.to_cbor();
     vec![
+        flaw("record", "record-own-key-beside-others", "never had another", {
+            DeviceRecord::from_cbor(&own)
+        })
+        .text("record", "device")
+        .hex("value", &own),
         vector("state-other-value", &here, a.did, Some(value(b.did))),
         vector("state-of-another-key", &here, b.did, Some(value(a.did))),
         vector("state-absence-of-what-is-there", &here, a.did, None),

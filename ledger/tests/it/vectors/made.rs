@@ -9,10 +9,10 @@ use data_encoding::HEXLOWER;
 use muster_identity::cbor::{Encode, Reader};
 use muster_identity::{Did, Inception, SecretKey, Signer, sha256};
 use muster_ledger::{
-    Action, Block, Capabilities, Capability, ChangeKeys, Deactivate, DeviceRef, Evidence,
-    EvidencePolicy, Grant, Hold, HoldId, Leaf, Operation, Power, Release, Revoke, RevokeKey,
-    Rotate, SerialCommitment, SignedOperation, StateKey, Target, UploadRequest, VouchedBy,
-    WithdrawGrant, merkle,
+    Action, Block, Capabilities, Capability, ChangeKeys, Deactivate, DeviceKey, DeviceRecord,
+    DeviceRef, Evidence, EvidencePolicy, Grant, Hold, HoldId, Leaf, Operation, Power, Release,
+    Revoke, RevokeKey, Rotate, SerialCommitment, SignedOperation, Standing, StateKey, Target,
+    UploadRequest, VouchedBy, WithdrawGrant, merkle,
 };
 
 pub(super) fn all() -> Vec<Vector> {
@@ -23,6 +23,7 @@ pub(super) fn all() -> Vec<Vector> {
     vectors.extend(story.log());
     vectors.extend(story.records());
     vectors.extend(story.proofs());
+    vectors.extend(story.snapshot());
     vectors
 }
 
@@ -274,6 +275,45 @@ impl Story {
             vectors.push(Vector { sample: Some((kind, value.to_vec())), ..vector });
         }
         vectors
+    }
+
+    /// The ledger of the history in one piece, and records of devices in each form of their key.
+    fn snapshot(&self) -> Vec<Vector> {
+        let chain = &self.ledger.chain;
+        let head = chain.head(chain.time()).unwrap();
+        let note = checkpoint(&head, &self.ledger.validators);
+        let quorum = chain.check(&note).unwrap();
+        let bytes = chain.snapshot(&quorum).unwrap().unwrap();
+        let about = "The ledger after ledger-history.json in one piece, signed by four validators.";
+        let snapshot = Vector::valid("snapshot", "snapshot", about)
+            .hex("genesis", &self.ledger.genesis.to_cbor())
+            .hex("state_root", &head.state_root)
+            .cbor("snapshot", bytes);
+        let device = |name: &str, about: &str, key: DeviceKey| {
+            let record = DeviceRecord {
+                batch: self.batch.id,
+                index: 3,
+                seq: 1,
+                key,
+                retired: vec![],
+                next_key: None,
+                standing: Standing { revoked: true, ..Standing::default() },
+            };
+            let vector = Vector::valid("record", name, about)
+                .text("record", "device")
+                .hex("key", &StateKey::Device(self.batch.devices[3].did).to_bytes())
+                .cbor("value", record.to_cbor());
+            Vector { sample: Some(("device", record.to_cbor())), ..vector }
+        };
+        vec![
+            snapshot,
+            device("record-device-own", "A revoked device with its own key.", DeviceKey::Own),
+            device(
+                "record-device-held",
+                "A revoked device whose inception says more than its key.",
+                DeviceKey::Held(ed25519("held").public_key()),
+            ),
+        ]
     }
 
     fn proofs(&self) -> Vec<Vector> {

@@ -1,0 +1,264 @@
+//! A broker's door: sessions, topics, cuts, and the questions over HTTP in EMQX's shape.
+
+use crate::decisions::Site;
+use crate::node::eventually;
+use axum::body::{Body, to_bytes};
+use http::{Request, StatusCode};
+use muster_gateway::{
+    Access, BrokerDoor, ClientIds, Gateway, GatewayConfig, TopicRules, limits, mqtt_hook,
+};
+use muster_ledger::Target;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+const RULES: &str = "any: publish t/{did}/#\nany: subscribe c/{did}/#\n";
+
+fn door_of(site: &Site, ids: ClientIds, room: usize) -> BrokerDoor {
+    let rules = TopicRules::parse(RULES).unwrap();
+    BrokerDoor::with_room(site.gateway.clone(), rules, ids, room)
+}
+
+fn did(site: &Site, who: usize) -> String {
+    site.devices[who].did.to_string()
+}
+
+/// A new password: presentation and device part.
+fn password(site: &Site, who: usize, jti: u8) -> String {
+    format!("{}~{}", site.token(who, jti), site.receipt(who))
+}
+
+impl Site {
+    /// Revokes a device, and waits until the gateway knows.
+    async fn revoke(&mut self, who: usize) {
+        let size = self.gateway.status().size;
+        self.world.revoke(Target::Device(self.devices[who].as_ref(Some(&self.parts[who]))));
+        self.node.serve(&self.world, self.world.time);
+        eventually(&self.gateway, move |g| g.status().size > size).await;
+    }
+}
+
+/// Connects over a connection, or says why not.
+async fn connect(
+    site: &Site,
+    door: &BrokerDoor,
+    (who, jti): (usize, u8),
+    client: &str,
+    connection: usize,
+) -> Result<(), &'static str> {
+    let (user, password) = (did(site, who), password(site, who, jti));
+    let answer = door.connect(client, &user, &password, Some(connection)).await;
+    answer.map(|_| ()).map_err(|refusal| refusal.code())
+}
+
+fn may(door: &BrokerDoor, client: &str, user: &str, access: Access, topic: &str) -> &'static str {
+    door.allow(client, user, access, topic).map_or_else(|refusal| refusal.code(), |()| "allowed")
+}
+
+#[tokio::test]
+async fn a_client_id_is_the_devices_own() {
+    let site = Site::new().await;
+    let door = door_of(&site, ClientIds::default(), 10);
+    let (mine, other) = (did(&site, 0), did(&site, 1));
+    for client in ["", "x", &other, &format!("{mine}x"), &format!("{other}/{mine}"), &mine[1..]] {
+        assert_eq!(connect(&site, &door, (0, 1), client, 1).await, Err("client-id"), "{client}");
+    }
+    // The presentation was not used up.
+    assert_eq!(connect(&site, &door, (0, 1), &mine, 1).await, Ok(()));
+    assert_eq!(connect(&site, &door, (0, 2), &format!("{mine}/2"), 2).await, Ok(()));
+    // The user name counts, not what the client id begins with.
+    let answer = door.connect(&other, &other, &password(&site, 0, 3), None).await;
+    assert_eq!(answer.unwrap_err().code(), "other-device");
+    let any = door_of(&site, ClientIds::Any, 10);
+    assert_eq!(connect(&site, &any, (0, 4), "x", 1).await, Ok(()));
+}
+
+#[tokio::test]
+async fn topics_are_the_sessions_and_the_rolls_to_allow() {
+    let mut site = Site::new().await;
+    let door = door_of(&site, ClientIds::Own, 10);
+    let (mine, other) = (did(&site, 0), did(&site, 1));
+    let (own, foreign) = (format!("t/{mine}/a"), format!("t/{other}/a"));
+    assert_eq!(may(&door, &mine, &mine, Access::Publish, &own), "no-session");
+    assert_eq!(connect(&site, &door, (0, 1), &mine, 1).await, Ok(()));
+    assert_eq!(may(&door, &mine, &mine, Access::Publish, &own), "allowed");
+    assert_eq!(may(&door, &mine, &mine, Access::Publish, &foreign), "topic");
+    assert_eq!(may(&door, &mine, &mine, Access::Receive, &own), "topic");
+    assert_eq!(may(&door, &mine, &mine, Access::Subscribe, &format!("c/{mine}/+")), "allowed");
+    assert_eq!(may(&door, &mine, &mine, Access::Subscribe, "c/#"), "topic");
+    // Neither another user name nor another client id has this session.
+    assert_eq!(may(&door, &mine, &other, Access::Publish, &own), "no-session");
+    assert_eq!(may(&door, &format!("{mine}/2"), &mine, Access::Publish, &own), "no-session");
+
+    door.set_rules(TopicRules::parse("any: publish other").unwrap());
+    assert_eq!(may(&door, &mine, &mine, Access::Publish, &own), "topic");
+    assert_eq!(may(&door, &mine, &mine, Access::Publish, "other"), "allowed");
+    site.revoke(0).await;
+    assert_eq!(may(&door, &mine, &mine, Access::Publish, "other"), "revoked");
+}
+
+#[tokio::test]
+async fn a_cut_names_living_connections_once() {
+    let mut site = Site::new().await;
+    let door = door_of(&site, ClientIds::Own, 10);
+    let mine = did(&site, 0);
+    let (second, gone) = (format!("{mine}/2"), format!("{mine}/gone"));
+    assert_eq!(connect(&site, &door, (0, 1), &mine, 1).await, Ok(()));
+    // Taken over: the end of the old connection, told afterwards, is not that of the new one.
+    assert_eq!(connect(&site, &door, (0, 2), &mine, 2).await, Ok(()));
+    door.end(&mine, 1);
+    assert_eq!(connect(&site, &door, (0, 3), &second, 3).await, Ok(()));
+    assert_eq!(connect(&site, &door, (0, 4), &gone, 4).await, Ok(()));
+    door.end(&gone, 4);
+    assert_eq!(connect(&site, &door, (1, 5), &did(&site, 1), 5).await, Ok(()));
+    // What is gone is still asked about: a will, a message that waits.
+    assert_eq!(may(&door, &gone, &mine, Access::Publish, &format!("t/{mine}/will")), "allowed");
+    assert_eq!(door.cut(), []);
+
+    site.revoke(0).await;
+    let mut cut = door.cut();
+    cut.sort_by_key(|cut| cut.connection);
+    let named: Vec<_> =
+        cut.iter().map(|c| (c.client.as_str(), c.connection, c.rejected.code())).collect();
+    assert_eq!(named, [(mine.as_str(), 2, "revoked"), (&second, 3, "revoked")]);
+    assert_eq!(door.cut(), []);
+    assert_eq!(door.len(), 1);
+    assert_eq!(may(&door, &gone, &mine, Access::Publish, &format!("t/{mine}/will")), "no-session");
+}
+
+#[tokio::test]
+async fn a_stale_roll_cuts_everybody() {
+    let site = Site::new().await;
+    let door = door_of(&site, ClientIds::Own, 10);
+    assert_eq!(connect(&site, &door, (0, 1), &did(&site, 0), 1).await, Ok(()));
+    assert_eq!(connect(&site, &door, (1, 1), &did(&site, 1), 2).await, Ok(()));
+    site.clock.set(site.clock.ms() + 3_600_001);
+    let codes: Vec<_> = door.cut().iter().map(|cut| cut.rejected.code()).collect();
+    assert_eq!(codes, ["stale-roll", "stale-roll"]);
+}
+
+#[tokio::test]
+async fn who_left_makes_room_and_who_is_there_does_not() {
+    let site = Site::new().await;
+    let door = door_of(&site, ClientIds::Own, 2);
+    let dids: Vec<String> = (0..4).map(|who| did(&site, who)).collect();
+    assert_eq!(connect(&site, &door, (0, 1), &dids[0], 1).await, Ok(()));
+    assert_eq!(connect(&site, &door, (1, 1), &dids[1], 2).await, Ok(()));
+    assert_eq!(connect(&site, &door, (2, 1), &dids[2], 3).await, Err("full"));
+    // The same client once more needs no room.
+    assert_eq!(connect(&site, &door, (0, 2), &dids[0], 4).await, Ok(()));
+    door.end(&dids[1], 2);
+    assert_eq!(connect(&site, &door, (2, 2), &dids[2], 5).await, Ok(()));
+    let own = |who: usize| format!("t/{}/a", dids[who]);
+    assert_eq!(may(&door, &dids[1], &dids[1], Access::Publish, &own(1)), "no-session");
+    assert_eq!(may(&door, &dids[0], &dids[0], Access::Publish, &own(0)), "allowed");
+    // Of those that left, the one not used for longest goes.
+    door.end(&dids[0], 4);
+    door.end(&dids[2], 5);
+    assert_eq!(may(&door, &dids[0], &dids[0], Access::Publish, &own(0)), "allowed");
+    assert_eq!(connect(&site, &door, (3, 1), &dids[3], 6).await, Ok(()));
+    assert_eq!(may(&door, &dids[2], &dids[2], Access::Publish, &own(2)), "no-session");
+    assert_eq!(may(&door, &dids[0], &dids[0], Access::Publish, &own(0)), "allowed");
+    assert_eq!(door.len(), 2);
+}
+
+#[tokio::test]
+async fn without_look_ups_no_node_is_asked() {
+    let site = Site::new().await;
+    site.node.know(&site.devices[0].did, &site.parts[0]);
+    let dir = tempfile::tempdir().unwrap();
+    let config = GatewayConfig { dir: dir.path().into(), look_ups: false, ..site.config.clone() };
+    let gateway = Gateway::start(config).await.unwrap();
+    eventually(&gateway, Gateway::ready).await;
+    let rules = TopicRules::parse(RULES).unwrap();
+    let door = BrokerDoor::new(gateway.clone(), rules, ClientIds::Own);
+    let (mine, token) = (did(&site, 0), site.token(0, 1));
+    let answer = door.connect(&mine, &mine, &token, None).await;
+    assert_eq!(answer.unwrap_err().code(), "unknown-device");
+    assert_eq!(site.asked(), 0);
+    assert!(door.connect(&mine, &mine, &password(&site, 0, 2), None).await.is_ok());
+    // Known from now on.
+    assert!(door.connect(&mine, &mine, &site.token(0, 3), None).await.is_ok());
+    assert_eq!(site.asked(), 0);
+    gateway.close().await;
+}
+
+/// The body that EMQX makes of the sample's template for this path: every value is text.
+fn filled(path: &str, values: &[(&str, &str)]) -> String {
+    let sample = include_str!("../../../docs/samples/emqx/emqx.conf");
+    let (_, after) = sample.split_once(path).expect("the sample asks this path");
+    let (_, body) = after.split_once("body {").expect("with a body");
+    let body = body.lines().skip(1).map(str::trim).take_while(|line| *line != "}");
+    let mut json = serde_json::Map::new();
+    for line in body {
+        let (name, template) = line.split_once(" = ").expect("name = template");
+        let known = |(name, _): &&(&str, &str)| template == format!("\"${{{name}}}\"");
+        let (_, value) = values.iter().find(known).expect("a placeholder that EMQX knows");
+        json.insert(name.to_owned(), json!(value));
+    }
+    assert_eq!(json.len(), values.len());
+    Value::Object(json).to_string()
+}
+
+/// Asks the hook as EMQX does.
+async fn emqx(door: &BrokerDoor, path: &str, body: impl Into<Body>) -> Value {
+    let request = Request::post(path).header("content-type", "application/json");
+    let request = request.body(body.into()).unwrap();
+    let (parts, body) = mqtt_hook(door.clone()).oneshot(request).await.unwrap().into_parts();
+    assert_eq!(parts.status, StatusCode::OK);
+    assert_eq!(parts.headers["content-type"], "application/json");
+    serde_json::from_slice(&to_bytes(body, 10_000).await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn emqx_asks_and_is_always_answered() {
+    let mut site = Site::new().await;
+    let door = door_of(&site, ClientIds::Own, 10);
+    let mine = did(&site, 0);
+    let login = |jti| {
+        let password = password(&site, 0, jti);
+        let values = [("clientid", &*mine), ("username", &mine), ("password", &password)];
+        filled("/v1/mqtt/authenticate", &values)
+    };
+    let answer = emqx(&door, "/v1/mqtt/authenticate", login(1)).await;
+    assert_eq!((&answer["result"], &answer["is_superuser"]), (&json!("allow"), &json!(false)));
+    assert_eq!(answer["client_attrs"]["did"], mine);
+    assert_eq!(answer["client_attrs"]["model"], "Probe 3");
+    let owner = site.world.genesis.organisation_did().to_string();
+    assert_eq!(answer["client_attrs"]["owner"], owner);
+    assert_eq!(answer["client_attrs"]["batch"].as_str().unwrap().len(), 64);
+    let again = emqx(&door, "/v1/mqtt/authenticate", login(1)).await;
+    assert_eq!((&again["result"], &again["reason"]), (&json!("deny"), &json!("replayed")));
+    assert!(again.get("client_attrs").is_none());
+
+    let ask = |topic, action| question(&mine, topic, action);
+    let (own, commands) = (format!("t/{mine}/a"), format!("c/{mine}/#"));
+    for (topic, action, result) in [
+        (own.as_str(), "publish", "allow"),
+        (&commands, "subscribe", "allow"),
+        (&own, "subscribe", "deny"),
+        ("#", "subscribe", "deny"),
+        (&own, "all", "deny"),
+    ] {
+        let answer = emqx(&door, "/v1/mqtt/acl", ask(topic, action)).await;
+        assert_eq!(answer["result"], result, "{action} {topic}: {answer}");
+    }
+
+    // Nothing that cannot be read is let through, or left undecided.
+    let huge = format!(r#"{{"clientid":"{}"}}"#, "a".repeat(limits::MQTT_BODY_BYTES));
+    for path in ["/v1/mqtt/authenticate", "/v1/mqtt/acl"] {
+        for bad in
+            ["", "{", "[]", "{}", r#"{"username":7}"#, r#"{"clientid":"a","clientid":"a"}"#, &huge]
+        {
+            let answer = emqx(&door, path, bad.to_owned()).await;
+            assert_eq!((&answer["result"], &answer["ok"]), (&json!("deny"), &json!(false)));
+        }
+    }
+    site.revoke(0).await;
+    let answer = emqx(&door, "/v1/mqtt/acl", question(&mine, &own, "publish")).await;
+    assert_eq!((&answer["result"], &answer["reason"]), (&json!("deny"), &json!("revoked")));
+}
+
+fn question(did: &str, topic: &str, action: &str) -> String {
+    let values = [("clientid", did), ("username", did), ("topic", topic), ("action", action)];
+    filled("/v1/mqtt/acl", &values)
+}
