@@ -1,5 +1,6 @@
 //! The command line. Scripts rely on it: names and exit statuses are stable.
 
+mod backup;
 mod bench;
 mod cohort;
 mod device;
@@ -11,6 +12,7 @@ mod lot;
 mod org;
 mod reach;
 
+pub(crate) use backup::{Backup, Restore};
 pub(crate) use bench::{
     Bench, BenchAuthenticate, BenchBare, BenchEnrol, BenchFormat, BenchGateway, BenchResolve,
     BenchRevoke,
@@ -79,6 +81,10 @@ pub(crate) enum Command {
     Init(Init),
     /// Run a node.
     Serve(Serve),
+    /// Copy a node's ledger and private directory while it runs.
+    Backup(Backup),
+    /// Put a backup back and take from gateways and nodes what happened since.
+    Restore(Restore),
     /// Enrol the devices of one or more files.
     Enrol(Enrol),
     /// A software device: its key, its DID, its presentations.
@@ -213,6 +219,13 @@ pub(crate) struct Serve {
     /// `muster org validator` wrote. Not looked at once it is the validator.
     #[arg(long, value_name = "FILE")]
     pub(crate) succeed: Option<PathBuf>,
+    /// Begin the ledger in an empty folder that `muster init` did not make.
+    #[arg(long)]
+    pub(crate) begin: bool,
+    /// Enrol new batches though leaves of others were lost with a disk: a device or key may then
+    /// enter the ledger twice.
+    #[arg(long)]
+    pub(crate) accept_lost_leaves: bool,
     /// Listen beyond this machine without TLS. Only behind something that adds it.
     #[arg(long)]
     pub(crate) without_tls: bool,

@@ -1,7 +1,7 @@
 use muster_api::Host;
 use muster_identity::{Algorithm, SecretKey};
 use muster_ledger::Time;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 /// This machine: its wall clock and its random source.
@@ -11,6 +11,17 @@ impl Host for Machine {
     fn now(&self) -> Time {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn since_start(&self) -> Option<Duration> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::time::{DynamicClockId, clock_gettime_dynamic};
+            let time = clock_gettime_dynamic(DynamicClockId::Boottime).ok()?;
+            Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
+        }
+        #[cfg(not(target_os = "linux"))]
+        None
     }
 
     fn random(&self) -> [u8; 16] {

@@ -2,6 +2,7 @@
 //! server of ours listens here: on a port, with or without TLS, or on a socket of this machine.
 
 mod place;
+mod room;
 mod sources;
 mod tls;
 
@@ -44,7 +45,7 @@ pub(crate) async fn serve(
     routes: Router,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<()> {
-    let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let room = Arc::new(Semaphore::new(room::connections()));
     let sources = Arc::new(Sources::default());
     let graceful = GracefulShutdown::new();
     let mut builder = http1::Builder::new();

@@ -1,6 +1,7 @@
 //! The binary `muster`: command line, wiring, HTTP routes and the demonstration. The wall
 //! clock, the environment and randomness enter the project here and nowhere else.
 
+mod begun;
 mod bench;
 mod cli;
 mod commands;

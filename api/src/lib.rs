@@ -33,6 +33,7 @@ use muster_identity::Did;
 use muster_ledger::{EntryProof, SignedOperation, Time};
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 /// A future that can be kept behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -54,6 +55,12 @@ pub trait Resolve: Send + Sync {
 pub trait Host: Send + Sync {
     /// The wall clock.
     fn now(&self) -> Time;
+
+    /// Time since the machine started, with the time that it was suspended, if it tells: nobody
+    /// can set it.
+    fn since_start(&self) -> Option<Duration> {
+        None
+    }
 
     /// Sixteen bytes from a cryptographic source.
     fn random(&self) -> [u8; 16];

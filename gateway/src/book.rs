@@ -8,7 +8,7 @@ use crate::threads::Threads;
 use crate::{Error, GatewayConfig, Roll};
 use muster_api::Feed;
 use muster_ledger::{
-    Chain, Checkpoint, ConsistencyProof, Genesis, QuorumCheckpoint, Snapshot, Time, View,
+    Chain, Checkpoint, ConsistencyProof, Genesis, NoteFault, QuorumCheckpoint, Snapshot, Time, View,
 };
 use std::sync::Arc;
 
@@ -156,10 +156,17 @@ impl Book {
     }
 
     fn try_absorb(&mut self, feed: &Feed) -> Result<Progress, Fault> {
-        let note = Checkpoint::parse(&feed.checkpoint).map_err(Fault::Unsigned)?;
         let chain = self.verified.chain();
         let validators = chain.state().validators();
         let validators = validators.map_err(|e| Fault::Malformed(e.to_string()))?;
+        let note = Checkpoint::parse(&feed.checkpoint).map_err(|fault| match fault {
+            NoteFault::Upgrade
+                if Checkpoint::is_later(&feed.checkpoint, &chain.network(), &validators) =>
+            {
+                Fault::Upgrade("the quorum signed a head of a later protocol version".into())
+            }
+            other => Fault::Unsigned(other),
+        })?;
         let stranger = match note.verify(&chain.network(), &validators) {
             Ok(_) => None,
             // Other validators than those that are known: entries that are not here yet may name

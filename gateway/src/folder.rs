@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 /// First bytes of an `operations.log` that begins with the first entry; the network's hash follows.
 const MAGIC: &[u8; 8] = b"MUSTOPS1";
-const HEADER: u64 = 8 + 32;
+pub(crate) const HEADER: u64 = 8 + 32;
 
 /// First bytes of one that begins after a snapshot; the network's hash follows, and how many entries
 /// the snapshot covers (8 bytes, big-endian).
-const MAGIC_AFTER: &[u8; 8] = b"MUSTOPS2";
+pub(crate) const MAGIC_AFTER: &[u8; 8] = b"MUSTOPS2";
 const HEADER_AFTER: u64 = HEADER + 8;
 
 /// First bytes of `snapshot`; then which log it is of, by the entries before that log's first, and
@@ -24,7 +24,7 @@ const HEADER_AFTER: u64 = HEADER + 8;
 const MAGIC_SNAPSHOT: &[u8; 8] = b"MUSTSNAP";
 
 /// Longest entry: an operation and its height and time.
-const ENTRY: u32 = ledger::OPERATION_BYTES as u32 + 64;
+pub(crate) const ENTRY: u32 = ledger::OPERATION_BYTES as u32 + 64;
 
 /// The folder, locked for this gateway.
 #[derive(Debug)]
@@ -72,7 +72,16 @@ impl Folder {
             log.read_exact(&mut base).map_err(|e| Error::damaged(&path, e))?;
             start = HEADER_AFTER;
         } else if header[..8] != *MAGIC {
-            return Err(Error::damaged(&path, "it is no log of operations"));
+            let other = header[..MAGIC.len() - 1] == MAGIC[..MAGIC.len() - 1];
+            return Err(Error::damaged(
+                &path,
+                if other {
+                    "another version of muster wrote it: use that one or a newer one, or give this \
+                     one a folder of its own, which it fills from a node"
+                } else {
+                    "it is no log of operations"
+                },
+            ));
         }
         if header[8..] != network.0 {
             return Err(Error::OtherNetwork(dir.to_owned()));

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::devices::Devices;
 use crate::evidence::EvidenceCache;
 use crate::follower::Follower;
+use crate::relay::Relay;
 use crate::report::{self, Reporting, Reports};
 use crate::status::{Counts, GatewayStatus};
 use crate::watermark::Watermark;
@@ -39,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) follower: Mutex<Option<JoinHandle<()>>>,
     pub(crate) reports: Option<Arc<Reports>>,
+    pub(crate) relay: Relay,
     /// As whom it proves itself.
     pub(crate) identity: Option<Reporting>,
 }
@@ -116,6 +118,7 @@ impl Gateway {
             stop,
             follower: Mutex::new(Some(follower)),
             reports: reports.clone(),
+            relay: Relay::new(&config.dir),
             identity: config.reporting.clone(),
         }));
         if let Some((reporting, reports)) = config.reporting.as_ref().zip(reports) {

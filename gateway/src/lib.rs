@@ -30,6 +30,7 @@ mod opening;
 mod original;
 mod policy_file;
 mod preload;
+mod relay;
 mod report;
 mod request;
 mod roll;

@@ -37,6 +37,10 @@ pub const RECEIPT_CHARACTERS: usize = 1_400;
 /// Evidence files kept. One is enough to convict; a node that lies all day must not fill a disk.
 pub const EVIDENCE_FILES: usize = 64;
 
+/// Requests at once that read the log of operations for a node that lost its disk: each keeps one
+/// thread and one disk busy, and one such node is rare enough.
+pub const RELAYS: usize = 2;
+
 /// Shortest and longest pause before the next node is asked after a fault.
 pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 

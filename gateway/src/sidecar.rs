@@ -23,6 +23,7 @@ pub fn sidecar(gateway: Gateway) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .merge(of_the_operator)
+        .merge(crate::relay::routes())
         .fallback(|| async { problem(&Problem::new(404, "no-such-path", "no such path")) })
         // Nothing here reads a body.
         .layer(DefaultBodyLimit::max(0))
@@ -88,7 +89,7 @@ async fn metrics(State(gateway): State<Gateway>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], gateway.metrics())
 }
 
-fn problem(problem: &Problem) -> Response<Body> {
+pub(crate) fn problem(problem: &Problem) -> Response<Body> {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::to_vec(problem).expect("a problem has string keys and serialises");
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()

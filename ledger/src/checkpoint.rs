@@ -147,6 +147,10 @@ pub fn cosign(head: &Head, signer: &dyn Signer) -> Result<Checkpoint, SignerErro
     Ok(Checkpoint { head: *head, lines: Vec::from([Line { name, blob }]) })
 }
 
+fn origin(network: &Network) -> String {
+    format!("muster/{network}")
+}
+
 fn cosigned(time: u64, body: &str) -> String {
     format!("cosignature/v1\ntime {time}\n{body}")
 }
@@ -204,6 +208,32 @@ impl Checkpoint {
         } else {
             Err(NoteFault::Quorum { good, needed })
         }
+    }
+
+    /// Whether a quorum signed a note of a later protocol version, whatever else it says: then it is
+    /// time for a newer program. Anybody can write a note of which this is not known.
+    pub fn is_later(note: &str, network: &Network, validators: &ValidatorSet) -> bool {
+        let Some((body, lines)) = note.split_once("\n\n") else { return false };
+        let body = &note[..body.len() + 1];
+        let version = body.lines().find_map(|line| line.strip_prefix("protocol "));
+        let later = version.and_then(|v| v.parse().ok()) > Some(crate::operation::PROTOCOL);
+        if note.len() > limits::NOTE_BYTES
+            || !later
+            || body.lines().next() != Some(&*origin(network))
+        {
+            return false;
+        }
+        let lines: Vec<Line> = lines.lines().filter_map(|line| Line::parse(line).ok()).collect();
+        let signed = |key: &&PublicKey| {
+            let name = key.to_multikey();
+            let id = key_id(&name, key);
+            let named = lines.iter().filter(|line| line.name == name);
+            named.filter_map(Line::cosignature).any(|c| {
+                c.key_id == id
+                    && key.verify(cosigned(c.time, body).as_bytes(), &c.signature).is_ok()
+            })
+        };
+        validators.0.iter().filter(signed).count() >= validators.quorum()
     }
 
     fn signed_by(&self, key: &PublicKey, body: &str) -> bool {

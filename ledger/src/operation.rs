@@ -72,7 +72,12 @@ impl SignedOperation {
     }
 
     /// Checks everything that needs no state: encoding, signature, and the proofs of new keys.
+    ///
+    /// What states a later protocol version is read no further: everything else may have changed.
     pub fn verify(&self) -> Result<VerifiedOperation, Error> {
+        if stated_version(&self.0).is_some_and(|version| version > PROTOCOL) {
+            return Err(Error::Upgrade(UNKNOWN_VERSION));
+        }
         let checked = cose::verify(TYP, &self.0).map_err(later_version)?;
         let verified = self.read(checked)?;
         let operation = &verified.operation;
@@ -102,6 +107,17 @@ impl SignedOperation {
             Operation::from_cbor(checked.payload).map_err(|e| later_version(e.into()))?;
         Ok(VerifiedOperation { key: checked.key, hash: self.hash(), operation })
     }
+}
+
+/// The protocol version that an operation states, if it is a COSE_Sign1 with a map as its payload
+/// whose first key is 1. Every version keeps that much (`docs/formats/operations.md`).
+fn stated_version(bytes: &[u8]) -> Option<u64> {
+    let mut r = Reader::new(bytes);
+    r.tuple(4).ok()?;
+    r.bytes(bytes.len()).ok()?;
+    r.map().ok()?.end().ok()?;
+    let mut payload = Reader::new(r.bytes(bytes.len()).ok()?);
+    payload.map().ok()?.required(1).ok()?.uint().ok()
 }
 
 /// Tells what a later version may have written from what no version would.

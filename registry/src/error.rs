@@ -54,7 +54,9 @@ impl Error {
         use std::io::ErrorKind as K;
         let what = format!("{}: {error}", path.display());
         match error.kind() {
-            K::StorageFull | K::QuotaExceeded | K::ReadOnlyFilesystem => Self::Full(what),
+            K::StorageFull | K::QuotaExceeded | K::FileTooLarge | K::ReadOnlyFilesystem => {
+                Self::Full(what)
+            }
             _ => Self::operator(what, "the node needs a folder of its own that it may write to"),
         }
     }
@@ -70,8 +72,11 @@ impl From<Error> for Problem {
         match error {
             Error::Caller(_) => Self::new(400, "malformed", title),
             Error::Peer(_) => Self::new(502, "peer", title),
-            Error::Full(_) => Self::new(507, "disk-full", "the node has no room to write")
-                .cure("nothing was changed; the node's operator must make room, then try again"),
+            Error::Full(_) => {
+                tracing::error!("{title}");
+                Self::new(507, "disk-full", "the node's disk is full, or takes no writes")
+                    .cure("nothing was changed; the node's operator must make room, then try again")
+            }
             Error::Clock { .. } => Self::new(503, "clock", title).cure(CLOCK_CURE),
             Error::Closing => Self::new(503, "closing", title).cure("try again when it is back"),
             // What the disk says is for the operator's log, not for whoever asked.

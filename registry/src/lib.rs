@@ -1,12 +1,14 @@
 //! The running ledger: store, consensus, commit, projections, queries.
 
 mod audit;
+mod backup;
 mod claims;
 mod consensus;
 mod counters;
 mod coverage;
 mod error;
 mod folder;
+mod lost;
 mod lots;
 mod mempool;
 mod metrics;
@@ -16,6 +18,7 @@ mod queries;
 mod recovery;
 mod registry;
 mod resolve;
+mod restore;
 mod signed_head;
 mod snapshots;
 mod solo;
@@ -28,7 +31,9 @@ mod tiles;
 mod upload;
 
 pub use audit::{AuditReport, Finding, audit};
+pub use backup::{COPIED, Copied, copy, look};
 pub use consensus::{Application, Consensus};
 pub use coverage::Covered;
 pub use error::Error;
 pub use registry::{Config, Registry};
+pub use restore::{LostBatch, Restored, Restoring};

@@ -5,12 +5,12 @@ use crate::claims::Claim;
 use crate::consensus::Application;
 use crate::coverage::Coverage;
 use crate::folder::Folder;
+use crate::lost::Lost;
 use crate::mempool::{Mempool, Reservations, Reserved, Waiting};
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::snapshots::Snapshots;
-use crate::store::{BlockRow, Commit, Flip, Store};
-use crate::subjects::subjects;
+use crate::store::{Commit, Flip, Store};
 use crate::upload::Warm;
 use crate::{Error, recovery};
 use muster_api::{BoxFuture, Host, Problem};
@@ -59,6 +59,8 @@ pub(crate) struct Node {
     in_flight: Mutex<Vec<InFlight>>,
     pub(crate) folder: Folder,
     pub(crate) coverage: Coverage,
+    /// Batches whose leaves are not here.
+    pub(crate) lost: Lost,
     pub(crate) snapshots: Snapshots,
 }
 
@@ -91,6 +93,7 @@ impl Node {
         host: Arc<dyn Host>,
         folder: Folder,
         recovered: recovery::Recovered,
+        lost: Lost,
     ) -> Self {
         Self {
             network: genesis.network(),
@@ -110,6 +113,7 @@ impl Node {
             in_flight: Mutex::default(),
             folder,
             coverage: Coverage::default(),
+            lost,
             snapshots: Snapshots::default(),
         }
     }
@@ -208,31 +212,8 @@ impl Node {
             flips.extend(one.waiting.flip.as_ref().map(|(flip, _)| *flip));
             known.insert(one.waiting.verified.hash(), one.waiting.verified.clone());
         }
-        let mut touched = Vec::new();
-        for (index, signed) in (before.size()..).zip(&block.operations) {
-            let verified = match known.remove(&signed.hash()) {
-                Some(verified) => verified,
-                None => signed.verify().map_err(|e| Error::Peer(e.to_string()))?,
-            };
-            let concerned = subjects(&self.network, verified.operation());
-            touched.extend(concerned.into_iter().map(|subject| (subject, index)));
-        }
-        let head = after.head(after.time()).map_err(Error::damaged)?;
-        Ok(Commit {
-            first: before.size(),
-            entries: block.entries().map(|entry| entry.to_cbor()).collect(),
-            block: BlockRow {
-                height: head.height,
-                time: head.time,
-                size: head.size,
-                log_root: head.log_root,
-                state_root: head.state_root,
-            },
-            state: changes.0.iter().map(|(key, v)| (key.to_bytes(), v.clone())).collect(),
-            keys: Claim::brought_by(changes),
-            flips,
-            touched,
-        })
+        let chains = (before, after);
+        Commit::of(&self.network, chains, block, changes, flips, |hash| known.remove(&hash))
     }
 
     async fn try_decide(&self, block: Block) -> Result<(), Error> {

@@ -25,13 +25,16 @@ struct Marks {
     /// A time that was right, and when it was read.
     time: Time,
     at: Instant,
+    /// Since the start of the machine, at the same moment, if it tells.
+    up: Option<Duration>,
     complained: Option<Instant>,
 }
 
 impl Pace {
     /// From now on; whether the clock is right at this moment nobody can tell.
     pub(crate) fn new(host: Arc<dyn Host>) -> Self {
-        let marks = Marks { time: host.now(), at: Instant::now(), complained: None };
+        let (time, up) = (host.now(), host.since_start());
+        let marks = Marks { time, at: Instant::now(), up, complained: None };
         Self { host, marks: Mutex::new(marks) }
     }
 
@@ -45,8 +48,9 @@ impl Pace {
         let mut marks = self.marks();
         let now = self.look(&mut marks)?;
         // A clock that was set back may return to where it was.
-        if now >= marks.expected() {
-            (marks.time, marks.at) = (now, Instant::now());
+        let up = self.host.since_start();
+        if now >= marks.expected(up) {
+            (marks.time, marks.at, marks.up) = (now, Instant::now(), up);
         }
         Ok(now)
     }
@@ -57,7 +61,7 @@ impl Pace {
 
     fn look(&self, marks: &mut Marks) -> Result<Time, Error> {
         let now = self.host.now();
-        let ahead_ms = now.since(marks.expected());
+        let ahead_ms = now.since(marks.expected(self.host.since_start()));
         if ahead_ms <= JUMP_MS {
             marks.complained = None;
             return Ok(now);
@@ -72,9 +76,14 @@ impl Pace {
 }
 
 impl Marks {
-    /// What the clock should say by now.
-    fn expected(&self) -> Time {
-        let passed = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.time.plus_ms(passed)
+    /// What the clock should say by now. While a machine sleeps, what the runtime measures stands
+    /// still; the time since its start goes on, and no network sets it.
+    fn expected(&self, up: Option<Duration>) -> Time {
+        let measured = self.at.elapsed();
+        let passed = match (self.up, up) {
+            (Some(then), Some(now)) => measured.max(now.saturating_sub(then)),
+            _ => measured,
+        };
+        self.time.plus_ms(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
     }
 }

@@ -1,15 +1,16 @@
 use crate::consensus::Consensus as _;
 use crate::coverage::Covered;
 use crate::folder::{self, Folder};
+use crate::lost::Lost;
 use crate::mempool::Waiting;
 use crate::metrics::{Gauges, Metrics};
 use crate::node::Node;
 use crate::signed_head::SignedHead;
 use crate::solo::Solo;
 use crate::store::Store;
-use crate::store::sqlite::Sqlite;
+use crate::store::sqlite::{Sqlite, upgrade};
 use crate::succession;
-use crate::{Error, recovery};
+use crate::{Error, lost, recovery};
 use muster_api::{
     BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
     Host, Leaves, LineNoted, LineRecords, LotDevicesView, LotQuery, LotsView, NetworkView, Problem,
@@ -43,6 +44,9 @@ pub struct Config {
     /// A change of the validators to the signer's key, for a ledger whose validator's key was
     /// replaced, lost or stolen. Looked at only while the signer is not the validator yet.
     pub succession: Option<SignedOperation>,
+    /// Whether batches are enrolled though leaves of others were lost with a disk: a device or
+    /// key may then enter the ledger twice.
+    pub accept_lost_leaves: bool,
 }
 
 /// A running ledger. Clones are the same one; when the last is dropped without
@@ -76,12 +80,14 @@ impl Registry {
     /// Opens the ledger in a folder, or creates it: reads it back by the code that commits it,
     /// signs its head, and begins to decide.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let Config { dir, genesis, signer, host, restored, succession } = config;
+        let Config { dir, genesis, signer, host, restored, succession, accept_lost_leaves } =
+            config;
         genesis.check().map_err(|e| Error::Caller(format!("the genesis: {e}")))?;
         let key = signer.public_key();
         let folder = Folder::take(&dir).await?;
         let signed = SignedHead::read(folder.file(folder::SIGNED_HEAD))?;
         let (ledger, directory) = (folder.file(folder::LEDGER), folder.file(folder::DIRECTORY));
+        upgrade(&folder, Some(host.now())).await?;
         let store: Arc<dyn Store> = Arc::new(Sqlite::open(&ledger, &directory, &genesis).await?);
         let recovered = match recovery::recover(&*store, &genesis).await {
             Ok(recovered) => recovered,
@@ -102,7 +108,9 @@ impl Registry {
             }
         };
         say_how_long(&signed, host.now());
-        let node = Arc::new(Node::new(genesis, store, host, folder, recovered));
+        let lost = lost::find(&*store, &recovered.chain).await?;
+        let lost = Lost::new(lost, accept_lost_leaves);
+        let node = Arc::new(Node::new(genesis, store, host, folder, recovered, lost));
         node.coverage.load(node.store.gateways().await?)?;
         if let Some(operation) = succession
             && let Err(error) = node.succeed(&operation, &key, signed.last()).await
@@ -198,6 +206,9 @@ impl Registry {
             }
             if node.decided_batch(&verified) {
                 return refuse(crate::node::unsigned());
+            }
+            if let Err(problem) = node.lost.check() {
+                return refuse(problem);
             }
         }
         let flip = match upload {
@@ -388,7 +399,12 @@ impl Registry {
             checkpoint_ms: head.time.0,
             waiting: node.mempool.len() as u64,
         });
-        ledger + &node.gateways_metrics()
+        let lost = format!(
+            "# HELP muster_lost_batches Batches whose leaves were lost with a disk.\n\
+             # TYPE muster_lost_batches gauge\nmuster_lost_batches {}\n",
+            node.lost.count()
+        );
+        ledger + &lost + &node.gateways_metrics()
     }
 
     /// Whether the node commits and signs: the last commit and signature succeeded, and the head

@@ -3,6 +3,7 @@
 
 use crate::consensus::{Application as _, Consensus as _};
 use crate::folder::Folder;
+use crate::lost::Lost;
 use crate::mempool::Waiting;
 use crate::node::Node;
 use crate::recovery::recover;
@@ -85,7 +86,7 @@ async fn a_full_disk_leaves_no_trace() {
     let signed = SignedHead::read(folder.file("signed-head")).unwrap();
     let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
     let recovered = recover(&*store, &genesis()).await.unwrap();
-    let node = Node::new(genesis(), store.clone(), Arc::new(Still), folder, recovered);
+    let node = Node::new(genesis(), store.clone(), Arc::new(Still), folder, recovered, none_lost());
     let mut solo = Solo { signer: Arc::new(secret(2)), pace: node.pace.clone(), signed };
     solo.sign(&node).unwrap();
     let before = *node.published().checkpoint.head();
@@ -159,6 +160,10 @@ async fn what_became_a_batch_is_not_thrown_away() {
     assert_eq!(store.tile(listed, 1, 0).await, Ok(None));
 }
 
+fn none_lost() -> Lost {
+    Lost::new(std::collections::BTreeSet::new(), false)
+}
+
 struct Jumping(AtomicU64);
 
 impl Host for Jumping {
@@ -181,7 +186,7 @@ async fn what_waits_while_the_clock_jumps_is_told_so() {
     let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
     let recovered = recover(&*store, &genesis()).await.unwrap();
     let host = Arc::new(Jumping(AtomicU64::new(1_000)));
-    let node = Arc::new(Node::new(genesis(), store, host.clone(), folder, recovered));
+    let node = Arc::new(Node::new(genesis(), store, host.clone(), folder, recovered, none_lost()));
     let pace = node.pace.clone();
     let mut solo = Box::new(Solo { signer: Arc::new(secret(2)), pace, signed });
     solo.sign(&*node).unwrap();

@@ -167,6 +167,7 @@ pub(crate) fn begin(home: &Home, beginning: Beginning, sealed: Seals<'_>) -> Res
     home.write_key("node/node.pem", &node, sealed.node)?;
     home.write_directory_secret(&Zeroizing::new(random()))?;
     home.write_genesis(&genesis)?;
+    crate::begun::mark_new(home)?;
     home.seal()?;
     Ok(genesis)
 }

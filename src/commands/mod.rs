@@ -1,5 +1,6 @@
 //! One module for each command. They print results; what they do is done by the crates below.
 
+mod backup;
 mod change;
 mod cohort;
 mod confirm;
@@ -14,6 +15,7 @@ mod ledger;
 mod lot;
 mod org;
 mod read;
+mod restore;
 mod serve;
 
 pub(crate) use device::{keep as keep_key, window};
@@ -41,6 +43,8 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Demo(arg) => crate::demo::run(&session, &arg).await,
         Command::Init(arg) => init::run(&session, &arg),
         Command::Serve(arg) => serve::run(&session, &arg).await,
+        Command::Backup(arg) => backup::run(&session, &arg).await,
+        Command::Restore(arg) => restore::run(&session, &arg).await,
         Command::Enrol(arg) => enrol::run(&session, arg).await,
         Command::Device(arg) => device::run(&session, arg).await,
         Command::Gateway(arg) => gateway::run(&session, arg).await,
@@ -80,6 +84,16 @@ pub(crate) fn stop_signal() -> impl Future<Output = ()> + Send {
                 let _ = tokio::signal::ctrl_c().await;
             }
         }
+    }
+}
+
+/// From now on a limit on the size of files (`ulimit -f`) fails the write that meets it, as a full
+/// disk does, and does not end this process (SIGXFSZ).
+pub(crate) fn outlive_limits() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The handler stays when the value goes.
+    if let Err(error) = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())) {
+        tracing::warn!("a limit on the size of files would end this process: {error}");
     }
 }
 

@@ -1,4 +1,5 @@
-use super::{Session, stop_signal};
+use super::{Session, outlive_limits, stop_signal};
+use crate::begun;
 use crate::cli::Serve;
 use crate::host::Machine;
 use crate::http;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
+    outlive_limits();
     let tls = Tls::read(&arg.tls)?;
     arg.listen.check(tls.is_some(), arg.without_tls)?;
     let genesis = session.home.genesis()?;
@@ -33,9 +35,14 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
             .with_context(|| format!("cannot read {}", file.display()))
     };
     let succession = arg.succeed.as_ref().map(read).transpose()?;
+    let accept_lost_leaves = arg.accept_lost_leaves;
     let host = Arc::new(Machine);
-    let registry =
-        Registry::open(Config { dir, genesis, signer, host, restored, succession }).await?;
+    let config = Config { dir, genesis, signer, host, restored, succession, accept_lost_leaves };
+    if !arg.begin {
+        begun::check(&session.home)?;
+    }
+    let registry = Registry::open(config).await?;
+    begun::note(&session.home)?;
     let head = registry.head();
     let stop = stop_signal();
     session.output.result(

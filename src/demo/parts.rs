@@ -37,6 +37,7 @@ impl Parts {
             host: Arc::new(Machine),
             restored: None,
             succession: None,
+            accept_lost_leaves: false,
         })
         .await?;
         let (stop, stopped) = watch::channel(false);

@@ -14,7 +14,7 @@ pub(crate) struct Muster {
 
 /// A server that ends with the test.
 pub(crate) struct Server {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) url: String,
 }
 
@@ -167,11 +167,12 @@ impl Muster {
 
     /// Starts a server at any place.
     pub(crate) fn serve_on(&self, args: &[&str], address: &str) -> Server {
-        let mut child = self
-            .command(&[args, &["--listen", address, "--json"]].concat())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+        Self::start(self.command(&[args, &["--listen", address, "--json"]].concat()))
+    }
+
+    /// Starts what serves and says where.
+    pub(crate) fn start(mut command: Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("its output is read here");
         BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");

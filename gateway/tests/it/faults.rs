@@ -1,10 +1,11 @@
 //! Every lie is refused, named, and followed by the next node.
 
 use crate::node::{Clock, NOBODY, Node, config, eventually};
-use crate::world::{Device, START, World, key, note};
+use crate::world::{Device, START, VALIDATOR, World, key, note};
+use data_encoding::BASE64;
 use muster_gateway::Gateway;
-use muster_identity::Signer as _;
 use muster_identity::cbor::{Encode as _, Writer};
+use muster_identity::{Signer as _, sha256};
 use muster_ledger::merkle::{Frontier, leaf_hash};
 use muster_ledger::{BatchId, Entry, Head, SignedOperation, Target, Time};
 use std::path::Path;
@@ -246,12 +247,21 @@ async fn stops(case: Case, operation: SignedOperation, fault: &'static str, word
         (book.entries, book.note) = (entries, note);
         book.time = case.world.time + 1_000;
     });
+    stopped(case, fault, words).await;
+}
+
+/// Following has stopped; decisions go on until the roll is stale.
+async fn stopped(case: Case, fault: &'static str, words: &str) {
     eventually(&case.gateway, |g| g.status().stopped.is_some()).await;
     let status = case.gateway.status();
     assert!(status.stopped.as_deref().unwrap().contains(words), "{status:#?}");
-    assert!(status.nodes[0].faults.contains_key(fault));
+    assert!(status.nodes.iter().any(|node| node.faults.contains_key(fault)));
     assert!(case.gateway.ready());
     assert_eq!(status.size, 2);
+    let now = case.clock.ms();
+    case.clock.set(now + 2 * 3_600_000);
+    assert!(!case.gateway.ready(), "the roll is older than its hour");
+    case.clock.set(now);
     case.gateway.close().await;
     // What was not verified is gone from the disk too.
     let nodes = [case.honest.url.as_str()];
@@ -271,24 +281,69 @@ async fn a_refused_operation_that_the_quorum_signed() {
     stops(case, operation, "invalid-operation", "no batch 0505").await;
 }
 
+/// An operation with these protected header and payload, signed by the admin.
+fn cose(protected: Writer, payload: Writer) -> SignedOperation {
+    let (protected, payload) = (protected.into_bytes(), payload.into_bytes());
+    let mut text = Writer::default();
+    text.array(4).text("Signature1").bytes(&protected).bytes(&[]).bytes(&payload);
+    let signature = key(1).sign(&text.into_bytes()).unwrap();
+    let mut cose = Writer::default();
+    cose.array(4).bytes(&protected).map(0).bytes(&payload).value(&signature);
+    SignedOperation(cose.into_bytes())
+}
+
 #[tokio::test]
-async fn an_operation_of_a_later_version() {
+async fn an_unknown_action() {
     let case = Case::new().await;
-    let admin = key(1);
     let mut payload = Writer::default();
     payload.map(5).uint(1).uint(1).uint(2).value(&case.world.genesis.network());
     payload.uint(3).value(&case.world.genesis.organisation_did()).uint(4).uint(START + 60_000);
     payload.uint(5).array(2).uint(12).map(0);
-    let payload = payload.into_bytes();
     let mut protected = Writer::default();
-    protected.map(3).uint(1).int(admin.public_key().algorithm().cose());
-    protected.uint(4).value(&admin.public_key()).uint(16).text("muster-op+cose");
-    let protected = protected.into_bytes();
-    let mut text = Writer::default();
-    text.array(4).text("Signature1").bytes(&protected).bytes(&[]).bytes(&payload);
-    let signature = admin.sign(&text.into_bytes()).unwrap();
-    let mut cose = Writer::default();
-    cose.array(4).bytes(&protected).map(0).bytes(&payload).value(&signature);
-    let operation = SignedOperation(cose.into_bytes());
-    stops(case, operation, "upgrade-needed", "upgrade needed").await;
+    protected.map(3).uint(1).int(key(1).public_key().algorithm().cose());
+    protected.uint(4).value(&key(1).public_key()).uint(16).text("muster-op+cose");
+    stops(case, cose(protected, payload), "upgrade-needed", "upgrade needed").await;
+}
+
+#[tokio::test]
+async fn an_operation_of_a_later_version() {
+    let case = Case::new().await;
+    // Nothing of it is as we know it, but where it says its version.
+    let mut payload = Writer::default();
+    payload.map(3).uint(1).uint(2).uint(7).text("what?").uint(9).array(1).uint(1);
+    let mut protected = Writer::default();
+    protected.map(2).uint(1).int(-48).uint(77).bytes(&[7; 1_952]);
+    stops(case, cose(protected, payload), "upgrade-needed", "another protocol version").await;
+}
+
+#[tokio::test]
+async fn a_head_of_a_later_version() {
+    let case = Case::new().await;
+    let body = case.world.note(case.world.time + 1_000).replace("protocol 1", "protocol 2");
+    let (body, _) = body.split_once("\n\n").unwrap();
+    // Anybody could have written it: the other node is followed.
+    let unsigned = format!("{body}\n\n— a AAAAAAAA\n");
+    case.liar.change(|book| {
+        book.note = unsigned;
+        book.time = case.world.time + 1_000;
+    });
+    let refused = |g: &Gateway| g.status().nodes[0].faults.contains_key("unsigned");
+    eventually(&case.gateway, refused).await;
+    assert_eq!(case.gateway.status().stopped, None);
+    // The validator wrote it.
+    let seconds = (case.world.time + 1_000) / 1_000;
+    let validator = key(VALIDATOR);
+    let name = validator.public_key().to_multikey();
+    let id = sha256(&[name.as_bytes(), b"\n", &[4], validator.public_key().raw()]);
+    let text = format!("cosignature/v1\ntime {seconds}\n{body}\n");
+    let signature = validator.sign(text.as_bytes()).unwrap();
+    let blob = [&id[..4], &seconds.to_be_bytes(), &signature.0].concat();
+    let signed = format!("{body}\n\n— {name} {}\n", BASE64.encode(&blob));
+    for node in [&case.liar, &case.honest] {
+        node.change(|book| {
+            book.note = signed.clone();
+            book.time = case.world.time + 2_000;
+        });
+    }
+    stopped(case, "upgrade-needed", "later protocol version").await;
 }

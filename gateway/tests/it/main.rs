@@ -11,6 +11,7 @@ mod following;
 mod mqtt;
 mod node;
 mod presenting;
+mod relay;
 mod restart;
 mod snapshots;
 #[path = "../../../verifier/tests/it/world.rs"]

@@ -8,6 +8,7 @@ mod device_keys;
 mod encodings;
 mod histories;
 mod holds;
+mod later_version;
 mod merkle;
 mod network;
 mod organisation;

@@ -108,7 +108,7 @@ async fn numbers(
         }
     }
     for id in batches.keys().filter(|id| !live.values().any(|l| l == *id)) {
-        findings.add("batches", id, "it is missing");
+        findings.add("batches", id, "its leaves are not here: enrol its file again");
     }
     let staged = snapshot.uploads().await?.into_iter().map(|(number,)| number).collect();
     Ok(Numbers { live, staged, batches })

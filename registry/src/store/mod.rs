@@ -1,6 +1,7 @@
 //! Where the ledger lies. Everything that knows SQL is in this folder, behind one trait, so that
 //! another database can take SQLite's place.
 
+mod commit;
 mod gateways;
 mod lots;
 mod rows;
@@ -156,6 +157,16 @@ pub(crate) trait Store: Send + Sync {
 
     /// When a gateway last said that it let a device through, and which.
     fn seen(&self, did: Did) -> Answer<'_, Option<(u64, String)>>;
+
+    /// The batches whose leaves are here.
+    fn batch_ids(&self) -> Answer<'_, Vec<BatchId>>;
+
+    /// Makes a sealed upload a batch that is on the ledger already.
+    fn flip(&self, flip: Flip) -> Answer<'_, ()>;
+
+    /// Never gives a number again that anything in the two files goes by, though one of them may
+    /// be older than the other.
+    fn pass_numbers(&self) -> Answer<'_, ()>;
 
     /// Finishes writes and lets go of all files.
     fn close(&self) -> BoxFuture<'_, ()>;

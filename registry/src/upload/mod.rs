@@ -26,7 +26,7 @@ pub(crate) fn unknown() -> Problem {
         .cure("open a new one; rows that were enrolled are answered with `already`")
 }
 
-fn under_way() -> Problem {
+pub(crate) fn under_way() -> Problem {
     Problem::new(409, "under-way", "the upload's operation is on its way into a block")
 }
 

@@ -54,6 +54,7 @@ impl Node {
         let _one = self.sealing.lock().await;
         let found = self.upload(upload).await?;
         if let Some((count, root)) = found.sealed {
+            self.bring_back(&found, count, root).await?;
             return Ok(Sealed { count, root: HEXLOWER.encode(&root), refused: Vec::new() });
         }
         if let Some(kept) = self.warm.take(found.number, found.version)
@@ -127,6 +128,7 @@ impl Node {
         tiling.tiles.extend(std::mem::take(&mut tiling.builder).finish());
         self.write_tiles(found.number, &mut tiling, 1).await?;
         if self.store.seal(found.number, found.version, count, root).await? {
+            self.bring_back(found, count, root).await?;
             Ok(Sealed { count, root: HEXLOWER.encode(&root), refused: Vec::new() })
         } else {
             Err(Problem::new(409, "changed", "rows were staged while the upload was sealed")

@@ -41,6 +41,21 @@ async fn a_clock_that_jumps_ahead_signs_nothing() {
 }
 
 #[tokio::test]
+async fn a_machine_that_was_suspended_goes_on() {
+    let network = Network::new().await;
+    network.enrol(&network.devices(0..4)).await;
+    network.host.sleep(2 * DAY);
+    assert_eq!(revoke(&network, 0).await, Ok(1));
+    heartbeat().await;
+    // Once more, and this time the clock says more than was slept.
+    network.host.sleep(2 * DAY);
+    network.host.advance(DAY);
+    assert_eq!(revoke(&network, 1).await.unwrap_err().code(), "clock");
+    network.host.set_back(DAY);
+    assert_eq!(revoke(&network, 1).await, Ok(2));
+}
+
+#[tokio::test]
 async fn a_clock_is_corrected_and_time_passes() {
     let network = Network::new().await;
     network.enrol(&network.devices(0..5)).await;

@@ -20,6 +20,7 @@ pub(crate) const START: u64 = 1_700_000_000_000;
 /// A clock that only moves when told to, and counted randomness.
 pub(crate) struct TestHost {
     now: AtomicU64,
+    slept: AtomicU64,
     drawn: AtomicU64,
 }
 
@@ -31,11 +32,21 @@ impl TestHost {
     pub(crate) fn set_back(&self, ms: u64) {
         self.now.fetch_sub(ms, SeqCst);
     }
+
+    /// The machine is suspended: the clock goes on, what the runtime measures does not.
+    pub(crate) fn sleep(&self, ms: u64) {
+        self.slept.fetch_add(ms, SeqCst);
+        self.advance(ms);
+    }
 }
 
 impl Host for TestHost {
     fn now(&self) -> Time {
         Time(self.now.load(SeqCst))
+    }
+
+    fn since_start(&self) -> Option<std::time::Duration> {
+        Some(std::time::Duration::from_millis(self.slept.load(SeqCst)))
     }
 
     fn random(&self) -> [u8; 16] {
@@ -148,6 +159,7 @@ async fn open_restored(
         host: host.clone(),
         restored,
         succession: None,
+        accept_lost_leaves: false,
     };
     Registry::open(config).await
 }
@@ -160,7 +172,11 @@ impl Network {
     pub(crate) async fn with(devices: u64, evidence: EvidencePolicy) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let genesis = genesis(devices, evidence);
-        let host = Arc::new(TestHost { now: AtomicU64::new(START), drawn: AtomicU64::new(0) });
+        let host = Arc::new(TestHost {
+            now: AtomicU64::new(START),
+            slept: AtomicU64::new(0),
+            drawn: AtomicU64::new(0),
+        });
         let key = secret("validator");
         let signer = Arc::new(TestSigner { key, gone: false.into(), deadly: false.into() });
         let registry = open(dir.path(), &genesis, &host, &signer).await.unwrap();

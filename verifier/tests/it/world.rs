@@ -77,7 +77,7 @@ pub struct World {
 }
 
 const ADMIN: u64 = 1;
-const VALIDATOR: u64 = 2;
+pub const VALIDATOR: u64 = 2;
 
 impl World {
     pub fn new() -> Self {

@@ -1,7 +1,7 @@
 use super::fault::{fault, integer};
 use crate::Error;
 use crate::claims::{BY_OPERATION, Claim};
-use crate::store::Commit;
+use crate::store::{Commit, Flip};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 /// Writes a block and everything that follows from it: all or nothing.
@@ -32,23 +32,7 @@ pub(super) async fn commit(pool: &SqlitePool, commit: Commit) -> Result<(), Erro
         write_claim(&mut tx, claim).await?;
     }
     for flip in &commit.flips {
-        // The upload's rows are in their final place: one row makes them a batch.
-        sqlx::query("INSERT INTO batches VALUES (?, ?)")
-            .bind(integer(flip.upload)?)
-            .bind(&flip.batch.0[..])
-            .execute(&mut *tx)
-            .await
-            .map_err(fault)?;
-        let ended = sqlx::query("DELETE FROM uploads WHERE no = ? AND count = ? AND root = ?")
-            .bind(integer(flip.upload)?)
-            .bind(integer(flip.count)?)
-            .bind(&flip.root[..])
-            .execute(&mut *tx)
-            .await
-            .map_err(fault)?;
-        if ended.rows_affected() != 1 {
-            return Err(Error::Us("a sealed upload changed under its operation".into()));
-        }
+        write_flip(&mut tx, flip).await?;
     }
     for (subject, entry) in &commit.touched {
         sqlx::query("INSERT INTO touched VALUES (?, ?)")
@@ -59,6 +43,35 @@ pub(super) async fn commit(pool: &SqlitePool, commit: Commit) -> Result<(), Erro
             .map_err(fault)?;
     }
     tx.commit().await.map_err(fault)
+}
+
+/// Makes a sealed upload a batch whose entry is on the ledger already.
+pub(super) async fn flip_alone(pool: &SqlitePool, flip: Flip) -> Result<(), Error> {
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+    write_flip(&mut tx, &flip).await?;
+    tx.commit().await.map_err(fault)
+}
+
+/// The upload's rows are in their final place: one row makes them a batch.
+async fn write_flip(connection: &mut SqliteConnection, flip: &Flip) -> Result<(), Error> {
+    sqlx::query("INSERT INTO batches VALUES (?, ?)")
+        .bind(integer(flip.upload)?)
+        .bind(&flip.batch.0[..])
+        .execute(&mut *connection)
+        .await
+        .map_err(fault)?;
+    let ended = sqlx::query("DELETE FROM uploads WHERE no = ? AND count = ? AND root = ?")
+        .bind(integer(flip.upload)?)
+        .bind(integer(flip.count)?)
+        .bind(&flip.root[..])
+        .execute(connection)
+        .await
+        .map_err(fault)?;
+    if ended.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(Error::Us("a sealed upload changed under its operation".into()))
+    }
 }
 
 pub(super) async fn write_record(

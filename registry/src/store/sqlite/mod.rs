@@ -3,6 +3,7 @@
 
 mod bulk;
 mod commit;
+mod copying;
 mod fault;
 mod gateways;
 mod line;
@@ -12,15 +13,18 @@ mod schema;
 mod sealing;
 mod snapshot;
 mod staging;
+mod upgrade;
 mod uploads;
 
+pub(crate) use copying::copy_file;
 pub(crate) use schema::FORMAT;
 pub(crate) use snapshot::{BlockColumns, Snapshot, declared_by_us};
+pub(crate) use upgrade::upgrade;
 
 use super::{
-    Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, GatewayRow, GatewaysSave, Judge,
-    LeafRow, LotDevices, LotGroup, NewUpload, Opened, Serial, SerialOf, Settle, Staged, StagedLeaf,
-    Store, Upload, WhichLots,
+    Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, Flip, GatewayRow, GatewaysSave,
+    Judge, LeafRow, LotDevices, LotGroup, NewUpload, Opened, Serial, SerialOf, Settle, Staged,
+    StagedLeaf, Store, Upload, WhichLots,
 };
 use crate::Error;
 use crate::claims::Claim;
@@ -345,6 +349,18 @@ impl Store for Sqlite {
 
     fn seen(&self, did: Did) -> Answer<'_, Option<(u64, String)>> {
         Box::pin(gateways::seen(&self.readers, did))
+    }
+
+    fn batch_ids(&self) -> Answer<'_, Vec<BatchId>> {
+        Box::pin(reading::batch_ids(&self.readers))
+    }
+
+    fn flip(&self, flip: Flip) -> Answer<'_, ()> {
+        Box::pin(commit::flip_alone(&self.writer, flip))
+    }
+
+    fn pass_numbers(&self) -> Answer<'_, ()> {
+        Box::pin(uploads::pass_numbers(&self.writer))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,3 +1,4 @@
+use super::BlockColumns;
 use super::fault::{fault, fixed, integer, natural};
 use crate::Error;
 use crate::claims::Claim;
@@ -38,26 +39,35 @@ pub(super) async fn blocks(
 ) -> Result<Vec<BlockRow>, Error> {
     const SQL: &str = "SELECT height, time, size, log_root, state_root FROM blocks \
         WHERE height >= ? ORDER BY height LIMIT ?";
-    let rows: Vec<(i64, i64, i64, Bytes, Bytes)> = sqlx::query_as(SQL)
+    let rows: Vec<BlockColumns> = sqlx::query_as(SQL)
         .bind(integer(from)?)
         .bind(integer(count)?)
         .fetch_all(pool)
         .await
         .map_err(fault)?;
-    let block = |(height, time, size, log_root, state_root): (i64, i64, i64, Bytes, Bytes)| {
-        Ok(BlockRow {
-            height: natural(height)?,
-            time: Time(natural(time)?),
-            size: natural(size)?,
-            log_root: fixed(&log_root)?,
-            state_root: fixed(&state_root)?,
-        })
-    };
-    rows.into_iter().map(block).collect()
+    rows.into_iter().map(block_from).collect()
+}
+
+pub(super) fn block_from(
+    (height, time, size, log_root, state_root): BlockColumns,
+) -> Result<BlockRow, Error> {
+    Ok(BlockRow {
+        height: natural(height)?,
+        time: Time(natural(time)?),
+        size: natural(size)?,
+        log_root: fixed(&log_root)?,
+        state_root: fixed(&state_root)?,
+    })
 }
 
 pub(super) async fn state(pool: &SqlitePool) -> Result<Vec<(Bytes, Bytes)>, Error> {
     sqlx::query_as("SELECT key, value FROM state").fetch_all(pool).await.map_err(fault)
+}
+
+pub(super) async fn batch_ids(pool: &SqlitePool) -> Result<Vec<BatchId>, Error> {
+    let ids: Vec<Bytes> =
+        sqlx::query_scalar("SELECT id FROM batches").fetch_all(pool).await.map_err(fault)?;
+    ids.iter().map(|id| Ok(BatchId(fixed(id)?))).collect()
 }
 
 /// A JSON array of hexadecimal strings, which `unhex` and `json_each` turn into rows.

@@ -1,8 +1,10 @@
 use super::fault::{fault, integer};
+use super::reading::block_from;
 use super::{PATIENCE, schema};
 use crate::Error;
+use crate::store::BlockRow;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{Connection as _, FromRow};
+use sqlx::{ConnectOptions as _, Connection as _, FromRow};
 use std::path::Path;
 
 /// The ledger's tables as they stand at one moment, opened for reading only. The node may be
@@ -48,8 +50,11 @@ impl Snapshot {
         for path in [ledger, directory] {
             std::fs::File::open(path).map_err(|e| Error::file(path, &e))?;
         }
-        let options =
-            SqliteConnectOptions::new().filename(directory).read_only(true).busy_timeout(PATIENCE);
+        let options = SqliteConnectOptions::new()
+            .filename(directory)
+            .read_only(true)
+            .busy_timeout(PATIENCE)
+            .disable_statement_logging();
         let mut connection = SqliteConnection::connect_with(&options).await.map_err(fault)?;
         sqlx::query("ATTACH DATABASE ? AS ledger")
             .bind(ledger.to_string_lossy().into_owned())
@@ -99,6 +104,15 @@ impl Snapshot {
     pub(crate) async fn blocks(&mut self) -> Result<Vec<BlockColumns>, Error> {
         self.all("SELECT height, time, size, log_root, state_root FROM blocks ORDER BY height")
             .await
+    }
+
+    /// The last block, if there is one.
+    pub(crate) async fn last_block(&mut self) -> Result<Option<BlockRow>, Error> {
+        const SQL: &str = "SELECT height, time, size, log_root, state_root FROM blocks \
+            ORDER BY height DESC LIMIT 1";
+        let row: Option<BlockColumns> =
+            sqlx::query_as(SQL).fetch_optional(&mut self.0).await.map_err(fault)?;
+        row.map(block_from).transpose()
     }
 
     pub(crate) async fn state(&mut self) -> Result<Vec<(Bytes, Bytes)>, Error> {

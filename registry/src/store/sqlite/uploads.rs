@@ -109,6 +109,23 @@ pub(super) async fn open(pool: &SqlitePool, new: NewUpload, at_most: u64) -> Res
     Ok(Opened::Yes)
 }
 
+/// Raises SQLite's counter above every number that the private directory goes by, which may be
+/// younger than the ledger beside it.
+pub(super) async fn pass_numbers(pool: &SqlitePool) -> Result<(), Error> {
+    const HIGHEST: &str = "SELECT max(coalesce((SELECT max(upload) FROM serials), 0), \
+        coalesce((SELECT max(batch) FROM line), 0))";
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+    let highest: i64 = sqlx::query_scalar(HIGHEST).fetch_one(&mut *tx).await.map_err(fault)?;
+    for sql in [
+        "INSERT INTO ledger.sqlite_sequence(name, seq) SELECT 'uploads', ?1 \
+            WHERE NOT EXISTS (SELECT 1 FROM ledger.sqlite_sequence WHERE name = 'uploads')",
+        "UPDATE ledger.sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'uploads'",
+    ] {
+        sqlx::query(sql).bind(highest).execute(&mut *tx).await.map_err(fault)?;
+    }
+    tx.commit().await.map_err(fault)
+}
+
 /// Notes a request until nobody could use it any more; false: it opened an upload before,
 /// whatever became of that.
 async fn use_request(connection: &mut SqliteConnection, new: &NewUpload) -> Result<bool, Error> {
