@@ -1,4 +1,4 @@
-//! Caddy with `forward_auth`.
+//! Caddy with what `forward_auth` stands for.
 
 use crate::client::{curl, echo, record};
 use crate::proxy::{Proxy, free_address, sample};
@@ -49,6 +49,6 @@ fn the_gateway_hears_of_the_original_request() {
 fn the_gateway_may_listen_on_a_socket_file() {
     let site = Site::on_socket();
     let socket = site.gateway.url.replace("unix:", "unix/");
-    let caddy = start(&site, ("forward_auth 127.0.0.1:7701", &format!("forward_auth {socket}")));
+    let caddy = start(&site, ("127.0.0.1:7701", &socket));
     site.behaves(&format!("{}/telemetry", caddy.url));
 }

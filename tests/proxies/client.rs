@@ -37,7 +37,8 @@ pub(crate) fn curl(arguments: &[&str]) -> Answer {
 }
 
 /// Starts a service that answers each request with what it got: the line, the headers in lower
-/// case, an empty line, the body. It ends with the test's process.
+/// case, an empty line, the body. Its headers are a gateway's with a stale roll. It ends with the
+/// test's process.
 pub(crate) fn echo() -> String {
     record().0
 }
@@ -79,6 +80,7 @@ fn answer(mut stream: TcpStream) -> Option<String> {
     reader.read_exact(&mut body).ok()?;
     text.push_str(&format!("\n{}", String::from_utf8_lossy(&body)));
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close", text.len());
-    stream.write_all(format!("{head}\r\n\r\n{text}").as_bytes()).ok()?;
+    let claim = "muster-stale: true\r\nmuster-session: forged\r\nmuster-proof: forged";
+    stream.write_all(format!("{head}\r\n{claim}\r\n\r\n{text}").as_bytes()).ok()?;
     Some(text)
 }

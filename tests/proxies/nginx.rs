@@ -112,6 +112,8 @@ fn without_a_gateway_nobody_passes() {
     assert_eq!(answer.headers("muster-reason"), ["no-gateway"]);
     assert_eq!(answer.headers("retry-after"), ["5"]);
     assert!(answer.body.contains("urn:muster:problem:no-gateway"), "{answer:?}");
+    let answer = curl(&[&format!("{}/v1/nonce", nginx.url)]);
+    assert_eq!((answer.status, &*answer.headers("muster-reason")), (503, &["no-gateway"][..]));
 }
 
 #[test]

@@ -26,7 +26,9 @@ pub(crate) fn tells_the_original(url: &str, recorded: &Receiver<String>) {
     }
     let url = format!("{url}?x=1");
     arguments.extend(["-d", "the body", &url]);
-    assert_eq!(curl(&arguments).status, 200);
+    let answer = curl(&arguments);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.body.contains("\nmuster-stale: true\n"), "the gateway says so: {answer:?}");
     let asked = recorded.recv_timeout(Duration::from_secs(20)).expect("the gateway is asked");
     let said = |names: [&str; 2]| -> Vec<&str> {
         let lines = asked.lines().filter_map(|line| line.split_once(": "));
@@ -75,7 +77,11 @@ impl Site {
         muster.json(&["enrol", "devices.jsonl", "--node", &node.url]);
         let gateway = serve(
             &muster,
-            &["gateway", "--audience", AUDIENCE, "--node", &node.url, "--trust-proxy"],
+            &[
+                &["gateway", "--audience", AUDIENCE, "--node", &node.url, "--trust-proxy"][..],
+                &["--sessions", "10m", "--key", "gateway.key"],
+            ]
+            .concat(),
         );
         Self { muster, node, gateway, service: echo() }
     }
@@ -122,14 +128,24 @@ impl Site {
         assert!(answer.body.contains(&format!("\nmuster-did: {did}\n")), "{answer:?}");
         assert!(answer.body.contains("\nmuster-model: pump\n"), "{answer:?}");
         assert!(!answer.body.contains("\nauthorization:"), "{answer:?}");
+        // Of ours nothing else: the roll is fresh.
+        let ours = answer.body.lines().filter(|line| line.starts_with("muster")).count();
+        assert_eq!(ours, 5, "{answer:?}");
+        for name in ["muster-session", "muster-session-seconds", "muster-proof"] {
+            assert!(answer.headers(name).is_empty(), "nobody asked for it: {answer:?}");
+        }
 
         // What a client says of itself reaches nobody.
-        let names = ["Did", "Owner", "Model", "Batch", "Roll-Age", "Stale", "Reason", "Receipt"];
-        let forged = names.map(|name| format!("Muster-{name}: forged"));
+        let names = ["Did", "Owner", "Model", "Batch", "Roll-Age", "Stale", "Reason", "Proof"];
+        let more = ["Nonce", "Session", "Session-Seconds", "Prove"];
+        // A service behind CGI or WSGI takes an underscore for a hyphen.
+        let both = |name| [format!("Muster-{name}: forged"), format!("Muster_{name}: forged")];
+        let forged: Vec<String> = names.into_iter().chain(more).flat_map(both).collect();
         let token = self.present("good");
         let mut arguments = vec!["-H", &token, url];
-        // A device part that is none would be refused, so it is left out here.
-        forged[..7].iter().for_each(|header| arguments.extend(["-H", header]));
+        // A device part that is none would be refused: Muster-Receipt is left out here.
+        arguments.extend(["-H", "Muster_Receipt: forged", "-H", "Muster_Roll_Age: forged"]);
+        forged.iter().for_each(|header| arguments.extend(["-H", header]));
         let answer = curl(&arguments);
         assert_eq!(answer.status, 200, "{answer:?}");
         assert!(!answer.body.contains("forged"), "{answer:?}");
@@ -149,6 +165,8 @@ impl Site {
         let nothing = curl(&[url]);
         assert_eq!((nothing.status, &*nothing.headers("muster-reason")), (401, &["missing"][..]));
 
+        self.hands_on(url);
+
         // A body goes to the service, whole, and to nobody else.
         let body = "0123456789abcdef".repeat(4_096);
         let file = self.muster.path("body");
@@ -165,5 +183,53 @@ impl Site {
         assert_eq!(answer.headers("cache-control"), ["no-store"]);
         assert!(answer.body.contains("\"urn:muster:problem:revoked\""), "{answer:?}");
         assert!(answer.headers("www-authenticate").is_empty(), "{answer:?}");
+    }
+    /// What a device may ask the gateway for through the proxy: a nonce, a session, a proof.
+    #[track_caller]
+    fn hands_on(&self, url: &str) {
+        let present = |nonce: &str| {
+            let by = ["device", "present", "good.pem", "--audience", AUDIENCE, "--nonce", nonce];
+            format!("Authorization: Muster {}", self.muster.line(&by))
+        };
+        // With a refusal, or by the one path of the gateway that is open.
+        let refused = curl(&[url]);
+        let nonces = refused.headers("muster-nonce");
+        assert_eq!((refused.status, nonces.len()), (401, 1), "{refused:?}");
+        let token = present(nonces[0]);
+        assert_eq!(curl(&["-H", &token, url]).status, 200);
+        assert_eq!(curl(&["-H", &token, url]).status, 401, "a nonce is used once");
+        let root = url.strip_suffix("/telemetry").expect("the service's path");
+        let answer = curl(&["-H", "X-Real-IP: forged", &format!("{root}/v1/nonce")]);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let given: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+        let token = present(given["nonce"].as_str().expect("a nonce"));
+        assert_eq!(curl(&["-H", &token, url]).status, 200);
+        for path in ["/v1/status", "/v1/authenticate", "/v1/nonce/", "/v1/nonce/../status"] {
+            let answer = curl(&["--path-as-is", &format!("{root}{path}")]);
+            assert_eq!(answer.status, 401, "{path}: {answer:?}");
+        }
+        let posted = curl(&["-d", "x", &format!("{root}/v1/nonce")]).status;
+        assert!([401, 403].contains(&posted), "{posted}");
+
+        let (token, open) = (self.present("good"), "Muster-Session: open");
+        let answer = curl(&["-H", &token, "-H", open, url]);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.headers("muster-session-seconds"), ["600"], "{answer:?}");
+        assert!(!answer.body.contains("muster-session"), "{answer:?}");
+        let sessions = answer.headers("muster-session");
+        assert_eq!(sessions.len(), 1, "{answer:?}");
+        let session = format!("Authorization: Muster-Session {}", sessions[0]);
+        for _ in 0..2 {
+            let answer = curl(&["-H", &session, url]);
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let did = format!("\nmuster-did: {}\n", self.did("good"));
+            assert!(answer.body.contains(&did), "{answer:?}");
+            assert!(!answer.body.contains("\nauthorization:"), "{answer:?}");
+        }
+
+        let key = self.muster.json(&["device", "did", "gateway.key"])["key"].clone();
+        let run = ["device", "run", "good.pem", "--audience", AUDIENCE, "--url", url];
+        let key = key.as_str().expect("a key");
+        self.muster.json(&[&run[..], &["--count", "1", "--gateway-key", key]].concat());
     }
 }

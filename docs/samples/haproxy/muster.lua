@@ -1,10 +1,16 @@
--- Asks a Muster gateway about each request: `http-request lua.muster URL`. Copy to
--- /etc/haproxy/muster.lua. A refusal goes to the device as the gateway words it; if the gateway
+-- Asks a Muster gateway about each request: `http-request lua.muster URL`, and tells the device
+-- what it asked the gateway for: `http-response lua.muster_answer`. Copy to /etc/haproxy/muster.lua. A refusal goes to the device as the gateway words it; if the gateway
 -- cannot be asked, nobody passes.
 
 local ours = { "muster-did", "muster-owner", "muster-model", "muster-batch", "muster-roll-age",
                "muster-stale" }
-local shown = { "content-type", "www-authenticate", "muster-reason", "cache-control" }
+local shown = { "content-type", "www-authenticate", "muster-reason", "muster-nonce",
+                "cache-control" }
+local heard = { "authorization", "muster-receipt", "muster-session", "muster-prove" }
+-- Beside the service's answer, by the variable that holds it until then.
+local told = { ["muster-session"] = "txn.muster_session",
+               ["muster-session-seconds"] = "txn.muster_session_seconds",
+               ["muster-proof"] = "txn.muster_proof" }
 
 -- All values of a header: HAProxy counts them from 0, and one that came twice must stay twice.
 local function values(headers, name)
@@ -36,14 +42,15 @@ core.register_action("muster", { "http-req" }, function(txn, url)
         ["x-original-method"] = { txn.f:method() },
         ["x-original-uri"] = { txn.f:url() },
     }
-    for _, name in ipairs({ "authorization", "muster-receipt" }) do
+    for _, name in ipairs(heard) do
         local list = values(sent, name)
         if #list > 0 then
             asked[name] = list
         end
     end
     for name in pairs(sent) do
-        if name:find("^muster%-") or name == "authorization" then
+        -- Muster_Did is Muster-Did to a service behind CGI or WSGI.
+        if name:find("^muster[^%w]") or name == "authorization" then
             txn.http:req_del_header(name)
         end
     end
@@ -65,4 +72,20 @@ core.register_action("muster", { "http-req" }, function(txn, url)
             txn.http:req_set_header(name, value)
         end
     end
+    for name, variable in pairs(told) do
+        local list = values(answer.headers, name)
+        if #list == 1 then
+            txn:set_var(variable, list[1])
+        end
+    end
 end, 1)
+
+core.register_action("muster_answer", { "http-res" }, function(txn)
+    for name, variable in pairs(told) do
+        txn.http:res_del_header(name)
+        local value = txn:get_var(variable)
+        if value then
+            txn.http:res_set_header(name, value)
+        end
+    end
+end)
