@@ -162,6 +162,57 @@ async fn who_left_makes_room_and_who_is_there_does_not() {
 }
 
 #[tokio::test]
+async fn one_device_does_not_take_the_sessions_of_others() {
+    let site = Site::new().await;
+    let door = door_of(&site, ClientIds::Own, limits::SESSIONS_OF_ONE + 4);
+    let (first, many) = (did(&site, 0), did(&site, 1));
+    let enter = async |who: usize, jti: u8, client: &str| {
+        let (user, password) = (did(&site, who), password(&site, who, jti));
+        let answer = door.connect(client, &user, &password, None).await;
+        answer.map(|_| ()).map_err(|refusal| refusal.code())
+    };
+    assert_eq!(enter(0, 1, &first).await, Ok(()));
+    let name = |n: u8| format!("{many}/{n}");
+    for n in 0..40 {
+        assert_eq!(enter(1, n, &name(n)).await, Ok(()), "{n}");
+    }
+    assert!(door.standing(&first, &first).is_ok());
+    assert_eq!(door.len(), 1 + limits::SESSIONS_OF_ONE);
+    // Its own oldest made room.
+    let oldest = 40 - u8::try_from(limits::SESSIONS_OF_ONE).unwrap();
+    assert!(door.standing(&name(oldest), &many).is_ok());
+    assert_eq!(door.standing(&name(oldest - 1), &many).unwrap_err().code(), "no-session");
+
+    // A client id is kept, so it is short. The presentation is not used up by a long one.
+    let longest = format!("{many}/{}", "x".repeat(limits::CLIENT_ID_BYTES - many.len() - 1));
+    assert_eq!(enter(1, 41, &format!("{longest}x")).await, Err("client-id"));
+    assert_eq!(enter(1, 41, &longest).await, Ok(()));
+    let any = door_of(&site, ClientIds::Any, 10);
+    assert_eq!(connect(&site, &any, (1, 42), &"x".repeat(257), 1).await, Err("client-id"));
+}
+
+#[tokio::test]
+async fn living_connections_of_a_device_are_bounded_and_not_replaced() {
+    let site = Site::new().await;
+    let door = door_of(&site, ClientIds::Own, 100);
+    let mine = did(&site, 0);
+    let name = |n: usize| format!("{mine}/{n}");
+    for n in 0..limits::SESSIONS_OF_ONE {
+        let jti = u8::try_from(n).unwrap();
+        assert_eq!(connect(&site, &door, (0, jti), &name(n), n).await, Ok(()), "{n}");
+    }
+    assert_eq!(connect(&site, &door, (0, 100), &mine, 100).await, Err("full"));
+    assert_eq!(connect(&site, &door, (1, 1), &did(&site, 1), 101).await, Ok(()));
+    // The same client once more needs no room; one that left makes it.
+    assert_eq!(connect(&site, &door, (0, 101), &name(3), 102).await, Ok(()));
+    door.end(&name(7), 7);
+    assert_eq!(connect(&site, &door, (0, 102), &mine, 103).await, Ok(()));
+    assert_eq!(door.standing(&name(7), &mine).unwrap_err().code(), "no-session");
+    assert!(door.standing(&name(3), &mine).is_ok());
+    assert_eq!(door.len(), limits::SESSIONS_OF_ONE + 1);
+}
+
+#[tokio::test]
 async fn without_look_ups_no_node_is_asked() {
     let site = Site::new().await;
     site.node.know(&site.devices[0].did, &site.parts[0]);
