@@ -3,12 +3,17 @@
 use crate::decisions::Site;
 use crate::node::eventually;
 use axum::body::{Body, to_bytes};
-use http::{Request, StatusCode};
+use axum::extract::ConnectInfo;
+use http::{Request, Response, StatusCode};
 use muster_gateway::{
     Access, BrokerDoor, ClientIds, Gateway, GatewayConfig, TopicRules, limits, mqtt_hook,
 };
 use muster_ledger::Target;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 const RULES: &str = "any: publish t/{did}/#\nany: subscribe c/{did}/#\n";
@@ -250,11 +255,25 @@ fn filled(path: &str, values: &[(&str, &str)]) -> String {
     Value::Object(json).to_string()
 }
 
+/// Asks the hook from somewhere.
+async fn hook(
+    door: &BrokerDoor,
+    peer: Option<&str>,
+    path: &str,
+    body: impl Into<Body>,
+) -> Response<Body> {
+    let request = Request::post(path).header("content-type", "application/json");
+    let mut request = request.body(body.into()).unwrap();
+    if let Some(peer) = peer {
+        let peer: SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+    }
+    mqtt_hook(door.clone()).oneshot(request).await.unwrap()
+}
+
 /// Asks the hook as EMQX does.
 async fn emqx(door: &BrokerDoor, path: &str, body: impl Into<Body>) -> Value {
-    let request = Request::post(path).header("content-type", "application/json");
-    let request = request.body(body.into()).unwrap();
-    let (parts, body) = mqtt_hook(door.clone()).oneshot(request).await.unwrap().into_parts();
+    let (parts, body) = hook(door, Some("127.0.0.1:9"), path, body).await.into_parts();
     assert_eq!(parts.status, StatusCode::OK);
     assert_eq!(parts.headers["content-type"], "application/json");
     serde_json::from_slice(&to_bytes(body, 10_000).await.unwrap()).unwrap()
@@ -312,4 +331,58 @@ async fn emqx_asks_and_is_always_answered() {
 fn question(did: &str, topic: &str, action: &str) -> String {
     let values = [("clientid", did), ("username", did), ("topic", topic), ("action", action)];
     filled("/v1/mqtt/acl", &values)
+}
+
+#[tokio::test]
+async fn the_hook_answers_a_broker_on_this_machine_alone() {
+    let site = Site::new().await;
+    let door = door_of(&site, ClientIds::Own, 10);
+    let (mine, password) = (did(&site, 0), password(&site, 0, 1));
+    let login = json!({ "clientid": mine, "username": mine, "password": password }).to_string();
+    for peer in [Some("192.0.2.1:7"), Some("[2001:db8::1]:7"), Some("[::ffff:192.0.2.1]:7"), None] {
+        for path in ["/v1/mqtt/authenticate", "/v1/mqtt/acl"] {
+            let answer = hook(&door, peer, path, login.clone()).await;
+            assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{peer:?} {path}");
+            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+            let problem = to_bytes(answer.into_body(), 10_000).await.unwrap();
+            let problem: Value = serde_json::from_slice(&problem).unwrap();
+            assert_eq!(problem["type"], "urn:muster:problem:not-this-machine");
+            assert!(problem.to_string().contains("127.0.0.1"), "the cure: {problem}");
+        }
+    }
+    // Nothing of it was looked at: the presentation is still good.
+    assert!(door.is_empty());
+    for (peer, jti) in [("[::1]:7", 2), ("[::ffff:127.0.0.1]:7", 3)] {
+        let password = format!("{}~{}", site.token(0, jti), site.receipt(0));
+        let login = json!({ "clientid": mine, "username": mine, "password": password });
+        let answer = hook(&door, Some(peer), "/v1/mqtt/authenticate", login.to_string()).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{peer}");
+    }
+    assert_eq!(emqx(&door, "/v1/mqtt/authenticate", login).await["result"], "allow");
+}
+
+#[tokio::test]
+async fn a_question_that_does_not_end_is_answered_in_time() {
+    let site = Site::new().await;
+    let routes = mqtt_hook(door_of(&site, ClientIds::Own, 10));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    let mut broker = TcpStream::connect(address).await.unwrap();
+    let half = "POST /v1/mqtt/acl HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{\"username\":";
+    broker.write_all(half.as_bytes()).await.unwrap();
+    // From here on time passes as soon as everybody waits.
+    tokio::time::pause();
+    let asked = tokio::time::Instant::now();
+    let mut answer = String::new();
+    while !answer.contains("unreadable") {
+        let mut piece = [0; 1_024];
+        let read = timeout(2 * limits::MQTT_BODY_WAIT, broker.read(&mut piece)).await;
+        let read = read.expect("an answer in time").unwrap();
+        assert_ne!(read, 0, "closed after {answer}");
+        answer.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+    }
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("deny"), "{answer}");
+    assert!(asked.elapsed() >= limits::MQTT_BODY_WAIT, "{:?}", asked.elapsed());
 }
