@@ -80,11 +80,8 @@ impl Node {
                 let Some(kept) = kept.upgrade() else { return };
                 let mut shelf = kept.lock().await;
                 // Another one took its place, and is looked after by its own task.
-                if !shelf
-                    .made
-                    .as_ref()
-                    .is_some_and(|made| this.as_ptr() == Arc::as_ptr(&made.bytes))
-                {
+                let this_one = |made: &Made| this.as_ptr() == Arc::as_ptr(&made.bytes);
+                if !shelf.made.as_ref().is_some_and(this_one) {
                     return;
                 }
                 if shelf.current().is_none() {
