@@ -1,11 +1,13 @@
 //! Listening: connections are counted, slow ones are dropped, and stopping loses no request. Every
 //! server of ours listens here: on a port, with or without TLS, or on a socket of this machine.
 
+mod pace;
 mod place;
 mod room;
 mod sources;
 mod tls;
 
+use pace::Paced;
 pub(crate) use place::{Listener, Place};
 pub(crate) use tls::Tls;
 
@@ -75,6 +77,7 @@ pub(crate) async fn serve(
             tracing::debug!(%peer, "a connection too many of one address");
             continue;
         };
+        let stream: Box<dyn Stream> = Box::new(Paced::new(stream));
         let service = routes.clone().map_request(move |mut request: Request<_>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             request
@@ -116,5 +119,39 @@ pub(crate) async fn whole_body(bytes: usize, request: Request, next: Next) -> Re
         Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Ok(Err(_)) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
         Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    #[tokio::test]
+    async fn a_reader_that_does_not_read_loses_its_connection() {
+        // More than the system keeps for a connection.
+        const WHOLE: usize = 64 << 20;
+        let listener = Place::loopback(0).bind("--listen").await.expect("bound");
+        let url = listener.url().expect("an address");
+        let routes = Router::new().route("/", get(|| async { vec![0_u8; WHOLE] }));
+        tokio::spawn(serve(listener, routes, std::future::pending()));
+        let address = url.strip_prefix("http://").expect("a port");
+        let mut client = TcpStream::connect(address).await.expect("connected");
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("asked");
+        let mut piece = vec![0; 1 << 16];
+        let mut all = client.read(&mut piece).await.expect("the answer begins");
+        // Five minutes, which pass as soon as everybody waits.
+        tokio::time::pause();
+        sleep(Duration::from_secs(300)).await;
+        tokio::time::resume();
+        // What was on its way still comes, then the end.
+        while all < WHOLE
+            && let Ok(read @ 1..) = client.read(&mut piece).await
+        {
+            all += read;
+        }
+        assert!(all < WHOLE, "the connection was kept");
     }
 }

@@ -14,6 +14,14 @@ pub const SNAPSHOT_BYTES: usize = 64 << 20;
 /// and a stranger cannot have a new one made by every request.
 pub const SNAPSHOT_KEPT_SECONDS: u64 = 10;
 
+/// Seconds for which a node hands out the same snapshot while somebody still reads it: each further
+/// one is a copy in memory. A follower gets what came since in its first questions.
+pub const SNAPSHOT_READ_SECONDS: u64 = 60;
+
+/// Snapshots in memory at once: as many as there are slow readers of different ones. With as many in
+/// hand the newest is handed out, however old it is.
+pub const SNAPSHOT_COPIES: usize = 4;
+
 /// Longest wait of a long poll in seconds: below the idle time-outs of common proxies.
 pub const FEED_WAIT_SECONDS: u64 = 25;
 

@@ -133,6 +133,17 @@ pub const TOPIC_BYTES: usize = 65_535;
 /// room; if every one is a living connection, the next device is told to try later.
 pub const MQTT_SESSIONS: usize = 200_000;
 
+/// MQTT sessions of one device: its parts that connect by themselves, and a restart of each. Beyond
+/// them its own oldest that left makes room, so no device takes the place of others.
+pub const SESSIONS_OF_ONE: usize = 16;
+
+/// Longest client id in bytes: a DID of at most 60, and a word. The table of sessions keeps each; an
+/// MQTT string could have 64 KiB.
+pub const CLIENT_ID_BYTES: usize = 256;
+
+/// How long the body of a broker's question may take to arrive: it is on this machine.
+pub const MQTT_BODY_WAIT: Duration = Duration::from_secs(10);
+
 /// Longest body of a broker's question over HTTP: a topic of full length and a password, twice
 /// their size where they are escaped.
 pub const MQTT_BODY_BYTES: usize = 160 * 1_024;

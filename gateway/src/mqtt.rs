@@ -31,9 +31,9 @@ impl ClientIds {
 pub enum Refusal {
     /// The gateway refuses the device.
     Rejected(Rejected),
-    /// The client id belongs to another device.
+    /// The client id belongs to another device, or is too long.
     ClientId,
-    /// More living connections than can be kept.
+    /// More living connections than can be kept, of all or of this device.
     Full,
     /// No session of that client and user is known.
     NoSession,
@@ -58,10 +58,17 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected(rejected) => rejected.fmt(f),
-            Self::ClientId => f.write_str(
-                "the client id is not the device's own; use its DID, or its DID, `/` and a word",
+            Self::ClientId => write!(
+                f,
+                "the client id is not the device's own, or too long; use its DID, or its DID, `/` \
+                 and a word, of at most {} bytes in all",
+                limits::CLIENT_ID_BYTES
             ),
-            Self::Full => f.write_str("too many connections; try again later"),
+            Self::Full => write!(
+                f,
+                "too many connections of all, or {} of this device; end one, or try again later",
+                limits::SESSIONS_OF_ONE
+            ),
             Self::NoSession => f.write_str("the client is not known here; connect again"),
             Self::Topic => f.write_str("no rule allows the topic; see the topic rules"),
         }
@@ -129,7 +136,8 @@ impl BrokerDoor {
     ) -> Result<Arc<Session>, Refusal> {
         // The user name is the DID or the gateway refuses it; so this asks nothing of a key, and
         // a presentation is not used up by a wrong client id.
-        if !self.0.client_ids.allow(client, user) {
+        let short = client.len() <= limits::CLIENT_ID_BYTES;
+        if !short || !self.0.client_ids.allow(client, user) {
             return Err(Refusal::ClientId);
         }
         let request = AuthRequest::from_mqtt(user, password);

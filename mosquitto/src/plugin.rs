@@ -7,7 +7,7 @@ use crate::log::{Gravity, Log, shown};
 use crate::options::{Fault, Options, Others};
 use crate::{abi, limits};
 use muster_gateway::{
-    Access, BrokerDoor, Cut, Gateway, GatewayConfig, Refusal, Session, TopicRules,
+    Access, BrokerDoor, ClientIds, Cut, Gateway, GatewayConfig, Refusal, Session, TopicRules,
 };
 use muster_identity::cbor::Decode as _;
 use muster_ledger::Genesis;
@@ -52,6 +52,7 @@ pub(crate) struct Plugin {
     log: Log,
     rules: PathBuf,
     others: Others,
+    client_ids: ClientIds,
     /// Whether the broker ever called its timer.
     ticks: Cell<bool>,
     /// From a reload until the next timer: the broker asks again about everybody inside.
@@ -107,6 +108,7 @@ impl Plugin {
             log,
             rules: options.rules,
             others: options.others,
+            client_ids: options.client_ids,
             ticks: Cell::new(false),
             reloading: Cell::new(false),
             handle: runtime.handle().clone(),
@@ -173,8 +175,8 @@ impl Plugin {
         };
         let Some(user) = device(client.user) else {
             return match self.others {
-                Others::Refuse => Answer::Deny,
-                Others::Defer => Answer::Defer,
+                Others::Defer if !self.takes_over(client) => Answer::Defer,
+                Others::Defer | Others::Refuse => Answer::Deny,
             };
         };
         match self.door.allow(client.id.unwrap_or_default(), user, access, topic) {
@@ -243,12 +245,23 @@ impl Plugin {
 
     fn other(&self, what: &str, client: &Client<'_>) -> Answer {
         match self.others {
+            Others::Defer if self.takes_over(client) => {
+                let words = "a client id of devices, and the user name is no DID; use another";
+                self.say(what, client, "client-id", words);
+                Answer::Deny
+            }
             Others::Defer => Answer::Defer,
             Others::Refuse => {
                 self.say(what, client, "other-device", "the user name is no DID");
                 Answer::Deny
             }
         }
+    }
+
+    /// Whether somebody who is no device calls itself like one: who connects with a client id
+    /// takes over the session that has it (MQTT 3.1.1 §3.1.4), and reads what waits for it.
+    fn takes_over(&self, client: &Client<'_>) -> bool {
+        self.client_ids == ClientIds::Own && device(client.id).is_some()
     }
 
     fn refused(&self, what: &str, client: &Client<'_>, refusal: Refusal) -> Answer {
@@ -266,9 +279,9 @@ impl Plugin {
     }
 }
 
-/// A user name that only a device can have.
-fn device(user: Option<&str>) -> Option<&str> {
-    user.filter(|user| user.starts_with("did:"))
+/// A user name, or a client id, that only a device can have.
+fn device(name: Option<&str>) -> Option<&str> {
+    name.filter(|name| name.starts_with("did:"))
 }
 
 fn read_rules(path: &PathBuf) -> Result<TopicRules, Fault> {

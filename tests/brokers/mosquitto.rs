@@ -364,6 +364,12 @@ fn services_are_left_to_the_brokers_own_files_if_the_operator_says_so() {
     let pump = site.did("pump");
     assert_eq!(Paho::refused(&Login::new(port, &pump, "secret")), NOT_AUTHORIZED);
     let mut device = site.connect(port, "pump");
+    // Nor does it take a device's session over by the client id.
+    for client_id in [&pump, &format!("{pump}/2")] {
+        let thief = Login { client_id, ..Login::new(port, "service", "secret") };
+        assert_eq!(Paho::refused(&thief), NOT_AUTHORIZED, "{client_id}");
+    }
+    broker.says("client-id: a client id of devices");
     assert_eq!(device.publish(&format!("telemetry/{pump}/level"), "3"), 0);
     assert_eq!(service.expect("message")["payload"], "3");
     assert_eq!(service.publish(&format!("commands/{pump}/now"), "3"), NOT_AUTHORIZED);

@@ -3,12 +3,17 @@
 use crate::decisions::Site;
 use crate::node::eventually;
 use axum::body::{Body, to_bytes};
-use http::{Request, StatusCode};
+use axum::extract::ConnectInfo;
+use http::{Request, Response, StatusCode};
 use muster_gateway::{
     Access, BrokerDoor, ClientIds, Gateway, GatewayConfig, TopicRules, limits, mqtt_hook,
 };
 use muster_ledger::Target;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 const RULES: &str = "any: publish t/{did}/#\nany: subscribe c/{did}/#\n";
@@ -162,6 +167,57 @@ async fn who_left_makes_room_and_who_is_there_does_not() {
 }
 
 #[tokio::test]
+async fn one_device_does_not_take_the_sessions_of_others() {
+    let site = Site::new().await;
+    let door = door_of(&site, ClientIds::Own, limits::SESSIONS_OF_ONE + 4);
+    let (first, many) = (did(&site, 0), did(&site, 1));
+    let enter = async |who: usize, jti: u8, client: &str| {
+        let (user, password) = (did(&site, who), password(&site, who, jti));
+        let answer = door.connect(client, &user, &password, None).await;
+        answer.map(|_| ()).map_err(|refusal| refusal.code())
+    };
+    assert_eq!(enter(0, 1, &first).await, Ok(()));
+    let name = |n: u8| format!("{many}/{n}");
+    for n in 0..40 {
+        assert_eq!(enter(1, n, &name(n)).await, Ok(()), "{n}");
+    }
+    assert!(door.standing(&first, &first).is_ok());
+    assert_eq!(door.len(), 1 + limits::SESSIONS_OF_ONE);
+    // Its own oldest made room.
+    let oldest = 40 - u8::try_from(limits::SESSIONS_OF_ONE).unwrap();
+    assert!(door.standing(&name(oldest), &many).is_ok());
+    assert_eq!(door.standing(&name(oldest - 1), &many).unwrap_err().code(), "no-session");
+
+    // A client id is kept, so it is short. The presentation is not used up by a long one.
+    let longest = format!("{many}/{}", "x".repeat(limits::CLIENT_ID_BYTES - many.len() - 1));
+    assert_eq!(enter(1, 41, &format!("{longest}x")).await, Err("client-id"));
+    assert_eq!(enter(1, 41, &longest).await, Ok(()));
+    let any = door_of(&site, ClientIds::Any, 10);
+    assert_eq!(connect(&site, &any, (1, 42), &"x".repeat(257), 1).await, Err("client-id"));
+}
+
+#[tokio::test]
+async fn living_connections_of_a_device_are_bounded_and_not_replaced() {
+    let site = Site::new().await;
+    let door = door_of(&site, ClientIds::Own, 100);
+    let mine = did(&site, 0);
+    let name = |n: usize| format!("{mine}/{n}");
+    for n in 0..limits::SESSIONS_OF_ONE {
+        let jti = u8::try_from(n).unwrap();
+        assert_eq!(connect(&site, &door, (0, jti), &name(n), n).await, Ok(()), "{n}");
+    }
+    assert_eq!(connect(&site, &door, (0, 100), &mine, 100).await, Err("full"));
+    assert_eq!(connect(&site, &door, (1, 1), &did(&site, 1), 101).await, Ok(()));
+    // The same client once more needs no room; one that left makes it.
+    assert_eq!(connect(&site, &door, (0, 101), &name(3), 102).await, Ok(()));
+    door.end(&name(7), 7);
+    assert_eq!(connect(&site, &door, (0, 102), &mine, 103).await, Ok(()));
+    assert_eq!(door.standing(&name(7), &mine).unwrap_err().code(), "no-session");
+    assert!(door.standing(&name(3), &mine).is_ok());
+    assert_eq!(door.len(), limits::SESSIONS_OF_ONE + 1);
+}
+
+#[tokio::test]
 async fn without_look_ups_no_node_is_asked() {
     let site = Site::new().await;
     site.node.know(&site.devices[0].did, &site.parts[0]);
@@ -199,11 +255,25 @@ fn filled(path: &str, values: &[(&str, &str)]) -> String {
     Value::Object(json).to_string()
 }
 
+/// Asks the hook from somewhere.
+async fn hook(
+    door: &BrokerDoor,
+    peer: Option<&str>,
+    path: &str,
+    body: impl Into<Body>,
+) -> Response<Body> {
+    let request = Request::post(path).header("content-type", "application/json");
+    let mut request = request.body(body.into()).unwrap();
+    if let Some(peer) = peer {
+        let peer: SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+    }
+    mqtt_hook(door.clone()).oneshot(request).await.unwrap()
+}
+
 /// Asks the hook as EMQX does.
 async fn emqx(door: &BrokerDoor, path: &str, body: impl Into<Body>) -> Value {
-    let request = Request::post(path).header("content-type", "application/json");
-    let request = request.body(body.into()).unwrap();
-    let (parts, body) = mqtt_hook(door.clone()).oneshot(request).await.unwrap().into_parts();
+    let (parts, body) = hook(door, Some("127.0.0.1:9"), path, body).await.into_parts();
     assert_eq!(parts.status, StatusCode::OK);
     assert_eq!(parts.headers["content-type"], "application/json");
     serde_json::from_slice(&to_bytes(body, 10_000).await.unwrap()).unwrap()
@@ -261,4 +331,58 @@ async fn emqx_asks_and_is_always_answered() {
 fn question(did: &str, topic: &str, action: &str) -> String {
     let values = [("clientid", did), ("username", did), ("topic", topic), ("action", action)];
     filled("/v1/mqtt/acl", &values)
+}
+
+#[tokio::test]
+async fn the_hook_answers_a_broker_on_this_machine_alone() {
+    let site = Site::new().await;
+    let door = door_of(&site, ClientIds::Own, 10);
+    let (mine, password) = (did(&site, 0), password(&site, 0, 1));
+    let login = json!({ "clientid": mine, "username": mine, "password": password }).to_string();
+    for peer in [Some("192.0.2.1:7"), Some("[2001:db8::1]:7"), Some("[::ffff:192.0.2.1]:7"), None] {
+        for path in ["/v1/mqtt/authenticate", "/v1/mqtt/acl"] {
+            let answer = hook(&door, peer, path, login.clone()).await;
+            assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{peer:?} {path}");
+            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+            let problem = to_bytes(answer.into_body(), 10_000).await.unwrap();
+            let problem: Value = serde_json::from_slice(&problem).unwrap();
+            assert_eq!(problem["type"], "urn:muster:problem:not-this-machine");
+            assert!(problem.to_string().contains("127.0.0.1"), "the cure: {problem}");
+        }
+    }
+    // Nothing of it was looked at: the presentation is still good.
+    assert!(door.is_empty());
+    for (peer, jti) in [("[::1]:7", 2), ("[::ffff:127.0.0.1]:7", 3)] {
+        let password = format!("{}~{}", site.token(0, jti), site.receipt(0));
+        let login = json!({ "clientid": mine, "username": mine, "password": password });
+        let answer = hook(&door, Some(peer), "/v1/mqtt/authenticate", login.to_string()).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{peer}");
+    }
+    assert_eq!(emqx(&door, "/v1/mqtt/authenticate", login).await["result"], "allow");
+}
+
+#[tokio::test]
+async fn a_question_that_does_not_end_is_answered_in_time() {
+    let site = Site::new().await;
+    let routes = mqtt_hook(door_of(&site, ClientIds::Own, 10));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    let mut broker = TcpStream::connect(address).await.unwrap();
+    let half = "POST /v1/mqtt/acl HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{\"username\":";
+    broker.write_all(half.as_bytes()).await.unwrap();
+    // From here on time passes as soon as everybody waits.
+    tokio::time::pause();
+    let asked = tokio::time::Instant::now();
+    let mut answer = String::new();
+    while !answer.contains("unreadable") {
+        let mut piece = [0; 1_024];
+        let read = timeout(2 * limits::MQTT_BODY_WAIT, broker.read(&mut piece)).await;
+        let read = read.expect("an answer in time").unwrap();
+        assert_ne!(read, 0, "closed after {answer}");
+        answer.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+    }
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("deny"), "{answer}");
+    assert!(asked.elapsed() >= limits::MQTT_BODY_WAIT, "{:?}", asked.elapsed());
 }

@@ -4,6 +4,7 @@ use muster_identity::cbor::Decode as _;
 use muster_ledger::{
     Action, Alone, Block, Chain, Checkpoint, Entry, Revoke, Snapshot, Target, Time,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -68,6 +69,37 @@ async fn a_quiet_head_is_signed_again() {
     assert!(!network.registry.ready().await);
 }
 
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn slow_readers_keep_few_copies_of_the_ledger() {
+    let network = Network::new().await;
+    network.enrol(&network.devices(0..1)).await;
+    let mut held = vec![network.registry.snapshot().await.unwrap()];
+    let same = |a: &Arc<Vec<u8>>, b: &Arc<Vec<u8>>| Arc::ptr_eq(a, b);
+    // While somebody reads it, it is handed out for longer.
+    pass(limits::SNAPSHOT_KEPT_SECONDS).await;
+    assert!(same(&held[0], &network.registry.snapshot().await.unwrap()));
+    pass(limits::SNAPSHOT_READ_SECONDS).await;
+    let next = network.registry.snapshot().await.unwrap();
+    assert!(!same(&held[0], &next));
+    held.push(next);
+    for _ in 0..8 {
+        pass(limits::SNAPSHOT_READ_SECONDS).await;
+        held.push(network.registry.snapshot().await.unwrap());
+    }
+    held.dedup_by(|a, b| Arc::ptr_eq(a, b));
+    assert_eq!(held.len(), limits::SNAPSHOT_COPIES);
+    // One reader has done: there is room for a newer one.
+    let newest = held.last().unwrap().clone();
+    held.remove(0);
+    assert!(!same(&newest, &network.registry.snapshot().await.unwrap()));
+}
+
 #[tokio::test]
 async fn a_snapshot_is_the_ledger_under_its_head() {
     let network = Network::new().await;
@@ -88,10 +120,9 @@ async fn a_snapshot_is_the_ledger_under_its_head() {
     assert_eq!(quorum.head().size, 2);
     // Handed out again for some seconds, also when the ledger has moved on.
     network.enrol(&network.devices(3..4)).await;
-    assert!(std::sync::Arc::ptr_eq(&made, &registry.snapshot().await.unwrap()));
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(limits::SNAPSHOT_KEPT_SECONDS)).await;
-    tokio::time::resume();
+    assert!(Arc::ptr_eq(&made, &registry.snapshot().await.unwrap()));
+    drop(made);
+    pass(limits::SNAPSHOT_KEPT_SECONDS).await;
     let later = registry.snapshot().await.unwrap();
     assert_eq!(Snapshot::parse(&later).unwrap().checkpoint().head().size, 3);
 
