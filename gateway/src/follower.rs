@@ -34,11 +34,23 @@ impl Follower {
         let mut tries = vec![0; self.nodes.len()];
         let (shortest, longest) = limits::BACKOFF;
         let (mut node, mut pause) = (0, shortest);
+        // Whether the last verified head is too old by the clock.
+        let mut waits = false;
         self.counts.follows(node);
         while !*self.stop.borrow() {
             if self.book.out_of_trust(self.host.now()) {
-                self.report(node, &Fault::TrustPeriod);
-                break;
+                // Perhaps it is the clock that is ahead: nobody is asked, until it says otherwise.
+                if !std::mem::replace(&mut waits, true) {
+                    self.report(node, &Fault::TrustPeriod);
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(longest) => continue,
+                    _ = self.stop.changed() => break,
+                }
+            }
+            if std::mem::take(&mut waits) {
+                tracing::warn!("the clock was ahead; following goes on");
+                self.counts.resumes();
             }
             let client = self.nodes[node].clone();
             let (from, time) = (self.book.next(), self.book.time().0);
