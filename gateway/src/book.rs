@@ -239,6 +239,14 @@ impl Book {
     }
 
     fn publish(&mut self, verified: Candidate, head: QuorumCheckpoint) -> Result<Progress, Fault> {
+        // Heads that lie so far apart need no clock to tell: who signs the later one may have the
+        // keys of validators that left long ago.
+        let ran_out = self.head.is_some()
+            && self.pinned.is_none()
+            && head.head().time.since(self.time()) > self.trust_period_ms;
+        if ran_out {
+            return Err(Fault::TrustPeriod);
+        }
         self.folder.verified(&head.to_note()).map_err(Fault::Disk)?;
         self.pinned = self.pinned.filter(|pin| pin.size > head.head().size);
         let roll = Arc::new(Roll::new(verified.chain().clone(), head.clone()));
