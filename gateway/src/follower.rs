@@ -61,11 +61,14 @@ impl Follower {
                 answer = answer => answer,
                 _ = self.stop.changed() => break,
             };
+            // Whether a head that it brings is the newest that the node has; a snapshot's is not.
+            let mut live = false;
             let progress = match answer {
                 Ok(answer) => {
                     // Signatures and disk: not on a thread that answers requests.
                     let mut book = self.book;
                     let now = self.host.now();
+                    live = matches!(answer, Answer::Feed(_));
                     let checked = tokio::task::spawn_blocking(move || {
                         let progress = match &answer {
                             Answer::Feed(feed) => book.absorb(feed, client.base()),
@@ -88,9 +91,20 @@ impl Follower {
                 Ok(Progress::More) => pause = shortest,
                 Ok(Progress::News(roll)) => {
                     let (size, height) = (roll.size(), roll.checkpoint().head().height);
+                    let time = roll.checkpoint().head().time;
                     tracing::debug!(size, height, "verified head");
                     self.rolls.send_replace(Some(roll));
                     pause = shortest;
+                    // It counts all the same; but another node may have a younger one.
+                    let age = self.host.now().since(time);
+                    if live && self.nodes.len() > 1 && age > limits::LATE_HEAD_MS {
+                        self.report(node, &Fault::Late(age));
+                        tokio::select! {
+                            () = tokio::time::sleep(pause) => {}
+                            _ = self.stop.changed() => break,
+                        }
+                        node = self.next_node(node);
+                    }
                 }
                 other => {
                     // A long poll that brings nothing lasted longer than a heartbeat.
@@ -105,14 +119,20 @@ impl Follower {
                     }
                     pause = (pause * 2).min(longest);
                     if self.nodes.len() > 1 {
-                        node = (node + 1) % self.nodes.len();
-                        self.counts.follows(node);
-                        self.book.abandon();
+                        node = self.next_node(node);
                     }
                 }
             }
         }
         Some(self.book)
+    }
+
+    /// Leaves a node for the next one, and what it has not proved yet with it.
+    fn next_node(&mut self, node: usize) -> usize {
+        let node = (node + 1) % self.nodes.len();
+        self.counts.follows(node);
+        self.book.abandon();
+        node
     }
 
     fn report(&self, node: usize, fault: &Fault) {

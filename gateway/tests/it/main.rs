@@ -8,6 +8,7 @@ mod decisions;
 mod face;
 mod faults;
 mod following;
+mod late;
 mod mqtt;
 mod node;
 mod presenting;
