@@ -189,10 +189,14 @@ impl Book {
         if feed.entries.is_empty() && from < size {
             return Err(Fault::Stalled("its head has entries that it does not hand out"));
         }
-        self.folder.append(&feed.entries).map_err(Fault::Disk)?;
         let (verified, pinned) = (&self.verified, self.pinned);
         let mut pending = self.pending.take().unwrap_or_else(|| verified.resume(pinned));
         feed.entries.iter().for_each(|entry| pending.push(entry));
+        // What makes no ledger is hashed to the end, to tell who is at fault, and never kept: a node
+        // may make up any number of entries, and the disk is not for them.
+        if !pending.is_broken() {
+            self.folder.append(&feed.entries).map_err(Fault::Disk)?;
+        }
         if let Some(fault) = stranger.as_ref().filter(|_| pending.is_broken()) {
             return Err(Fault::Unsigned(fault.clone()));
         }

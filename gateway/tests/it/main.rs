@@ -5,6 +5,7 @@ mod acknowledging;
 mod crafted;
 mod cut_off;
 mod decisions;
+mod disk;
 mod face;
 mod faults;
 mod following;
