@@ -10,6 +10,7 @@ use muster_api::Feed;
 use muster_ledger::{
     Chain, Checkpoint, ConsistencyProof, Genesis, QuorumCheckpoint, Snapshot, Time, View,
 };
+use std::io;
 use std::sync::Arc;
 
 /// What the follower holds: everything verified, on disk and in memory, and what it is about to
@@ -33,8 +34,8 @@ pub(crate) struct Book {
 pub(crate) enum Progress {
     /// More entries are needed for the head: ask again from [`Book::next`].
     More,
-    /// A verified head.
-    News(Arc<Roll>),
+    /// A verified head, and what kept its checkpoint from being written, if anything did.
+    News(Arc<Roll>, Option<io::Error>),
     /// The head that is known, or the same signed earlier.
     Nothing,
 }
@@ -251,12 +252,16 @@ impl Book {
         if ran_out {
             return Err(Fault::TrustPeriod);
         }
-        self.folder.verified(&head.to_note()).map_err(Fault::Disk)?;
+        // A revocation takes effect also if the disk does not take the checkpoint.
+        let unwritten = self.folder.verified(&head.to_note()).map_err(Fault::Disk)?;
         self.pinned = self.pinned.filter(|pin| pin.size > head.head().size);
         let roll = Arc::new(Roll::new(verified.chain().clone(), head.clone()));
         (self.verified, self.head, self.pending) = (verified, Some(head), None);
-        self.keeper.keep(&roll, self.folder.end());
-        Ok(Progress::News(roll))
+        // A snapshot never goes beyond the checkpoint on disk: a start would refuse it.
+        if unwritten.is_none() {
+            self.keeper.keep(&roll, self.folder.end());
+        }
+        Ok(Progress::News(roll, unwritten))
     }
 
     fn keep_evidence(&self, fault: &Fault, feed: &Feed, node: &str) {

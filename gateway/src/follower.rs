@@ -89,7 +89,11 @@ impl Follower {
             };
             match progress {
                 Ok(Progress::More) => pause = shortest,
-                Ok(Progress::News(roll)) => {
+                Ok(Progress::News(roll, unwritten)) => {
+                    if let Some(fault) = unwritten.map(Fault::Disk) {
+                        self.counts.fault(node, &fault);
+                        tracing::error!(%fault, "verified, and forgotten at a restart");
+                    }
                     let (size, height) = (roll.size(), roll.checkpoint().head().height);
                     let time = roll.checkpoint().head().time;
                     tracing::debug!(size, height, "verified head");
