@@ -11,6 +11,7 @@ mod lots;
 mod mempool;
 mod metrics;
 mod node;
+mod overview;
 mod pace;
 mod queries;
 mod recovery;

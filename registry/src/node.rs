@@ -7,6 +7,7 @@ use crate::coverage::Coverage;
 use crate::folder::Folder;
 use crate::mempool::{Mempool, Reservations, Reserved, Waiting};
 use crate::metrics::Metrics;
+use crate::overview::Overviews;
 use crate::pace::Pace;
 use crate::snapshots::Snapshots;
 use crate::store::{BlockRow, Commit, Flip, Store};
@@ -60,6 +61,7 @@ pub(crate) struct Node {
     pub(crate) folder: Folder,
     pub(crate) coverage: Coverage,
     pub(crate) snapshots: Snapshots,
+    pub(crate) overviews: Overviews,
 }
 
 /// An operation in a block under way.
@@ -111,6 +113,7 @@ impl Node {
             folder,
             coverage: Coverage::default(),
             snapshots: Snapshots::default(),
+            overviews: Overviews::default(),
         }
     }
 
