@@ -324,6 +324,6 @@ async fn metrics(State(node): State<Node>) -> Response {
     typed(
         StatusCode::OK,
         "text/plain; version=0.0.4; charset=utf-8",
-        node.registry.metrics().into_bytes(),
+        node.registry.metrics().await.into_bytes(),
     )
 }

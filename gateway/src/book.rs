@@ -10,6 +10,7 @@ use muster_api::Feed;
 use muster_ledger::{
     Chain, Checkpoint, ConsistencyProof, Genesis, NoteFault, QuorumCheckpoint, Snapshot, Time, View,
 };
+use std::io;
 use std::sync::Arc;
 
 /// What the follower holds: everything verified, on disk and in memory, and what it is about to
@@ -33,8 +34,8 @@ pub(crate) struct Book {
 pub(crate) enum Progress {
     /// More entries are needed for the head: ask again from [`Book::next`].
     More,
-    /// A verified head.
-    News(Arc<Roll>),
+    /// A verified head, and what kept its checkpoint from being written, if anything did.
+    News(Arc<Roll>, Option<io::Error>),
     /// The head that is known, or the same signed earlier.
     Nothing,
 }
@@ -196,10 +197,14 @@ impl Book {
         if feed.entries.is_empty() && from < size {
             return Err(Fault::Stalled("its head has entries that it does not hand out"));
         }
-        self.folder.append(&feed.entries).map_err(Fault::Disk)?;
         let (verified, pinned) = (&self.verified, self.pinned);
         let mut pending = self.pending.take().unwrap_or_else(|| verified.resume(pinned));
         feed.entries.iter().for_each(|entry| pending.push(entry));
+        // What makes no ledger is hashed to the end, to tell who is at fault, and never kept: a node
+        // may make up any number of entries, and the disk is not for them.
+        if !pending.is_broken() {
+            self.folder.append(&feed.entries).map_err(Fault::Disk)?;
+        }
         if let Some(fault) = stranger.as_ref().filter(|_| pending.is_broken()) {
             return Err(Fault::Unsigned(fault.clone()));
         }
@@ -246,12 +251,24 @@ impl Book {
     }
 
     fn publish(&mut self, verified: Candidate, head: QuorumCheckpoint) -> Result<Progress, Fault> {
-        self.folder.verified(&head.to_note()).map_err(Fault::Disk)?;
+        // Heads that lie so far apart need no clock to tell: who signs the later one may have the
+        // keys of validators that left long ago.
+        let ran_out = self.head.is_some()
+            && self.pinned.is_none()
+            && head.head().time.since(self.time()) > self.trust_period_ms;
+        if ran_out {
+            return Err(Fault::TrustPeriod);
+        }
+        // A revocation takes effect also if the disk does not take the checkpoint.
+        let unwritten = self.folder.verified(&head.to_note()).map_err(Fault::Disk)?;
         self.pinned = self.pinned.filter(|pin| pin.size > head.head().size);
         let roll = Arc::new(Roll::new(verified.chain().clone(), head.clone()));
         (self.verified, self.head, self.pending) = (verified, Some(head), None);
-        self.keeper.keep(&roll, self.folder.end());
-        Ok(Progress::News(roll))
+        // A snapshot never goes beyond the checkpoint on disk: a start would refuse it.
+        if unwritten.is_none() {
+            self.keeper.keep(&roll, self.folder.end());
+        }
+        Ok(Progress::News(roll, unwritten))
     }
 
     fn keep_evidence(&self, fault: &Fault, feed: &Feed, node: &str) {

@@ -11,6 +11,10 @@ pub(crate) enum Fault {
     /// The node does not answer, or nothing new for longer than a heartbeat.
     #[error("stalled: {0}")]
     Stalled(&'static str),
+    /// A true head, signed long ago by the machine's clock: a node that is cut off, or that holds
+    /// newer ones back.
+    #[error("late: its newest head was signed {} s ago", .0 / 1_000)]
+    Late(u64),
     /// The feed contradicts itself.
     #[error("malformed feed: {0}")]
     Malformed(String),
@@ -64,6 +68,7 @@ impl Fault {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Stalled(_) => "stalled",
+            Self::Late(_) => "late",
             Self::Malformed(_) => "malformed",
             Self::Unsigned(_) => "unsigned",
             Self::Behind { .. } => "behind",

@@ -208,14 +208,16 @@ impl Folder {
         Ok(())
     }
 
-    /// Makes what was appended count: first the entries reach the disk, then the checkpoint.
-    pub(crate) fn verified(&mut self, note: &str) -> io::Result<()> {
+    /// Makes what was appended count: first the entries reach the disk, then the checkpoint. Says
+    /// what kept the checkpoint from being written: then the entries stay where they are, for those
+    /// that follow, and the next checkpoint covers them too. A start before it finds them behind
+    /// the old one, cuts them and fetches them again.
+    pub(crate) fn verified(&mut self, note: &str) -> io::Result<Option<io::Error>> {
         if self.length != self.verified {
             self.log.sync_all()?;
         }
-        replace(&self.checkpoint_path(), &[note.as_bytes()])?;
         self.verified = self.length;
-        Ok(())
+        Ok(replace(&self.checkpoint_path(), &[note.as_bytes()]).err())
     }
 
     /// Keeps the proof of a fault; the same proof once, and a bounded number in all.

@@ -34,11 +34,23 @@ impl Follower {
         let mut tries = vec![0; self.nodes.len()];
         let (shortest, longest) = limits::BACKOFF;
         let (mut node, mut pause) = (0, shortest);
+        // Whether the last verified head is too old by the clock.
+        let mut waits = false;
         self.counts.follows(node);
         while !*self.stop.borrow() {
             if self.book.out_of_trust(self.host.now()) {
-                self.report(node, &Fault::TrustPeriod);
-                break;
+                // Perhaps it is the clock that is ahead: nobody is asked, until it says otherwise.
+                if !std::mem::replace(&mut waits, true) {
+                    self.report(node, &Fault::TrustPeriod);
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(longest) => continue,
+                    _ = self.stop.changed() => break,
+                }
+            }
+            if std::mem::take(&mut waits) {
+                tracing::warn!("the clock was ahead; following goes on");
+                self.counts.resumes();
             }
             let client = self.nodes[node].clone();
             let (from, time) = (self.book.next(), self.book.time().0);
@@ -49,11 +61,14 @@ impl Follower {
                 answer = answer => answer,
                 _ = self.stop.changed() => break,
             };
+            // Whether a head that it brings is the newest that the node has; a snapshot's is not.
+            let mut live = false;
             let progress = match answer {
                 Ok(answer) => {
                     // Signatures and disk: not on a thread that answers requests.
                     let mut book = self.book;
                     let now = self.host.now();
+                    live = matches!(answer, Answer::Feed(_));
                     let checked = tokio::task::spawn_blocking(move || {
                         let progress = match &answer {
                             Answer::Feed(feed) => book.absorb(feed, client.base()),
@@ -74,11 +89,26 @@ impl Follower {
             };
             match progress {
                 Ok(Progress::More) => pause = shortest,
-                Ok(Progress::News(roll)) => {
+                Ok(Progress::News(roll, unwritten)) => {
+                    if let Some(fault) = unwritten.map(Fault::Disk) {
+                        self.counts.fault(node, &fault);
+                        tracing::error!(%fault, "verified, and forgotten at a restart");
+                    }
                     let (size, height) = (roll.size(), roll.checkpoint().head().height);
+                    let time = roll.checkpoint().head().time;
                     tracing::debug!(size, height, "verified head");
                     self.rolls.send_replace(Some(roll));
                     pause = shortest;
+                    // It counts all the same; but another node may have a younger one.
+                    let age = self.host.now().since(time);
+                    if live && self.nodes.len() > 1 && age > limits::LATE_HEAD_MS {
+                        self.report(node, &Fault::Late(age));
+                        tokio::select! {
+                            () = tokio::time::sleep(pause) => {}
+                            _ = self.stop.changed() => break,
+                        }
+                        node = self.next_node(node);
+                    }
                 }
                 other => {
                     // A long poll that brings nothing lasted longer than a heartbeat.
@@ -93,14 +123,20 @@ impl Follower {
                     }
                     pause = (pause * 2).min(longest);
                     if self.nodes.len() > 1 {
-                        node = (node + 1) % self.nodes.len();
-                        self.counts.follows(node);
-                        self.book.abandon();
+                        node = self.next_node(node);
                     }
                 }
             }
         }
         Some(self.book)
+    }
+
+    /// Leaves a node for the next one, and what it has not proved yet with it.
+    fn next_node(&mut self, node: usize) -> usize {
+        let node = (node + 1) % self.nodes.len();
+        self.counts.follows(node);
+        self.book.abandon();
+        node
     }
 
     fn report(&self, node: usize, fault: &Fault) {

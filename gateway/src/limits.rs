@@ -64,6 +64,10 @@ pub const SNAPSHOT_EVERY: u64 = 4_096;
 /// entries for a million records.
 pub const SNAPSHOT_SHARE: u64 = 128;
 
+/// How old a head may be when a node hands it out, in milliseconds, before the next node is asked for
+/// a younger one: a head is signed each heartbeat, and one or two may be on the way.
+pub const LATE_HEAD_MS: u64 = 3 * muster_ledger::limits::HEARTBEAT_MS;
+
 /// How much longer than the agreed wait a node may take to answer the feed.
 pub const FEED_GRACE: Duration = Duration::from_secs(10);
 

@@ -164,6 +164,11 @@ impl Counts {
         }
     }
 
+    /// What it stopped for is over.
+    pub(crate) fn resumes(&self) {
+        self.lock().stopped = None;
+    }
+
     pub(crate) fn error(&self, words: String) {
         self.lock().last_error = Some(words);
     }

@@ -13,6 +13,7 @@ mod lots;
 mod mempool;
 mod metrics;
 mod node;
+mod overview;
 mod pace;
 mod queries;
 mod recovery;

@@ -8,6 +8,7 @@ use crate::folder::Folder;
 use crate::lost::Lost;
 use crate::mempool::{Mempool, Reservations, Reserved, Waiting};
 use crate::metrics::Metrics;
+use crate::overview::Overviews;
 use crate::pace::Pace;
 use crate::snapshots::Snapshots;
 use crate::store::{Commit, Flip, Store};
@@ -62,6 +63,7 @@ pub(crate) struct Node {
     /// Batches whose leaves are not here.
     pub(crate) lost: Lost,
     pub(crate) snapshots: Snapshots,
+    pub(crate) overviews: Overviews,
 }
 
 /// An operation in a block under way.
@@ -115,6 +117,7 @@ impl Node {
             coverage: Coverage::default(),
             lost,
             snapshots: Snapshots::default(),
+            overviews: Overviews::default(),
         }
     }
 

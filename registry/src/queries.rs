@@ -14,8 +14,8 @@ use muster_identity::Did;
 use muster_identity::cbor::Decode;
 use muster_ledger::merkle::leaf_hash;
 use muster_ledger::{
-    Action, BatchId, BatchRecord, Chain, DevicePart, DeviceRecord, Entry, GrantRecord, Leaf,
-    OrganisationRecord, Power, Receipt, Refusal, Standing, StateKey, Time, View as _, status,
+    Action, BatchId, BatchRecord, DevicePart, DeviceRecord, Entry, GrantId, GrantRecord, Leaf,
+    OrganisationRecord, Power, Receipt, Standing, Time, View as _, status,
 };
 
 /// A device, its leaf and its batch, all under one head.
@@ -42,29 +42,24 @@ impl Node {
         Ok(Some(Device { row, leaf, batch, record }))
     }
 
-    /// Enrolled devices under a chain.
-    pub(crate) fn devices(&self, chain: &Chain) -> u64 {
-        records::<BatchRecord>(chain, |k| matches!(k, StateKey::Batch(_)))
-            .map_or(0, |all| all.iter().map(|(_, batch)| batch.count).sum())
-    }
-
-    pub(crate) fn network_view(&self) -> Result<NetworkView, Problem> {
-        let published = self.published();
-        let (chain, head) = (&published.chain, published.checkpoint.head());
-        let organisations =
-            records::<OrganisationRecord>(chain, |k| matches!(k, StateKey::Organisation(_)))?;
-        let grants = records::<GrantRecord>(chain, |k| matches!(k, StateKey::Grant(_)))?;
+    pub(crate) async fn network_view(&self) -> Result<NetworkView, Problem> {
+        let (published, overview) = self.overview().await?;
+        let head = published.checkpoint.head();
         Ok(NetworkView {
             network: self.network.to_string(),
             size: head.size,
             height: head.height,
-            time: chain.time().0,
+            time: published.chain.time().0,
             checkpoint_time: head.time.0,
             log_root: BASE64.encode(&head.log_root),
             state_root: BASE64.encode(&head.state_root),
-            devices: self.devices(chain),
-            organisations: organisations.iter().map(|(k, o)| organisation_view(k, o)).collect(),
-            grants: grants.iter().map(|(k, grant)| grant_view(k, grant)).collect(),
+            devices: overview.devices,
+            organisations: overview
+                .organisations
+                .iter()
+                .map(|(did, record)| organisation_view(did, record))
+                .collect(),
+            grants: overview.grants.iter().map(|(id, grant)| grant_view(id, grant)).collect(),
         })
     }
 
@@ -158,17 +153,12 @@ impl Node {
         Ok(Some(Leaves(page.into_iter().map(|staged| staged.leaf).collect())))
     }
 
-    pub(crate) fn batch_views(&self) -> Result<Vec<BatchView>, Problem> {
-        let published = self.published();
+    pub(crate) async fn batch_views(&self) -> Result<Vec<BatchView>, Problem> {
+        let (published, overview) = self.overview().await?;
         let time = published.checkpoint.head().time;
-        let mut all =
-            records::<BatchRecord>(&published.chain, |k| matches!(k, StateKey::Batch(_)))?;
+        let mut all: Vec<_> = overview.batches.iter().collect();
         all.sort_by_key(|(_, record)| std::cmp::Reverse(record.entry));
-        let view = |(key, record): &(StateKey, BatchRecord)| match key {
-            StateKey::Batch(id) => Some(batch_view(id, record, time)),
-            _ => None,
-        };
-        Ok(all.iter().filter_map(view).collect())
+        Ok(all.into_iter().map(|(id, record)| batch_view(id, record, time)).collect())
     }
 
     pub(crate) async fn history(&self, subject: &[u8; 32]) -> Result<Vec<ChangeView>, Problem> {
@@ -189,42 +179,22 @@ impl Node {
     }
 }
 
-/// Records of one kind, in the order of their keys.
-fn records<T: Decode>(
-    chain: &Chain,
-    kind: impl Fn(&StateKey) -> bool,
-) -> Result<Vec<(StateKey, T)>, Refusal> {
-    let mut all = Vec::new();
-    for (key, bytes) in chain.state().iter().filter(|(key, _)| kind(key)) {
-        let record = T::from_cbor(bytes).map_err(|_| Refusal::Corrupt("a record"))?;
-        all.push((key, record));
-    }
-    all.sort_by_key(|(key, _)| *key);
-    Ok(all)
-}
-
-fn organisation_view(key: &StateKey, record: &OrganisationRecord) -> OrganisationView {
+fn organisation_view(did: &Did, record: &OrganisationRecord) -> OrganisationView {
     let keys = record.keys.iter().map(|k| KeyView {
         key: k.key.to_multikey(),
         capabilities: k.capabilities.words().map(String::from).collect(),
     });
     OrganisationView {
-        did: match key {
-            StateKey::Organisation(did) => did.to_string(),
-            _ => String::new(),
-        },
+        did: did.to_string(),
         label: record.label.clone(),
         seq: record.seq,
         keys: keys.collect(),
     }
 }
 
-fn grant_view(key: &StateKey, record: &GrantRecord) -> GrantView {
+fn grant_view(id: &GrantId, record: &GrantRecord) -> GrantView {
     GrantView {
-        grant: match key {
-            StateKey::Grant(id) => id.to_string(),
-            _ => String::new(),
-        },
+        grant: id.to_string(),
         organisation: record.organisation.to_string(),
         models: record.models.clone(),
         count: record.count,

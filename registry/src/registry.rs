@@ -324,7 +324,7 @@ impl Registry {
 
     /// The network at a glance.
     pub async fn network(&self) -> Result<NetworkView, Problem> {
-        self.node().network_view()
+        self.node().network_view().await
     }
 
     /// A device.
@@ -358,7 +358,7 @@ impl Registry {
 
     /// All batches, newest first.
     pub async fn batches(&self) -> Result<Vec<BatchView>, Problem> {
-        self.node().batch_views()
+        self.node().batch_views().await
     }
 
     /// What happened to a device, batch, grant or organisation, newest last: digest of a DID, or
@@ -388,14 +388,16 @@ impl Registry {
     }
 
     /// Counters and gauges, as Prometheus reads them (text format 0.0.4).
-    pub fn metrics(&self) -> String {
+    pub async fn metrics(&self) -> String {
         let node = self.node();
+        // A damaged record is no reason to hide the rest.
+        let devices = node.overview().await.map_or(0, |(_, overview)| overview.devices);
         let published = node.published();
         let head = published.checkpoint.head();
         let ledger = node.metrics.text(&Gauges {
             size: head.size,
             height: head.height,
-            devices: node.devices(&published.chain),
+            devices,
             checkpoint_ms: head.time.0,
             waiting: node.mempool.len() as u64,
         });

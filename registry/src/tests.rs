@@ -201,3 +201,36 @@ async fn what_waits_while_the_clock_jumps_is_told_so() {
     assert_eq!(give(&node, 1).await.unwrap().unwrap().index, 0);
     running.abort();
 }
+
+/// Whoever looks at a quiet ledger, however often, has its records walked once.
+#[tokio::test]
+async fn an_overview_is_made_once_for_each_block() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::take(dir.path()).await.unwrap();
+    let (ledger, directory) = (folder.file("ledger.db"), folder.file("directory.db"));
+    let signed = SignedHead::read(folder.file("signed-head")).unwrap();
+    let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
+    let recovered = recover(&*store, &genesis()).await.unwrap();
+    let host = Arc::new(Jumping(AtomicU64::new(1_000)));
+    let node = Node::new(genesis(), store, host.clone(), folder, recovered);
+    let mut solo = Solo { signer: Arc::new(secret(2)), pace: node.pace.clone(), signed };
+    solo.sign(&node).unwrap();
+    let (one, other) = tokio::join!(node.overview(), node.overview());
+    let (first, (_, same)) = (one.unwrap(), other.unwrap());
+    assert!(Arc::ptr_eq(&first.1, &same));
+    assert_eq!((first.1.organisations.len(), first.1.grants.len()), (1, 1));
+
+    // A quiet head: the same overview, under the newer checkpoint.
+    host.0.store(1_500, SeqCst);
+    solo.sign(&node).unwrap();
+    let quiet = node.overview().await.unwrap();
+    assert!(Arc::ptr_eq(&first.1, &quiet.1));
+    assert_eq!(quiet.0.checkpoint.head().time, Time(1_500));
+
+    let accepted = give(&node, 1);
+    let block = node.propose(Time(1_500)).await.unwrap();
+    node.decide(block).await.unwrap();
+    solo.sign(&node).unwrap();
+    accepted.await.unwrap().unwrap();
+    assert_eq!(node.overview().await.unwrap().1.grants.len(), 2);
+}

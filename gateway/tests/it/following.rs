@@ -222,6 +222,66 @@ async fn a_damaged_or_foreign_folder_is_refused() {
     start(&world).await.unwrap().close().await;
 }
 
+/// A time server that is wrong for a moment does not end following.
+#[tokio::test]
+async fn a_clock_that_was_ahead_for_a_moment_does_not_stop_following() {
+    let mut world = World::new();
+    world.enrol(&[&Device::new(10)]);
+    let (dir, clock, node) =
+        (tempfile::tempdir().unwrap(), Clock::new(), Node::start(&world).await);
+    let gateway = Gateway::start(config(dir.path(), &world, &[&node.url], &clock)).await.unwrap();
+    eventually(&gateway, Gateway::ready).await;
+    let right = clock.ms();
+    clock.set(right + 31 * DAY);
+    node.serve(&world, world.time + 1_000);
+    eventually(&gateway, |g| g.status().stopped.is_some()).await;
+    world.enrol(&[&Device::new(11)]);
+    node.serve(&world, world.time + 2_000);
+    clock.set(right);
+    eventually(&gateway, |g| g.status().size == 2).await;
+    let status = gateway.status();
+    assert_eq!((status.stopped, status.nodes[0].faults["trust-period"]), (None, 1));
+    gateway.close().await;
+}
+
+/// Without a clock the heads themselves tell that too much time went by between them.
+#[tokio::test]
+async fn the_trust_period_holds_with_a_clock_in_1970() {
+    for same_size in [false, true] {
+        let mut world = World::new();
+        world.enrol(&[&Device::new(10)]);
+        let (dir, clock, node) =
+            (tempfile::tempdir().unwrap(), Clock::new(), Node::start(&world).await);
+        let mut configured = config(dir.path(), &world, &[&node.url], &clock);
+        let gateway = Gateway::start(configured.clone()).await.unwrap();
+        eventually(&gateway, Gateway::ready).await;
+        gateway.close().await;
+
+        clock.set(1_000);
+        world.time += 31 * DAY;
+        if !same_size {
+            world.enrol(&[&Device::new(11)]);
+        }
+        node.serve(&world, world.time);
+        let gateway = Gateway::start(configured.clone()).await.unwrap();
+        eventually(&gateway, |g| g.status().stopped.is_some()).await;
+        let status = gateway.status();
+        assert_eq!((status.size, status.ready), (1, false));
+        assert_eq!(status.nodes[0].faults["trust-period"], 1);
+        gateway.close().await;
+        if same_size {
+            continue;
+        }
+
+        // A pinned head takes the place of the trust that ran out.
+        let log_root = world.head(0).log_root;
+        configured.pinned = Some(PinnedHead { size: world.chain.size(), log_root });
+        let gateway = Gateway::start(configured).await.unwrap();
+        eventually(&gateway, |g| g.status().size == 2).await;
+        gateway.close().await;
+    }
+}
+
 #[tokio::test]
 async fn after_the_trust_period_only_a_pinned_head_is_believed() {
     let (mut world, _) = history();

@@ -227,7 +227,7 @@ async fn a_registration_ends_with_its_operators_key() {
     let token = signed(&network, "a", Some(&secret("a")), &operator);
     network.registry.register_gateway(&token).await.unwrap();
     say(&network, &secret("a"), &statement(&network, 0)).await.unwrap();
-    let text = network.registry.metrics();
+    let text = network.registry.metrics().await;
     assert!(text.contains("\nmuster_gateways_registered 1\n"), "{text}");
     assert!(text.contains("\nmuster_gateways_acknowledging 1\n"), "{text}");
     assert!(text.contains("\nmuster_gateways_slowest_entries 0\n"), "{text}");

@@ -55,7 +55,7 @@ async fn from_row_to_receipt() {
     assert_eq!(history[0].action, "enrol");
     assert_eq!(history, registry.history(&batch.0).await.unwrap());
     assert_eq!(history, registry.history(network.owner().digest()).await.unwrap());
-    let metrics = registry.metrics();
+    let metrics = registry.metrics().await;
     assert!(metrics.contains("\nmuster_devices 8\n"), "{metrics}");
     assert!(metrics.contains("\nmuster_operations_total{result=\"accepted\"} 1\n"), "{metrics}");
     assert!(registry.ready().await);
