@@ -90,15 +90,16 @@ pub const SOURCE_RATE: u32 = 1_000;
 /// What a refused request costs of its source's budget.
 pub const REFUSAL_COST: u32 = 10;
 
-/// Look-ups in a second and at once from one source: a handful of new devices.
-pub const SOURCE_LOOK_UPS: (u32, u32) = (5, 20);
+/// Look-ups in a second and at once from one source: a pallet of new devices.
+pub const SOURCE_LOOK_UPS: (u32, u32) = (20, 100);
 
-/// Look-ups in a second and at once from all.
-pub const LOOK_UPS: (u32, u32) = (50, 200);
+/// Look-ups in a second and at once from all: a new fleet meets its gateway within seconds, and a
+/// node answers several times as many.
+pub const LOOK_UPS: (u32, u32) = (500, 4_000);
 
 /// Look-ups in a second and at once about DIDs that are more than their key, so that anybody can
 /// name them: a share that leaves most to devices that signed.
-pub const UNSIGNED_LOOK_UPS: (u32, u32) = (10, 40);
+pub const UNSIGNED_LOOK_UPS: (u32, u32) = (50, 200);
 
 /// Buckets of a budget: 512 KiB; that two sources share one is rare.
 pub const BUCKETS: usize = 1 << 16;
