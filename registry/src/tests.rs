@@ -212,7 +212,7 @@ async fn an_overview_is_made_once_for_each_block() {
     let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
     let recovered = recover(&*store, &genesis()).await.unwrap();
     let host = Arc::new(Jumping(AtomicU64::new(1_000)));
-    let node = Node::new(genesis(), store, host.clone(), folder, recovered);
+    let node = Node::new(genesis(), store, host.clone(), folder, recovered, none_lost());
     let mut solo = Solo { signer: Arc::new(secret(2)), pace: node.pace.clone(), signed };
     solo.sign(&node).unwrap();
     let (one, other) = tokio::join!(node.overview(), node.overview());

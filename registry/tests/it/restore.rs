@@ -60,7 +60,7 @@ async fn uploads_of_the_backup_become_what_they_became() {
     let head = *network.registry.head().head();
     replace(&mut network, saved).await;
     assert!(network.registry.head().head().same_ledger(&head));
-    assert!(network.registry.metrics().contains("\nmuster_lost_batches 1\n"));
+    assert!(network.registry.metrics().await.contains("\nmuster_lost_batches 1\n"));
     let view = |n: u64| network.device(n).did;
     let found = network.registry.device(&view(11)).await.unwrap().unwrap();
     assert_eq!(found.batch, first.to_string());
