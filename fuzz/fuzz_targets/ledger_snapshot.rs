@@ -10,9 +10,8 @@ fn genesis() -> Option<&'static Genesis> {
     static GENESIS: OnceLock<Option<Genesis>> = OnceLock::new();
     let read = || {
         let text = include_str!("../../tests/vectors/valid/ledger-snapshot.json");
-        let words = text.split('"').filter_map(|word| {
-            data_encoding::HEXLOWER.decode(word.as_bytes()).ok()
-        });
+        let words =
+            text.split('"').filter_map(|word| data_encoding::HEXLOWER.decode(word.as_bytes()).ok());
         words.filter_map(|bytes| Genesis::from_cbor(&bytes).ok()).next()
     };
     GENESIS.get_or_init(read).as_ref()
