@@ -4,14 +4,15 @@
 
 use crate::{Error, folder, limits};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Watermark {
     path: PathBuf,
-    covered: AtomicU64,
-    writing: Mutex<()>,
+    covered: Arc<AtomicU64>,
+    writing: Arc<Mutex<()>>,
 }
 
 impl Watermark {
@@ -27,12 +28,25 @@ impl Watermark {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => (0, now),
             Err(error) => return Err(Error::Folder { path, error }),
         };
-        Ok((Self { path, covered: covered.into(), writing: Mutex::default() }, not_before))
+        let covered = Arc::new(AtomicU64::new(covered));
+        Ok((Self { path, covered, writing: Arc::default() }, not_before))
     }
 
-    /// Makes sure that the mark on disk is not below `iat`.
+    /// Makes sure that the mark on disk is not below `iat`. When half of the lead is used up the
+    /// next one is written aside, so that while devices keep coming none waits for the disk.
     pub(crate) async fn cover(&self, iat: u64) -> Result<(), Error> {
-        if iat <= self.covered.load(Ordering::Acquire) {
+        let covered = self.covered.load(Ordering::Acquire);
+        if iat <= covered {
+            if iat.saturating_add(limits::WATERMARK_LEAD / 2) > covered
+                && let Ok(one) = self.writing.clone().try_lock_owned()
+            {
+                let aside = self.clone();
+                tokio::spawn(async move {
+                    let _one = one;
+                    // Whoever needs a mark that could not be written writes it, or is refused.
+                    let _ = aside.write(iat.saturating_add(limits::WATERMARK_LEAD)).await;
+                });
+            }
             return Ok(());
         }
         let _one = self.writing.lock().await;
