@@ -1,6 +1,5 @@
-use crate::base58::Bytes;
-use crate::jws::{self, Members};
-use crate::{Did, Error, PresentationFault as Fault, PublicKey, Signature, Signer, SignerError};
+use crate::jws::{self, Members, Signed};
+use crate::{Did, Error, PresentationFault as Fault, PublicKey, Signer, SignerError};
 use alloc::string::{String, ToString};
 use alloc::{borrow::ToOwned, format, vec::Vec};
 use core::fmt::Write as _;
@@ -97,11 +96,8 @@ pub struct Report {
 /// until [`Self::verify_signature`] passed with a key that the caller knows to be a gateway's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledgement {
-    token: String,
-    signed: usize,
-    signature: Signature,
+    signed: Signed,
     organisation: Did,
-    key: Bytes,
     statement: Statement,
 }
 
@@ -110,10 +106,7 @@ impl Acknowledgement {
     /// accepted, and each text has one form.
     pub fn parse(token: &str) -> Result<Self, Fault> {
         let jws = jws::split_within(token, TYP, MAX_ACKNOWLEDGEMENT)?;
-        let mut claims = Members::read(&jws.payload, "payload")?;
-        if claims.text("iss")? != jws.did.to_string() {
-            return Err(Fault::Iss);
-        }
+        let mut claims = jws.claims()?;
         let size = number(&mut claims, "size")?;
         let root = claims.text("root")?;
         let log_root = digest(&root).ok_or(Fault::Claim("root"))?;
@@ -129,23 +122,13 @@ impl Acknowledgement {
         claims.end()?;
         let statement =
             Statement { size, log_root, height, checkpoint, adopted, made, mode, report };
-        Ok(Self {
-            token: token.to_owned(),
-            signed: jws.signed,
-            signature: jws.signature,
-            organisation: jws.did,
-            key: jws.key,
-            statement,
-        })
+        Ok(Self { signed: jws.signed, organisation: jws.did, statement })
     }
 
     /// Checks that `key` is the key the token names and that it signed the token, over the bytes
     /// as they came. Whether it is the key of a gateway is for the caller to know.
     pub fn verify_signature(&self, key: &PublicKey) -> Result<(), Error> {
-        if !key.is_multicodec(&self.key) {
-            return Err(Error::OtherKey);
-        }
-        key.verify(&self.token.as_bytes()[..self.signed], &self.signature)
+        self.signed.verify(key)
     }
 
     /// The organisation that runs the gateway, as claimed.
@@ -155,7 +138,7 @@ impl Acknowledgement {
 
     /// The key that the token names, in multicodec form; it need not be one.
     pub fn key(&self) -> &[u8] {
-        &self.key
+        self.signed.key()
     }
 
     /// What it states.

@@ -4,7 +4,7 @@
 
 use crate::base58::Bytes;
 use crate::key::base58btc;
-use crate::{Algorithm, Did, DidUrl, PresentationFault as Fault, PublicKey, Signature};
+use crate::{Algorithm, Did, DidUrl, Error, PresentationFault as Fault, PublicKey, Signature};
 use crate::{Signer, SignerError};
 use alloc::borrow::{Cow, ToOwned as _};
 use alloc::{format, string::String, vec::Vec};
@@ -16,20 +16,77 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 /// header field of 1 KiB passes every proxy and fits a constrained device's buffer.
 pub const MAX_TOKEN: usize = 1024;
 
+/// A token as it came, whose shape holds and whose signature was not checked yet.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Signed {
+    text: String,
+    /// Length of `header.payload`, the text that is signed (RFC 7515 §5.2, step 8).
+    signed: usize,
+    signature: Signature,
+    key: Bytes,
+}
+
+impl Signed {
+    /// Checks that `key` is the key that `kid` names and that it signed the token, over the bytes
+    /// as they came. Whose key it is, is for the caller to know.
+    pub(crate) fn verify(&self, key: &PublicKey) -> Result<(), Error> {
+        if !self.names(key) {
+            return Err(Error::OtherKey);
+        }
+        key.verify(self.bytes(), &self.signature)
+    }
+
+    /// Whether `kid` names this key. Compares bytes, decompresses nothing.
+    pub(crate) fn names(&self, key: &PublicKey) -> bool {
+        key.is_multicodec(&self.key)
+    }
+
+    /// The token.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What is signed.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.text.as_bytes()[..self.signed]
+    }
+
+    /// The signature.
+    pub(crate) fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// The key that `kid` names, in multicodec form; of the algorithm that `alg` names.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+/// Some tokens are as good as a key for their minute: none is shown.
+impl fmt::Debug for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signed(..)")
+    }
+}
+
 /// A token taken apart. Nothing about it has been verified.
 pub(crate) struct Unverified {
     /// The DID of `kid`.
     pub(crate) did: Did,
     /// The same as text. One DID has one text, so comparing texts compares DIDs.
-    pub(crate) did_text: String,
-    /// The key that `kid` names, in multicodec form; of the algorithm that `alg` names.
-    pub(crate) key: Bytes,
+    did_text: String,
     /// The payload, decoded.
-    pub(crate) payload: Vec<u8>,
-    /// Length of `header.payload`, the text that is signed (RFC 7515 §5.2, step 8).
-    pub(crate) signed: usize,
-    /// The signature.
-    pub(crate) signature: Signature,
+    payload: Vec<u8>,
+    /// The token and its signature.
+    pub(crate) signed: Signed,
+}
+
+impl Unverified {
+    /// The claims. The first of them is who says so, and that is the DID of `kid`.
+    pub(crate) fn claims(&self) -> Result<Members<'_>, Fault> {
+        let mut claims = Members::read(&self.payload, "payload")?;
+        if claims.text("iss")? == self.did_text { Ok(claims) } else { Err(Fault::Iss) }
+    }
 }
 
 /// Takes a token apart and checks its header.
@@ -71,8 +128,9 @@ pub(crate) fn split_within(token: &str, typ: &str, longest: usize) -> Result<Unv
     if Algorithm::of_multicodec(&key).ok_or(Fault::Kid)?.jose() != alg {
         return Err(Fault::Alg);
     }
-    let (did_text, signature) = (did_text.to_owned(), Signature(signature));
-    Ok(Unverified { did, did_text, key, payload, signed, signature })
+    let (text, signature) = (token.to_owned(), Signature(signature));
+    let did_text = did_text.to_owned();
+    Ok(Unverified { did, did_text, payload, signed: Signed { text, signed, signature, key } })
 }
 
 /// Makes a token. `claims` is a JSON object; `did` and the signer's key make `kid`.

@@ -1,11 +1,8 @@
-use crate::base58::Bytes;
-use crate::jws::{self, Members};
-use crate::{
-    Algorithm, Audience, Did, Error, KeyFault, PresentationFault as Fault, PublicKey, Signature,
-};
+use crate::jws::{self, Members, Signed};
+use crate::{Algorithm, Audience, Did, Error, KeyFault, PresentationFault as Fault, PublicKey};
 use crate::{Signer, SignerError, sha256};
+use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::{borrow::ToOwned, format};
 use core::fmt;
 use data_encoding::BASE64URL_NOPAD;
 
@@ -55,11 +52,8 @@ impl Freshness {
 /// Its shape, bounds and `typ` hold; time, audience and repetition are the verifier's to judge.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Presentation {
-    token: String,
-    signed: usize,
-    signature: Signature,
+    signed: Signed,
     did: Did,
-    key: Bytes,
     audience: Audience,
     freshness: Freshness,
     jti: String,
@@ -70,10 +64,7 @@ impl Presentation {
     /// defines, each once, are accepted.
     pub fn parse(token: &str) -> Result<Self, Fault> {
         let jws = jws::split(token, TYP)?;
-        let mut claims = Members::read(&jws.payload, "payload")?;
-        if claims.text("iss")? != jws.did_text {
-            return Err(Fault::Iss);
-        }
+        let mut claims = jws.claims()?;
         let audience = claims.text("aud")?.parse().map_err(|_| Fault::Aud)?;
         let freshness = freshness(&mut claims)?;
         let jti = claims.text("jti")?.into_owned();
@@ -82,30 +73,18 @@ impl Presentation {
         if !is_id(&jti) {
             return Err(Fault::Jti);
         }
-        Ok(Self {
-            token: token.to_owned(),
-            signed: jws.signed,
-            signature: jws.signature,
-            did: jws.did,
-            key: jws.key,
-            audience,
-            freshness,
-            jti,
-        })
+        Ok(Self { signed: jws.signed, did: jws.did, audience, freshness, jti })
     }
 
     /// Checks that `key` is the key the token names and that it signed the token, over the
     /// bytes as they came. Whether `key` belongs to [`Self::did`] is for the caller to know.
     pub fn verify_signature(&self, key: &PublicKey) -> Result<(), Error> {
-        if !self.names_key(key) {
-            return Err(Error::OtherKey);
-        }
-        key.verify(&self.token.as_bytes()[..self.signed], &self.signature)
+        self.signed.verify(key)
     }
 
     /// Whether the DID is that of the named key and nothing else. Hashes, decompresses nothing.
     pub fn names_own_key(&self) -> bool {
-        Did::of_bare(&self.key) == self.did
+        Did::of_bare(self.signed.key()) == self.did
     }
 
     /// [`Self::verify_signature`] by the key of which the DID is the bare inception, and the key: for
@@ -114,15 +93,15 @@ impl Presentation {
         if !self.names_own_key() {
             return Err(Error::OtherKey);
         }
-        let signed = &self.token.as_bytes()[..self.signed];
-        if Algorithm::of_multicodec(&self.key) == Some(Algorithm::Ed25519)
-            && let Some(raw) = self.key.last_chunk()
+        let named = self.signed.key();
+        if Algorithm::of_multicodec(named) == Some(Algorithm::Ed25519)
+            && let Some(raw) = named.last_chunk()
         {
             // One decompression instead of two.
-            return PublicKey::ed25519_verified(raw, signed, &self.signature);
+            return PublicKey::ed25519_verified(raw, self.signed.bytes(), self.signed.signature());
         }
         let key = self.key()?;
-        key.verify(signed, &self.signature)?;
+        self.signed.verify(&key)?;
         Ok(key)
     }
 
@@ -133,13 +112,13 @@ impl Presentation {
 
     /// Whether the token names this key in its `kid`. Compares bytes, decompresses nothing.
     pub fn names_key(&self, key: &PublicKey) -> bool {
-        key.is_multicodec(&self.key)
+        self.signed.names(key)
     }
 
     /// The key that the token names, decoded and checked: an error if it is no key at all. This
     /// decompresses the point; a caller who holds the device's key asks [`Self::names_key`].
     pub fn key(&self) -> Result<PublicKey, KeyFault> {
-        PublicKey::from_multicodec(&self.key)
+        PublicKey::from_multicodec(self.signed.key())
     }
 
     /// Who the token is for.
@@ -160,7 +139,7 @@ impl Presentation {
 
     /// SHA-256 of the token as received; a gateway's answer contains it.
     pub fn hash(&self) -> [u8; 32] {
-        sha256(&[self.token.as_bytes()])
+        sha256(&[self.signed.text().as_bytes()])
     }
 }
 

@@ -1,10 +1,8 @@
-use crate::base58::Bytes;
-use crate::jws::{self, Members};
+use crate::jws::{self, Signed};
 use crate::sha256;
-use crate::{Did, Error, PresentationFault as Fault, PublicKey, Signature, Signer, SignerError};
-use alloc::borrow::ToOwned;
+use crate::{Did, Error, PresentationFault as Fault, PublicKey, Signer, SignerError};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use data_encoding::BASE64URL_NOPAD;
 
 /// The domain of gateways' proofs: the exact `typ` of the header (RFC 8725 §3.11).
@@ -13,10 +11,7 @@ const TYP: &str = "muster-gateway+jwt";
 /// A gateway's proof of itself that was **parsed but not verified**: see [`Self::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewayProof {
-    token: String,
-    signed: usize,
-    signature: Signature,
-    key: Bytes,
+    signed: Signed,
     operator: Did,
     device: Did,
     presentation: [u8; 32],
@@ -28,39 +23,27 @@ impl GatewayProof {
     /// accepted.
     pub fn parse(token: &str) -> Result<Self, Fault> {
         let jws = jws::split(token, TYP)?;
-        let mut claims = Members::read(&jws.payload, "payload")?;
-        if claims.text("iss")? != jws.did.to_string() {
-            return Err(Fault::Iss);
-        }
+        let mut claims = jws.claims()?;
         let device = claims.text("aud")?.parse().map_err(|_| Fault::Aud)?;
         let hash = claims.text("prs")?;
         let hash = BASE64URL_NOPAD.decode(hash.as_bytes()).map_err(|_| Fault::Base64("prs"))?;
         let presentation = hash.try_into().map_err(|_| Fault::Claim("prs"))?;
         let iat = claims.uint("iat")?;
         claims.end()?;
-        Ok(Self {
-            token: token.to_owned(),
-            signed: jws.signed,
-            signature: jws.signature,
-            key: jws.key,
-            operator: jws.did,
-            device,
-            presentation,
-            iat,
-        })
+        Ok(Self { signed: jws.signed, operator: jws.did, device, presentation, iat })
     }
 
     /// Checks that the gateway that holds `key` received this very presentation of this device.
     /// A presentation is used once, so a proof is worth nothing for another. Whether `key` is the
     /// gateway's is for the device to know: it was configured with it, as with the audience.
     pub fn verify(&self, key: &PublicKey, device: &Did, presentation: &str) -> Result<(), Error> {
-        if !key.is_multicodec(&self.key) {
+        if !self.signed.names(key) {
             return Err(Error::OtherKey);
         }
         if self.device != *device || self.presentation != sha256(&[presentation.as_bytes()]) {
             return Err(Error::OtherPresentation);
         }
-        key.verify(&self.token.as_bytes()[..self.signed], &self.signature)
+        self.signed.verify(key)
     }
 
     /// The organisation that runs the gateway, as it says.

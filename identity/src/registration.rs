@@ -1,8 +1,7 @@
-use crate::base58::Bytes;
-use crate::jws::{self, Members};
-use crate::{Did, Error, PresentationFault as Fault, PublicKey, Signature, Signer, SignerError};
+use crate::jws::{self, Signed};
+use crate::{Did, Error, PresentationFault as Fault, PublicKey, Signer, SignerError};
+use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::{borrow::ToOwned, format};
 
 /// The domain of registrations: the exact `typ` of the header (RFC 8725 §3.11).
 const TYP: &str = "muster-registration+jwt";
@@ -59,11 +58,8 @@ pub struct Holder {
 /// A registration that was **parsed but not verified**: see [`Self::verify_signature`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
-    token: String,
-    signed: usize,
-    signature: Signature,
+    signed: Signed,
     organisation: Did,
-    key: Bytes,
     registered: Registered,
 }
 
@@ -72,10 +68,7 @@ impl Registration {
     /// are accepted.
     pub fn parse(token: &str) -> Result<Self, Fault> {
         let jws = jws::split(token, TYP)?;
-        let mut claims = Members::read(&jws.payload, "payload")?;
-        if claims.text("iss")? != jws.did.to_string() {
-            return Err(Fault::Iss);
-        }
+        let mut claims = jws.claims()?;
         let gateway = claims.text("gateway")?.into_owned();
         if !is_name(&gateway) {
             return Err(Fault::Claim("gateway"));
@@ -97,11 +90,8 @@ impl Registration {
         };
         claims.end()?;
         Ok(Self {
-            token: token.to_owned(),
             signed: jws.signed,
-            signature: jws.signature,
             organisation: jws.did,
-            key: jws.key,
             registered: Registered { gateway, holder, made },
         })
     }
@@ -109,10 +99,7 @@ impl Registration {
     /// Checks that `key` is the key the token names and that it signed the token. Whether it may
     /// register gateways for the organisation is for the caller to know.
     pub fn verify_signature(&self, key: &PublicKey) -> Result<(), Error> {
-        if !key.is_multicodec(&self.key) {
-            return Err(Error::OtherKey);
-        }
-        key.verify(&self.token.as_bytes()[..self.signed], &self.signature)
+        self.signed.verify(key)
     }
 
     /// The organisation, as claimed.
@@ -122,7 +109,7 @@ impl Registration {
 
     /// The operator's key that the token names, in multicodec form; it need not be one.
     pub fn key(&self) -> &[u8] {
-        &self.key
+        self.signed.key()
     }
 
     /// What it says.
@@ -132,7 +119,7 @@ impl Registration {
 
     /// The token.
     pub fn token(&self) -> &str {
-        &self.token
+        self.signed.text()
     }
 }
 
