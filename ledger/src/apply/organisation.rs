@@ -1,7 +1,7 @@
 use super::{Author, Changes, Context, View, check_seq, claim};
 use crate::{
     BatchRecord, Capabilities, Capability, ChangeKeys, ChangeValidators, Enrol, Grant, GrantRecord,
-    OrgKey, Refusal, Standing, StateKey, WithdrawGrant, limits,
+    OrgKey, OrganisationRecord, Refusal, Standing, StateKey, WithdrawGrant, limits,
 };
 use muster_identity::Did;
 
@@ -104,14 +104,7 @@ pub(super) fn change_keys(
         claim(view, &mut changes, &new.key, &author.did)?;
         record.keys.push(OrgKey { key: new.key, capabilities: *capabilities });
     }
-    if record.keys.len() > limits::ORGANISATION_KEYS {
-        return Err(Refusal::Limit("an organisation has at most 32 keys"));
-    }
-    if !record.keys.iter().any(|k| k.capabilities.has(Capability::Root)) {
-        return Err(Refusal::NoRootKey);
-    }
-    record.seq += 1;
-    changes.put(StateKey::Organisation(author.did), &record);
+    put_keys(&mut changes, author, record)?;
     Ok(changes)
 }
 
@@ -140,6 +133,17 @@ pub(super) fn change_validators(
         let capabilities = Capabilities::of(&[Capability::Validator]);
         record.keys.push(OrgKey { key: *key, capabilities });
     }
+    put_keys(&mut changes, author, record)?;
+    changes.put(StateKey::Validators, next);
+    Ok(changes)
+}
+
+/// Writes an organisation whose keys changed, one change later, if they are keys it may have.
+fn put_keys(
+    changes: &mut Changes,
+    author: &Author,
+    mut record: OrganisationRecord,
+) -> Result<(), Refusal> {
     if record.keys.len() > limits::ORGANISATION_KEYS {
         return Err(Refusal::Limit("an organisation has at most 32 keys"));
     }
@@ -148,8 +152,7 @@ pub(super) fn change_validators(
     }
     record.seq += 1;
     changes.put(StateKey::Organisation(author.did), &record);
-    changes.put(StateKey::Validators, next);
-    Ok(changes)
+    Ok(())
 }
 
 pub(super) fn grant(
