@@ -8,6 +8,7 @@ pub mod limits;
 mod lots;
 mod problem;
 mod resolution;
+mod source;
 #[cfg(feature = "client")]
 mod tls;
 mod views;
@@ -22,6 +23,7 @@ pub use lots::{
 };
 pub use problem::Problem;
 pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMetadata};
+pub use source::source_of;
 #[cfg(feature = "client")]
 pub use tls::{Reach, http_client};
 pub use views::{

@@ -4,18 +4,18 @@ use crate::evidence::{Asks, Found};
 use crate::request::AuthRequest;
 use crate::{Gateway, Reporting, Roll, limits};
 use data_encoding::BASE64URL_NOPAD;
+use muster_api::source_of;
 use muster_identity::cbor::Decode as _;
 use muster_identity::prove_gateway;
-use muster_ledger::{DevicePart, Time, View as _};
+use muster_ledger::{DevicePart, StateKey, Time, View as _};
 use muster_verifier::{Claim, Evidence, Fresh, Reason, Recall, Rejected, Verified};
-use std::net::{IpAddr, Ipv6Addr};
 
 impl Gateway {
     /// Decides on a request, and counts the decision.
     pub async fn authenticate(&self, request: AuthRequest<'_>) -> Result<Verified, Rejected> {
         // A peer on this machine that names no source may stand for all of them.
-        let source = request.source.filter(|source| !source.is_loopback());
-        let request = AuthRequest { source: source.map(network_of), ..request };
+        let source = request.source.map(source_of).filter(|source| !source.is_loopback());
+        let request = AuthRequest { source, ..request };
         let sources = self.0.sources.as_ref().zip(request.source);
         let decision = match sources {
             Some((sources, source)) if !sources.draw(source, 1) => {
@@ -92,8 +92,8 @@ impl Gateway {
     ) -> Result<Option<Found>, Rejected> {
         let (cache, did) = (&self.0.evidence, *fresh.did());
         let refuse = |reason| Rejected::about(did, reason);
-        let record = roll.chain().state().device(&did).map_err(|_| refuse(Reason::Damaged))?;
-        if record.is_some() {
+        // Whether it can be read shows when it is; here it only matters that it is there.
+        if roll.chain().state().record(&StateKey::Device(did)).is_some() {
             return Ok(None);
         }
         if let Some(found) = cache.get(&did, roll) {
@@ -153,18 +153,6 @@ impl Gateway {
         let roll = self.roll().ok_or(refuse)?;
         let view = roll.view(self.0.clock.at(&roll).age_ms);
         verified.still(view, &self.0.policy, None)
-    }
-}
-
-/// Whose budget a source draws from: one host has a whole network of addresses in IPv6
-/// (RFC 4291 §2.5.4), and an IPv4 address has two spellings.
-fn network_of(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = address.to_bits() & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from_bits(network))
-        }
-        address => address,
     }
 }
 

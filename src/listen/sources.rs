@@ -1,8 +1,8 @@
 //! How many connections one address holds: whoever reaches a listener could else take them all.
 
-use muster_api::limits;
+use muster_api::{limits, source_of};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The addresses that hold connections, and how many. It never has more entries than there are
@@ -20,7 +20,7 @@ impl Sources {
     /// Counts a connection, or says that this address has its share. This machine is not counted:
     /// behind a proxy everybody is on it.
     pub(super) fn hold(self: &Arc<Self>, peer: IpAddr) -> Option<Held> {
-        let source = Some(site(peer)).filter(|source| !source.is_loopback());
+        let source = Some(source_of(peer)).filter(|source| !source.is_loopback());
         if let Some(source) = source {
             let mut counts = self.lock();
             let count = counts.entry(source).or_default();
@@ -48,16 +48,6 @@ impl Drop for Held {
                 counts.remove(&source);
             }
         }
-    }
-}
-
-/// Whoever has one IPv6 address has the 2^64 of its network (RFC 4291 §2.5.1).
-fn site(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))
-        }
-        other => other,
     }
 }
 
