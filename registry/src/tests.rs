@@ -20,6 +20,7 @@ use muster_ledger::{
     FirstOrganisation, Genesis, GenesisGrant, Grant, Leaf, Operation, OrgKey, Rules,
     SerialCommitment, Time, ValidatorSet, VouchedBy,
 };
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use tokio::sync::{oneshot, watch};
@@ -176,11 +177,9 @@ impl Host for Jumping {
     }
 }
 
-/// Its author asked in time; by the clock it has expired.
-#[tokio::test]
-async fn what_waits_while_the_clock_jumps_is_told_so() {
-    let dir = tempfile::tempdir().unwrap();
-    let folder = Folder::take(dir.path()).await.unwrap();
+/// A node that signed its first head, and its clock.
+async fn begun(dir: &Path) -> (Arc<Node>, Box<Solo>, Arc<Jumping>) {
+    let folder = Folder::take(dir).await.unwrap();
     let (ledger, directory) = (folder.file("ledger.db"), folder.file("directory.db"));
     let signed = SignedHead::read(folder.file("signed-head")).unwrap();
     let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
@@ -190,6 +189,14 @@ async fn what_waits_while_the_clock_jumps_is_told_so() {
     let pace = node.pace.clone();
     let mut solo = Box::new(Solo { signer: Arc::new(secret(2)), pace, signed });
     solo.sign(&*node).unwrap();
+    (node, solo, host)
+}
+
+/// Its author asked in time; by the clock it has expired.
+#[tokio::test]
+async fn what_waits_while_the_clock_jumps_is_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, solo, host) = begun(dir.path()).await;
     let waits = give(&node, 1);
     host.0.store(86_400_000, SeqCst);
     let (_open, closing) = watch::channel(false);
@@ -206,15 +213,7 @@ async fn what_waits_while_the_clock_jumps_is_told_so() {
 #[tokio::test]
 async fn an_overview_is_made_once_for_each_block() {
     let dir = tempfile::tempdir().unwrap();
-    let folder = Folder::take(dir.path()).await.unwrap();
-    let (ledger, directory) = (folder.file("ledger.db"), folder.file("directory.db"));
-    let signed = SignedHead::read(folder.file("signed-head")).unwrap();
-    let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
-    let recovered = recover(&*store, &genesis()).await.unwrap();
-    let host = Arc::new(Jumping(AtomicU64::new(1_000)));
-    let node = Node::new(genesis(), store, host.clone(), folder, recovered, none_lost());
-    let mut solo = Solo { signer: Arc::new(secret(2)), pace: node.pace.clone(), signed };
-    solo.sign(&node).unwrap();
+    let (node, mut solo, host) = begun(dir.path()).await;
     let (one, other) = tokio::join!(node.overview(), node.overview());
     let (first, (_, same)) = (one.unwrap(), other.unwrap());
     assert!(Arc::ptr_eq(&first.1, &same));
@@ -222,7 +221,7 @@ async fn an_overview_is_made_once_for_each_block() {
 
     // A quiet head: the same overview, under the newer checkpoint.
     host.0.store(1_500, SeqCst);
-    solo.sign(&node).unwrap();
+    solo.sign(&*node).unwrap();
     let quiet = node.overview().await.unwrap();
     assert!(Arc::ptr_eq(&first.1, &quiet.1));
     assert_eq!(quiet.0.checkpoint.head().time, Time(1_500));
@@ -230,7 +229,7 @@ async fn an_overview_is_made_once_for_each_block() {
     let accepted = give(&node, 1);
     let block = node.propose(Time(1_500)).await.unwrap();
     node.decide(block).await.unwrap();
-    solo.sign(&node).unwrap();
+    solo.sign(&*node).unwrap();
     accepted.await.unwrap().unwrap();
     assert_eq!(node.overview().await.unwrap().1.grants.len(), 2);
 }
