@@ -4,7 +4,7 @@ use crate::{Roll, limits};
 use muster_api::{Client, ClientError};
 use muster_identity::Did;
 use muster_ledger::DevicePart;
-use muster_verifier::{Enrolment, EvidenceFault, Reason};
+use muster_verifier::{Enrolment, Reason};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,11 +84,7 @@ impl EvidenceCache {
         roll: &Roll,
     ) -> Result<Arc<Enrolment>, Reason> {
         // Roll age is no question here.
-        let checked = Enrolment::check(part, roll.view(0)).map_err(|fault| match fault {
-            EvidenceFault::UnknownBatch => Reason::UnknownDevice,
-            EvidenceFault::False => Reason::BadDevicePart,
-            EvidenceFault::Damaged => Reason::Damaged,
-        })?;
+        let checked = Enrolment::check(part, roll.view(0))?;
         if checked.did() != *did {
             return Err(Reason::BadDevicePart);
         }

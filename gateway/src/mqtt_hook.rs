@@ -2,22 +2,22 @@
 //! (`amqtt.contrib.http`); both at once, since their fields do not collide.
 
 use crate::mqtt::Refusal;
+use crate::sidecar::{is_near, problem};
 use crate::{Access, BrokerDoor, Session, limits};
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use muster_api::Problem;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use tokio::time::timeout;
 
 /// The routes `POST /v1/mqtt/authenticate` and `POST /v1/mqtt/acl`. They answer a broker on this
-/// machine alone, known by the extension [`ConnectInfo`] of the request; who has none is refused.
+/// machine alone, known by the extension `ConnectInfo` of the request; who has none is refused.
 pub fn mqtt_hook(door: BrokerDoor) -> Router {
     Router::new()
         .route("/v1/mqtt/authenticate", post(authenticate))
@@ -29,16 +29,12 @@ pub fn mqtt_hook(door: BrokerDoor) -> Router {
 /// Refuses a peer elsewhere. A question about a topic brings nothing that only the broker has, and
 /// a broker names no source that could be bounded: whoever asks here is believed.
 async fn this_machine(request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    if peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback()) {
+    if is_near(&request) == Some(true) {
         return next.run(request).await;
     }
     let words = "these routes answer a broker on this machine alone";
     let cure = "run the gateway beside the broker, and let it ask 127.0.0.1 or the socket file";
-    let problem = Problem::new(403, "not-this-machine", words).cure(cure);
-    let body = serde_json::to_vec(&problem).expect("a problem has string keys and serialises");
-    let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-    (StatusCode::FORBIDDEN, kind, body).into_response()
+    problem(&Problem::new(403, "not-this-machine", words).cure(cure))
 }
 
 /// What is asked. EMQX writes `clientid`, amqtt `client_id`; fields that a broker's template adds

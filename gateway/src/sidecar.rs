@@ -33,14 +33,19 @@ pub fn sidecar(gateway: Gateway) -> Router {
 /// Lets only peers on this machine through: where devices come directly, what is the operator's is
 /// not theirs to read.
 async fn near(request: Request, next: Next) -> Response<Body> {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    if peer.is_some_and(|peer| !peer.0.ip().to_canonical().is_loopback()) {
+    if is_near(&request) == Some(false) {
         let words = "only peers on this machine are told";
         return problem(
-            &Problem::new(403, "elsewhere", words).cure("ask from there, or by a proxy"),
+            &Problem::new(403, "not-this-machine", words).cure("ask from there, or by a proxy"),
         );
     }
     next.run(request).await
+}
+
+/// Whether a request comes from this machine, if the listener tells.
+pub(crate) fn is_near(request: &Request) -> Option<bool> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    Some(peer.0.ip().to_canonical().is_loopback())
 }
 
 async fn authenticate(
