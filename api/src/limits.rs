@@ -123,3 +123,30 @@ pub const REGISTRATION_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// Questions about gateways that are answered at once: each looks at all of them.
 pub const GATEWAY_REQUESTS: usize = 4;
+
+/// Acts of people that a node remembers: some 20 MB, years of signing in.
+pub const ACTS: u64 = 100_000;
+
+/// People of an organisation at a node's console.
+pub const PEOPLE: usize = 256;
+
+/// Keys of one person: a browser at each of her desks, and a file.
+pub const KEYS_OF_A_PERSON: usize = 8;
+
+/// Invitations that are open at once.
+pub const INVITES: usize = 64;
+
+/// Sessions of the console at once, of all people.
+pub const CONSOLE_SESSIONS: usize = 1_024;
+
+/// A session that nobody uses ends after so long, in milliseconds (30 min).
+pub const SESSION_IDLE_MS: u64 = 30 * 60 * 1_000;
+
+/// A session ends after so long in any case, in milliseconds (12 h): a working day.
+pub const SESSION_MS: u64 = 12 * 60 * 60 * 1_000;
+
+/// Challenges of signing in that wait to be answered; beyond, the oldest is forgotten.
+pub const CHALLENGES: usize = 4_096;
+
+/// How long a challenge may wait, in milliseconds.
+pub const CHALLENGE_MS: u64 = 60_000;

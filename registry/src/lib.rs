@@ -38,3 +38,4 @@ pub use coverage::Covered;
 pub use error::Error;
 pub use registry::{Config, Registry};
 pub use restore::{LostBatch, Restored, Restoring};
+pub use store::Act;

@@ -7,8 +7,8 @@ use crate::metrics::{Gauges, Metrics};
 use crate::node::Node;
 use crate::signed_head::SignedHead;
 use crate::solo::Solo;
-use crate::store::Store;
 use crate::store::sqlite::{Sqlite, upgrade};
+use crate::store::{Act, Store};
 use crate::succession;
 use crate::{Error, lost, recovery};
 use muster_api::{
@@ -407,6 +407,26 @@ impl Registry {
             node.lost.count()
         );
         ledger + &lost + &node.gateways_metrics()
+    }
+
+    /// A note that belongs to this node alone, such as who may use its console.
+    pub async fn note(&self, name: &'static str) -> Result<Option<Vec<u8>>, Problem> {
+        Ok(self.node().store.note(name).await?)
+    }
+
+    /// Writes a note in place of what it was.
+    pub async fn keep_note(&self, name: &'static str, body: Vec<u8>) -> Result<(), Problem> {
+        Ok(self.node().store.keep_note(name, body).await?)
+    }
+
+    /// Writes down what a person did that is not on the ledger.
+    pub async fn add_act(&self, act: Act) -> Result<(), Problem> {
+        Ok(self.node().store.add_act(act).await?)
+    }
+
+    /// What people did before an act of this number, newest first.
+    pub async fn acts(&self, before: u64, count: u64) -> Result<Vec<(u64, Act)>, Problem> {
+        Ok(self.node().store.acts(before, count).await?)
     }
 
     /// Whether the node commits and signs: the last commit and signature succeeded, and the head

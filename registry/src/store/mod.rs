@@ -4,11 +4,13 @@
 mod commit;
 mod gateways;
 mod lots;
+mod notes;
 mod rows;
 pub(crate) mod sqlite;
 
 pub(crate) use gateways::{GatewayRow, GatewaysSave, SeenRow, SizeRow};
 pub(crate) use lots::{Asked, Counted, LineRow, LotDevice, LotDevices, LotGroup, WhichLots, Word};
+pub use notes::Act;
 pub(crate) use rows::{
     BlockRow, CheckedRow, Clash, Clashes, Commit, DirectoryRow, Flip, Found, LeafRow, NewUpload,
     Place, Plan, Serial, Settlement, StagedLeaf, Upload,
@@ -157,6 +159,18 @@ pub(crate) trait Store: Send + Sync {
 
     /// When a gateway last said that it let a device through, and which.
     fn seen(&self, did: Did) -> Answer<'_, Option<(u64, String)>>;
+
+    /// A note of the private directory.
+    fn note(&self, name: &'static str) -> Answer<'_, Option<Vec<u8>>>;
+
+    /// Writes a note in place of what it was.
+    fn keep_note(&self, name: &'static str, body: Vec<u8>) -> Answer<'_, ()>;
+
+    /// Writes an act down behind all others, and forgets the oldest beyond the bound.
+    fn add_act(&self, act: Act) -> Answer<'_, ()>;
+
+    /// Acts before a number, newest first.
+    fn acts(&self, before: u64, count: u64) -> Answer<'_, Vec<(u64, Act)>>;
 
     /// The batches whose leaves are here.
     fn batch_ids(&self) -> Answer<'_, Vec<BatchId>>;

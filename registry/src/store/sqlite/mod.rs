@@ -8,6 +8,7 @@ mod fault;
 mod gateways;
 mod line;
 mod lots;
+mod notes;
 mod reading;
 mod schema;
 mod sealing;
@@ -26,6 +27,7 @@ use super::{
     Judge, LeafRow, LotDevices, LotGroup, NewUpload, Opened, Serial, SerialOf, Settle, Staged,
     StagedLeaf, Store, Upload, WhichLots,
 };
+use crate::Act;
 use crate::Error;
 use crate::claims::Claim;
 use crate::counters::Counters;
@@ -349,6 +351,22 @@ impl Store for Sqlite {
 
     fn seen(&self, did: Did) -> Answer<'_, Option<(u64, String)>> {
         Box::pin(gateways::seen(&self.readers, did))
+    }
+
+    fn note(&self, name: &'static str) -> Answer<'_, Option<Vec<u8>>> {
+        Box::pin(notes::note(&self.readers, name))
+    }
+
+    fn keep_note(&self, name: &'static str, body: Vec<u8>) -> Answer<'_, ()> {
+        Box::pin(notes::keep(&self.writer, name, body))
+    }
+
+    fn add_act(&self, act: Act) -> Answer<'_, ()> {
+        Box::pin(notes::add_act(&self.writer, act))
+    }
+
+    fn acts(&self, before: u64, count: u64) -> Answer<'_, Vec<(u64, Act)>> {
+        Box::pin(notes::acts(&self.readers, before, count))
     }
 
     fn batch_ids(&self) -> Answer<'_, Vec<BatchId>> {
