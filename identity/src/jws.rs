@@ -9,7 +9,7 @@ use crate::{Signer, SignerError};
 use alloc::borrow::{Cow, ToOwned as _};
 use alloc::{format, string::String, vec::Vec};
 use core::fmt;
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Longest token. With every member at its bound a presentation takes fewer than 950 bytes; a
@@ -167,6 +167,16 @@ fn decode<'r>(
     let room = room.get_mut(..length).ok_or(Fault::TooLong)?;
     BASE64URL_NOPAD.decode_mut(part.as_bytes(), room).map_err(|_| Fault::Base64(name))?;
     Ok(room)
+}
+
+/// A network as tokens name it: 64 hexadecimal digits in lower case.
+pub(crate) fn network(text: &str) -> Option<[u8; 32]> {
+    HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
+}
+
+/// Any script, but nothing that could rewrite a terminal or that JSON escapes.
+pub(crate) fn is_label(text: &str, longest: usize) -> bool {
+    text.len() <= longest && !text.chars().any(|c| c.is_control() || matches!(c, '"' | '\\'))
 }
 
 /// The members of one JSON object, each to be taken once. Keeping them as a list (and not

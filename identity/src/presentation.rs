@@ -182,7 +182,8 @@ fn freshness(claims: &mut Members<'_>) -> Result<Freshness, Fault> {
     }
 }
 
-fn is_id(text: &str) -> bool {
+/// Whether it is an identifier as tokens have them: 1 to 64 characters of base64url.
+pub(crate) fn is_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }

@@ -36,7 +36,7 @@ impl Registered {
                 bound: "1 to 64 letters, digits, dots, underscores and hyphens",
             });
         }
-        if !self.holder.as_ref().is_none_or(|holder| is_site(&holder.site)) {
+        if !self.holder.as_ref().is_none_or(|holder| jws::is_label(&holder.site, MAX_SITE)) {
             return Err(Error::Bound {
                 what: "a site",
                 bound: "at most 128 bytes without control characters, quotes and backslashes",
@@ -81,7 +81,7 @@ impl Registration {
             let key = claims.text("key")?;
             let key = PublicKey::from_multikey(&key).map_err(|_| Fault::Claim("key"))?;
             let site = claims.text("site")?.into_owned();
-            if !is_site(&site) {
+            if !jws::is_label(&site, MAX_SITE) {
                 return Err(Fault::Claim("site"));
             }
             Some(Holder { key, site })
@@ -148,9 +148,4 @@ pub fn register(
 fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
-/// Any script, but nothing that could rewrite a terminal or that JSON escapes.
-fn is_site(site: &str) -> bool {
-    site.len() <= MAX_SITE && !site.chars().any(|c| c.is_control() || matches!(c, '"' | '\\'))
 }
