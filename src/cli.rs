@@ -29,8 +29,8 @@ pub(crate) use gateways::{
 pub(crate) use key::{Key, KeyFile, KeyNew, KeyShow};
 pub(crate) use lot::{Lot, LotReport, LotScrap};
 pub(crate) use org::{
-    Org, OrgGrant, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover, OrgValidator,
-    OrgWithdraw,
+    Org, OrgGrant, OrgInvite, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover,
+    OrgValidator, OrgWithdraw,
 };
 pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
 

@@ -18,6 +18,7 @@ use muster_identity::Did;
 use muster_identity::cbor::{Decode, Encode};
 use muster_ledger::{BatchId, SignedOperation};
 use muster_registry::Registry;
+use muster_web::{Console, Origins};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -45,8 +46,23 @@ async fn small_body(request: Request, next: Next) -> Response {
     whole_body(muster_ledger::limits::OPERATION_BYTES, request, next).await
 }
 
-/// The node's routes.
-pub(crate) fn routes(registry: Registry) -> Router {
+/// The node's routes, and its console's.
+pub(crate) fn routes(registry: Registry, console: Option<&Console>) -> Router {
+    match console {
+        // The console answers what is at no path, to people as a page.
+        Some(console) => api(registry).merge(console.api_routes()).merge(console.routes()),
+        None => api(registry)
+            .fallback(|| async { Failure(Problem::new(404, "no-such-path", "no such path")) }),
+    }
+}
+
+/// Under which origins a listener's console is reached. This machine has more than one name.
+pub(crate) fn origins(address: &str) -> Origins {
+    let local = address.replace("127.0.0.1", "localhost");
+    Origins::new([address.to_owned(), local])
+}
+
+fn api(registry: Registry) -> Router {
     let muster = Muster::new(Arc::new(registry.clone()));
     let resolver = Arc::new(Resolver::new(vec![Box::new(muster), Box::new(Key), Box::new(Jwk)]));
     let waiting = Arc::new(Semaphore::new(limits::WAITING_FOLLOWERS));
@@ -90,7 +106,6 @@ pub(crate) fn routes(registry: Registry) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .fallback(|| async { Failure(Problem::new(404, "no-such-path", "no such path")) })
         .layer(DefaultBodyLimit::max(muster_ledger::limits::OPERATION_BYTES))
         .with_state(Node { registry, resolver, waiting })
 }

@@ -291,7 +291,7 @@ impl Client {
         })
     }
 
-    async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+    pub(crate) async fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let bytes = self.send(self.request(Method::GET, path), path).await?;
         serde_json::from_slice(&bytes).map_err(|e| self.malformed(path, e))
     }
@@ -314,7 +314,11 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|e| self.malformed(path, e))
     }
 
-    async fn post_json<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T> {
+    pub(crate) async fn post_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<T> {
         let bytes = self.send(self.request(Method::POST, path).body(body), path).await?;
         serde_json::from_slice(&bytes).map_err(|e| self.malformed(path, e))
     }

@@ -4,6 +4,7 @@
 #[cfg(feature = "client")]
 mod client;
 mod coverage;
+mod invites;
 pub mod limits;
 mod lots;
 mod problem;
@@ -17,6 +18,7 @@ mod wire;
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, is_loopback};
 pub use coverage::{CoverageView, CoveredView, GatewayView, GatewaysView, ReportView};
+pub use invites::{InviteClaim, InviteView};
 pub use lots::{
     CounterView, LineNoted, LineRecord, LineRecords, LineResult, LotDeviceView, LotDevicesView,
     LotQuery, LotView, LotsView,

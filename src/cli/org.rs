@@ -13,6 +13,8 @@ pub(crate) enum Org {
     /// Its keys: add, remove, list, rotate.
     #[command(subcommand)]
     Key(OrgKey),
+    /// Invite somebody to the console, by a link that works once.
+    Invite(OrgInvite),
     /// Replace the root key and the daily keys, signed by the recovery key.
     Recover(Box<OrgRecover>),
     /// Sign that another key takes the validator's place, for `muster serve --succeed`.
@@ -33,6 +35,31 @@ pub(crate) enum OrgKey {
     List(NodeArg),
     /// Replace a key by another with the same capabilities.
     Rotate(OrgKeyRotate),
+}
+
+#[derive(Args)]
+pub(crate) struct OrgInvite {
+    /// What the person is called: at most 64 bytes.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// What the person is for: viewer, auditor, operator or admin.
+    #[arg(long, default_value = "admin", value_parser = ["viewer", "auditor", "operator", "admin"])]
+    pub(crate) role: String,
+    /// Hours for which the link works.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=168))]
+    pub(crate) hours: u64,
+    /// Where the person reaches the console, if not where this command reaches the node.
+    #[arg(long, value_name = "URL")]
+    pub(crate) console: Option<String>,
+    /// Do not wait for the person; an admin admits the key in the console.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Admit the first key that comes, without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Signs: by default keys/root.pem of the home folder.
+    #[command(flatten)]
+    pub(crate) sign: SignArg,
 }
 
 #[derive(Args)]

@@ -16,3 +16,18 @@ pub(super) fn confirm(session: &Session, would: &str, ask: &str, count: u64) -> 
     }
     Ok(())
 }
+
+/// A question that is answered by `yes`.
+pub(super) fn agree(ask: &str) -> Result<()> {
+    if !io::stdin().is_terminal() {
+        bail!("nobody is there to be asked; say --yes, or run it on a terminal");
+    }
+    print!("{ask} Type yes: ");
+    io::stdout().flush()?;
+    let mut line = String::new();
+    io::stdin().read_line(&mut line)?;
+    if line.trim() != "yes" {
+        bail!("nothing was done");
+    }
+    Ok(())
+}

@@ -21,6 +21,7 @@ mod serve;
 pub(crate) use device::{keep as keep_key, window};
 pub(crate) use enrol::{enrolment, watch, write};
 pub(crate) use init::{Beginning, Seals, begin};
+pub(crate) use org::Offer;
 
 use crate::cli::{Cli, Command};
 use crate::home::Home;

@@ -1,4 +1,7 @@
+mod invite;
 mod recover;
+
+pub(crate) use invite::Offer;
 
 use super::change::{done, new_key};
 use super::{Session, moment};
@@ -31,6 +34,7 @@ pub(super) async fn run(session: &Session, command: Org) -> Result<ExitCode> {
         Org::Key(OrgKey::Remove(arg)) => key_remove(session, &arg).await,
         Org::Key(OrgKey::List(node)) => key_list(session, &node).await,
         Org::Key(OrgKey::Rotate(arg)) => key_rotate(session, &arg).await,
+        Org::Invite(arg) => invite::run(session, arg).await,
         Org::Recover(arg) => recover::run(session, *arg).await,
         Org::Validator(arg) => validator(session, &arg).await,
         Org::Grant(arg) => grant(session, arg).await,

@@ -7,6 +7,7 @@ use crate::listen::{self, Tls};
 use anyhow::{Context as _, Result};
 use muster_ledger::SignedOperation;
 use muster_registry::{Config, Registry};
+use muster_web::Console;
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
@@ -58,7 +59,9 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
             head.head().height
         ),
     );
-    listen::serve(listener, http::routes(registry.clone()), stop).await?;
+    let console =
+        Console::open(registry.clone(), Arc::new(Machine), http::origins(&address)).await?;
+    listen::serve(listener, http::routes(registry.clone(), Some(&console)), stop).await?;
     registry.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,13 +10,13 @@ pub(crate) use parts::{AUDIENCE, Parts};
 pub(crate) use visitor::Visitor;
 
 use crate::cli;
-use crate::commands::{Session, enrolment, stop_signal, watch, write};
+use crate::commands::{Offer, Session, enrolment, stop_signal, watch, write};
 use crate::host::new_key;
 use crate::output::Output;
 use crate::signing::{Desk, device_ref};
 use anyhow::{Result, bail, ensure};
 use muster_api::Client;
-use muster_identity::Algorithm;
+use muster_identity::{Algorithm, Role};
 use muster_ledger::{Action, BatchId, Revoke, Target};
 use muster_provisioning::Finished;
 use serde_json::json;
@@ -67,7 +67,8 @@ pub(crate) async fn run(session: &Session, arg: &cli::Demo) -> Result<ExitCode> 
         parts.stop().await;
         return Ok(out.result(&object, "\nThe story ended as it should."));
     }
-    out.result(&object, next(session, &parts));
+    let link = welcome(session, &parts).await?;
+    out.result(&object, next(session, &parts, &link));
     stop_signal().await;
     parts.stop().await;
     Ok(ExitCode::SUCCESS)
@@ -241,7 +242,27 @@ async fn recall(session: &Session, parts: &Parts, fleet: &Fleet, visitor: &Visit
     Ok(ms)
 }
 
-fn next(session: &Session, parts: &Parts) -> String {
+/// A link to the console, and somebody who admits its first visitor: who sits at this machine has
+/// the demonstration's root key anyway.
+async fn welcome(session: &Session, parts: &Parts) -> Result<String> {
+    let root = Desk { key: Arc::new(session.home.key("keys/root.pem")?), ..desk(session, parts)? };
+    let offer = Offer::make(&root, "You", Role::Admin, 24, &parts.node).await?;
+    let link = offer.link.clone();
+    tokio::spawn(async move {
+        let admitted = async {
+            match offer.used(&root).await? {
+                Some(claim) => offer.admit(&root, claim).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = admitted.await {
+            tracing::warn!("nobody was admitted to the console: {error:#}");
+        }
+    });
+    Ok(link)
+}
+
+fn next(session: &Session, parts: &Parts, link: &str) -> String {
     let home = session.home.dir().display();
     let muster = if home.to_string() == "muster-data" {
         "muster".to_owned()
@@ -262,7 +283,9 @@ fn next(session: &Session, parts: &Parts) -> String {
         format!(" --node {}", parts.node)
     };
     format!(
-        "\nIt stays up; try in another terminal (`muster` is target/release/muster):\n\
+        "\nThe console; the link admits the first browser that opens it:\n\
+         \x20 {link}\n\
+         \nIt stays up; try in another terminal (`muster` is target/release/muster):\n\
          \x20 DID=$({muster} device did {key})\n\
          \x20 curl -i -H \"Authorization: Muster $({muster} device present {key} --audience {AUDIENCE})\" {}/telemetry\n\
          \x20 {muster} show $DID{node}\n\

@@ -9,6 +9,7 @@ use axum::routing::get;
 use muster_gateway::{AuthenticatedDevice, Gateway, GatewayConfig, MusterLayer};
 use muster_ledger::{EvidencePolicy, Genesis};
 use muster_registry::{Config, Registry};
+use muster_web::Console;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -41,7 +42,11 @@ impl Parts {
         })
         .await?;
         let (stop, stopped) = watch::channel(false);
-        let node = spawn(listeners.node, http::routes(registry.clone()), &stopped)?;
+        let address = listeners.node.url()?;
+        let origins = http::origins(&address);
+        let console = Console::open(registry.clone(), Arc::new(Machine), origins).await?;
+        let routes = http::routes(registry.clone(), Some(&console));
+        let node = spawn(listeners.node, routes, &stopped)?;
         let gateway = Gateway::start(GatewayConfig::new(
             home.path("gateway"),
             genesis.clone(),

@@ -85,8 +85,10 @@ fn check(console: &Console, request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
     let Some(own) = console.origins().of(headers) else {
         let title = "this console is not reached under that name";
-        return Err(Problem::new(421, "host", title)
-            .cure(format!("open {}, or start the node with --public-url", console.origins().first())));
+        return Err(Problem::new(421, "host", title).cure(format!(
+            "open {}, or start the node with --public-url",
+            console.origins().first()
+        )));
     };
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(());

@@ -1,0 +1,113 @@
+// What every page does: times in the reader's zone, news as they come, light and dark, the
+// shortcut to the search, signing out.
+
+import { ask, busy, tell } from "./talk.js";
+
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const STEPS = /** @type {const} */ ([["day", 86_400], ["hour", 3_600], ["minute", 60], ["second", 1]]);
+
+/** @param {number} ms */
+function ago(ms) {
+  const seconds = Math.round((ms - Date.now()) / 1_000);
+  if (Math.abs(seconds) < 5) return "just now";
+  const [unit, size] = STEPS.find(([, size]) => Math.abs(seconds) >= size) ?? STEPS[3];
+  return relative.format(Math.round(seconds / size), unit);
+}
+
+/** Shows a time as the reader's clock does; UTC stays where the pointer rests. @param {HTMLTimeElement} time */
+function localise(time) {
+  const at = Date.parse(time.dateTime);
+  if (Number.isNaN(at)) return;
+  time.title = `${time.dateTime.slice(0, 19).replace("T", " ")} UTC`;
+  time.textContent = time.hasAttribute("data-ago") ? ago(at) : full.format(at);
+}
+
+/** Times of a part of the page. @param {ParentNode} [part] */
+export function localiseAll(part = document) {
+  for (const time of part.querySelectorAll("time")) localise(time);
+}
+
+/** @param {string} state @param {string} words */
+function live(state, words) {
+  const place = /** @type {HTMLElement | null} */ (document.querySelector("[data-live]"));
+  if (!place) return;
+  place.dataset.live = state;
+  const text = place.querySelector("[data-live-words]");
+  if (text && text.textContent !== words) text.textContent = words;
+}
+
+/** News: each event becomes one on the document, for whoever shows it. */
+function listen() {
+  if (!document.querySelector("[data-live]")) return;
+  const news = new EventSource("/events");
+  news.onopen = () => live("on", "live");
+  news.onerror = () => live("off", news.readyState === EventSource.CLOSED ? "not live: reload" : "connecting again");
+  for (const kind of ["head", "batch", "progress", "coverage", "gateway", "proposal"]) {
+    news.addEventListener(kind, (event) => {
+      document.dispatchEvent(new CustomEvent(`muster:${kind}`, { detail: JSON.parse(event.data) }));
+    });
+  }
+  addEventListener("pagehide", () => news.close());
+}
+
+document.addEventListener("muster:head", (event) => {
+  const head = /** @type {CustomEvent} */ (event).detail;
+  for (const name of ["size", "height"]) {
+    for (const place of document.querySelectorAll(`[data-live-${name}]`)) {
+      place.textContent = head[name].toLocaleString("en-US");
+    }
+  }
+  for (const place of document.querySelectorAll("[data-live-time] time")) {
+    /** @type {HTMLTimeElement} */ (place).dateTime = new Date(head.time).toISOString();
+    localise(/** @type {HTMLTimeElement} */ (place));
+  }
+});
+
+/** @param {string} theme */
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  document.cookie = `theme=${theme}; Path=/; Max-Age=31536000; SameSite=Strict`;
+}
+
+document.addEventListener("click", (event) => {
+  const target = /** @type {HTMLElement} */ (event.target);
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  if (target.closest("[data-theme-switch]")) {
+    const now = document.documentElement.dataset.theme;
+    setTheme((now === "auto" ? dark : now === "dark") ? "light" : "dark");
+  }
+  const out = /** @type {HTMLElement | null} */ (target.closest("[data-sign-out]"));
+  if (out) {
+    busy(out, async () => {
+      const done = await ask("/console/sign-out", { which: out.dataset.signOut || null });
+      if (done.own) location.assign("/sign-in");
+      else location.reload();
+    });
+  }
+  const copy = /** @type {HTMLElement | null} */ (target.closest("[data-copy]"));
+  if (copy) {
+    navigator.clipboard.writeText(copy.dataset.copy ?? "").then(() => tell("Copied."), () => tell("The browser did not copy it.", "bad"));
+  }
+  const opens = /** @type {HTMLElement | null} */ (target.closest("[data-open]"));
+  if (opens) /** @type {HTMLDialogElement | null} */ (document.getElementById(opens.dataset.open ?? ""))?.showModal();
+  if (target.closest("[data-close]")) target.closest("dialog")?.close();
+});
+
+document.addEventListener("keydown", (event) => {
+  const target = /** @type {HTMLElement} */ (event.target);
+  const writes = target.closest("input, textarea, select, [contenteditable]");
+  if (event.key === "/" && !writes && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    document.getElementById("find")?.focus();
+  }
+});
+
+localiseAll();
+setInterval(() => localiseAll(), 30_000);
+listen();
+const told = sessionStorage.getItem("told");
+if (told) {
+  sessionStorage.removeItem("told");
+  tell(told);
+}

@@ -1,0 +1,150 @@
+// From what a person means to what is on the ledger: the server builds bytes, this page reads them
+// again, compares them with what was asked for, shows them, signs, and sends them back.
+
+import { base64url, unbase64 } from "./bytes.js";
+import * as keys from "./keys.js";
+import * as operations from "./operation.js";
+import { ask, element, grouped, here } from "./talk.js";
+
+/** Operations in one request, as the server takes them. */
+const AT_ONCE = 64;
+/** Sentences shown before "and N more". */
+const SHOWN = 5;
+/** From so many devices on, their number is typed to confirm. */
+const TYPED = 10;
+
+/**
+ * @typedef {object} Meant
+ * @property {string} kind the action's word
+ * @property {string} title of the dialog
+ * @property {string[]} [targets] DIDs and batch ids, each once
+ * @property {Record<string, any>} fields what the operation must say besides, exactly
+ * @property {object} intent what the server is asked to build; targets are added in parts
+ * @property {boolean} [final] it cannot be undone
+ * @property {(action: any) => Record<string, any>} [adopt] fields that only the server knows, after a check of its own
+ * @property {any} [proposed]
+ */
+
+/** The key of this session, as this browser keeps it. */
+export async function signer() {
+  const key = await keys.get(here.key);
+  if (!key) throw new Error("The key of this session is not in this browser any more. Sign in again.");
+  const { network, organisation } = key.about;
+  if (network !== here.network || organisation !== here.organisation) {
+    throw new Error("This page speaks of another network or organisation than your key. Nothing was signed. Tell your admin.");
+  }
+  return key;
+}
+
+/** @param {string} text */
+function unbase64url(text) {
+  const plain = text.replaceAll("-", "+").replaceAll("_", "/");
+  return unbase64(plain.padEnd(Math.ceil(plain.length / 4) * 4, "="));
+}
+
+/** Asks for the operations of some targets, and refuses those that say anything else than was meant. */
+async function prepared(/** @type {Meant} */ meant, /** @type {string[] | undefined} */ targets, /** @type {keys.KeptKey} */ key) {
+  const { operations: built } = await ask("/console/prepare", targets ? { ...meant.intent, targets } : meant.intent);
+  const left = new Set(targets);
+  return built.map((/** @type {any} */ one) => {
+    const bytes = unbase64url(one.payload);
+    const operation = operations.decode(bytes);
+    const aim = operation.action.target ?? (operation.action.device && { device: operation.action.device });
+    const target = aim && (aim.device?.did ?? aim.batch);
+    if (targets && !left.has(target) && meant.kind !== "release") throw new Error(`Not signed. The server proposed ${target ?? "an operation without a target"}, which you did not choose.`);
+    left.delete(target);
+    const wanted = {
+      kind: meant.kind, network: key.about.network, author: key.about.organisation, now: Date.now(),
+      ...(targets ? { target: targets.includes(target) ? target : "one of those you chose" } : {}),
+      fields: { ...meant.fields, ...meant.adopt?.(operation.action) },
+      ...(meant.proposed ? { proposed: meant.proposed } : {}),
+    };
+    const differences = operations.expect(operation, wanted);
+    if (differences.length > 0) throw new Error(`Not signed. The server proposed something else than you asked for: ${differences.join("; ")}.`);
+    return { bytes, wanted, target, devices: one.devices, sentence: operations.describe(operation).sentence, lines: operations.describe(operation).lines };
+  });
+}
+
+/** A question with what will be signed. @param {Meant} meant @param {any[]} shown @param {number} count @param {number} devices @returns {Promise<HTMLDialogElement | null>} */
+function confirm(meant, shown, count, devices) {
+  const word = grouped(devices);
+  const typed = meant.final && devices >= TYPED;
+  const input = element("input", { id: "typed", autocomplete: "off", inputmode: "numeric", required: true });
+  const go = element("button", { type: "submit", class: meant.final ? "danger filled" : "primary" }, count === 1 ? "Sign" : `Sign ${grouped(count)} operations`);
+  const dialog = /** @type {HTMLDialogElement} */ (element("dialog", { class: "sign", "aria-labelledby": "sign-t" },
+    element("form", { method: "dialog" },
+      element("h2", { id: "sign-t" }, meant.title),
+      devices > 0 ? element("p", {}, element("strong", {}, `${word} device${devices === 1 ? "" : "s"}`), " by ", `${grouped(count)} operation${count === 1 ? "" : "s"}. `, meant.final ? "This cannot be undone." : "This can be undone.") : null,
+      element("p", { class: "dim" }, "This browser read the operations again, byte by byte. They say:"),
+      element("ul", { class: "says" }, ...shown.map((one) => element("li", {}, one.sentence))),
+      count > shown.length ? element("p", { class: "dim" }, `and ${grouped(count - shown.length)} more like these; each is compared with your selection before it is signed.`) : null,
+      shown.length === 1 ? element("details", {}, element("summary", {}, "Every field"), element("dl", { class: "facts" }, ...shown[0].lines.map((/** @type {any} */ l) => element("div", {}, element("dt", {}, l.label), element("dd", { class: "id" }, l.value))))) : null,
+      typed ? element("p", {}, element("label", { for: "typed" }, `Type the number of devices, ${word}, to go on`), input) : null,
+      element("p", { class: "fault", role: "alert", hidden: true }),
+      element("progress", { hidden: true, max: String(count), value: "0", "aria-label": "Signed and acknowledged" }),
+      element("div", { class: "actions" }, element("button", { type: "button", "data-close": "" }, "Cancel"), go))));
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => { dialog.remove(); resolve(null); }, { once: true });
+    dialog.querySelector("form")?.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const number = /** @type {HTMLInputElement} */ (input).value.replace(/[\s,.']/g, "");
+      const fault = /** @type {HTMLElement} */ (dialog.querySelector(".fault"));
+      if (typed && number !== String(devices)) {
+        fault.textContent = `That is not ${word}.`;
+        fault.hidden = false;
+        return;
+      }
+      fault.hidden = true;
+      go.toggleAttribute("disabled", true);
+      resolve(dialog);
+    });
+  });
+}
+
+/**
+ * Does what is meant. Gives what became of each operation, or nothing if the person left it.
+ * @param {Meant} meant @param {(targets?: string[]) => number} [counted] devices of all targets, where more than one request is needed
+ * @returns {Promise<{ target?: string, entry?: number, problem?: any }[] | null>}
+ */
+export async function act(meant, counted) {
+  const key = await signer();
+  const all = meant.targets;
+  const parts = all ? Array.from({ length: Math.ceil(all.length / AT_ONCE) }, (_, i) => all.slice(i * AT_ONCE, (i + 1) * AT_ONCE)) : [undefined];
+  const first = await prepared(meant, parts[0], key);
+  if (first.length === 0) throw new Error("There is nothing to do: what you chose is in that state already.");
+  const sum = first.reduce((/** @type {number} */ n, /** @type {any} */ one) => n + one.devices, 0);
+  const devices = parts.length > 1 ? counted?.(all) ?? all?.length ?? 0 : sum;
+  const count = parts.length > 1 ? all?.length ?? 0 : first.length;
+  const dialog = await confirm(meant, first.slice(0, SHOWN), count, devices);
+  if (!dialog) return null;
+  const bar = /** @type {HTMLProgressElement} */ (dialog.querySelector("progress"));
+  bar.hidden = false;
+  const done = [];
+  try {
+    for (const [i, part] of parts.entries()) {
+      const ready = i === 0 ? first : await prepared(meant, part, key);
+      const signed = [];
+      for (const one of ready) signed.push(base64url(await operations.sign(one.bytes, one.wanted, key)));
+      // A release that gives several operations may be more than one request takes.
+      for (let at = 0; at < signed.length; at += AT_ONCE) {
+        const answer = await ask("/console/submit", { operations: signed.slice(at, at + AT_ONCE) });
+        answer.done.forEach((/** @type {any} */ result, /** @type {number} */ n) => done.push({ target: ready[at + n].target, ...result }));
+        bar.value = done.length;
+      }
+    }
+  } finally {
+    dialog.close();
+  }
+  return done;
+}
+
+/** A result in words. @param {{ problem?: any }[]} done @param {string} what such as "revoked" */
+export function summary(done, what) {
+  const bad = done.filter((one) => one.problem);
+  const good = done.length - bad.length;
+  if (bad.length === 0) return `${grouped(good)} ${what}.`;
+  const { title, detail } = bad[0].problem;
+  return `${grouped(good)} ${what}, ${grouped(bad.length)} refused: ${title}${detail ? `. ${detail}` : ""}.`;
+}

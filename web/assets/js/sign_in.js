@@ -1,0 +1,61 @@
+// Signing in: a challenge of the server, signed by a key of this browser.
+
+import * as keys from "./keys.js";
+import { login } from "./token.js";
+import { ask, busy, element, fail, here } from "./talk.js";
+
+const place = /** @type {HTMLElement} */ (document.getElementById("keys"));
+
+/** Where to go on: a path of this console, never another site. */
+function next() {
+  const path = new URLSearchParams(location.search).get("next") ?? "/";
+  return /^\/(?![/\\])/.test(path) ? path : "/";
+}
+
+/** @param {keys.KeptKey} key */
+async function signIn(key) {
+  const { nonce, time } = await ask("/console/challenge", {});
+  // The server's clock only where it and ours agree: else the ledger would refuse what we sign.
+  const off = Math.abs(time - Date.now());
+  if (off > 5 * 60_000) throw new Error("This machine's clock and the server's are more than five minutes apart. Set yours, and try again.");
+  const { organisation, network } = key.about;
+  const token = await login({ organisation, network, nonce, now: time }, key);
+  await ask("/console/session", { login: token });
+  location.assign(next());
+}
+
+async function show() {
+  if (!keys.canKeepKeys()) {
+    place.replaceChildren(element("p", { class: "fault" }, "This browser keeps keys only on pages with TLS (https) or of this machine. Open the console that way."));
+    return;
+  }
+  const ours = (await keys.list()).filter(({ about }) => about.origin === location.origin && about.network === here.network);
+  if (ours.length === 0) {
+    place.replaceChildren(element("p", { class: "empty" }, "There is no key of this network in this browser yet."));
+    return;
+  }
+  place.replaceChildren(...ours.map((key) =>
+    element("button", { type: "button", class: "primary wide key", click: (/** @type {Event} */ e) => busy(e.currentTarget, () => signIn(key)) },
+      element("span", {}, `Sign in${key.about.role ? ` as ${key.about.role}` : ""}, with ${key.about.label}`),
+      element("span", { class: "id" }, key.about.multikey))));
+}
+
+document.getElementById("file")?.addEventListener("change", async (event) => {
+  const input = /** @type {HTMLInputElement} */ (event.target);
+  const file = input.files?.[0];
+  if (!file) return;
+  try {
+    if (file.size > 16_384) throw new Error("A key file is a few hundred bytes; this one is larger.");
+    const { organisation } = await ask("/console/organisation");
+    const key = await keys.importPem(await file.text(), {
+      network: here.network, organisation, origin: location.origin, label: file.name, role: "",
+    });
+    await signIn(key);
+  } catch (fault) {
+    fail(fault);
+  } finally {
+    input.value = "";
+  }
+});
+
+show().catch(fail);

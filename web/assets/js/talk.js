@@ -1,0 +1,110 @@
+// Talking to the server, and to the person.
+
+const page = /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="muster"]')).dataset;
+
+/** Who is signed in: network and organisation as the server says them, and the key that signs. */
+export const here = {
+  network: page.network ?? "",
+  organisation: page.organisation ?? "",
+  key: page.key ?? "",
+};
+
+/** A refusal of the server, in its words. */
+export class Refused extends Error {
+  /** @param {{ status: number, title: string, detail?: string, type?: string }} problem */
+  constructor(problem) {
+    super(problem.detail ? `${problem.title}. ${capital(problem.detail)}.` : `${problem.title}.`);
+    this.status = problem.status;
+    this.code = (problem.type ?? "").replace("urn:muster:problem:", "");
+  }
+}
+
+/** @param {string} text */
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/**
+ * Sends an object, and gives what came back.
+ * @param {string} path @param {object} [body] without: a GET @returns {Promise<any>}
+ */
+export async function ask(path, body) {
+  const headers = { "Muster-Csrf": page.csrf ?? "" };
+  const asked = body === undefined
+    ? { headers }
+    : { method: "POST", headers: { ...headers, "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  let answer;
+  try {
+    answer = await fetch(path, asked);
+  } catch {
+    throw new Refused({ status: 0, title: "The server cannot be reached", detail: "nothing was changed: try again" });
+  }
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  const problem = await answer.json().catch(() => ({ title: `The server answered ${answer.status}` }));
+  throw new Refused({ ...problem, status: answer.status });
+}
+
+/** @param {string} path @returns {Promise<Uint8Array<ArrayBuffer>>} */
+export async function bytesAt(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Refused({ status: answer.status, title: `${path} answered ${answer.status}` });
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+/**
+ * An element with attributes and children; texts stay texts.
+ * @param {string} tag @param {Record<string, string | boolean | ((event: any) => void)>} [attributes]
+ * @param {...(Node | string | null | undefined)} children @returns {HTMLElement}
+ */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") made.addEventListener(name, value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+/** Says something at the foot of the page. @param {string} words @param {"good" | "bad"} [kind] */
+export function tell(words, kind = "good") {
+  const told = /** @type {HTMLElement} */ (document.getElementById("told"));
+  const line = element("p", { class: kind }, words);
+  line.append(element("button", { type: "button", class: "plain", "aria-label": "Dismiss", click: () => line.remove() }, "×"));
+  told.append(line);
+  if (kind === "good") setTimeout(() => line.remove(), 8_000);
+}
+
+/** Shows a fault where the page has a place for it, else at its foot. @param {unknown} fault */
+export function fail(fault) {
+  const words = fault instanceof Error ? fault.message : String(fault);
+  const place = [...document.querySelectorAll("dialog[open] .fault, main > section > .fault")].at(-1);
+  if (!(place instanceof HTMLElement)) return tell(words, "bad");
+  place.textContent = words;
+  place.hidden = false;
+}
+
+/**
+ * Runs something of a button: not twice at once, and with its fault told.
+ * @param {EventTarget | null} button @param {() => Promise<void>} task
+ */
+export async function busy(button, task) {
+  const disabled = button instanceof HTMLButtonElement ? button : null;
+  if (disabled?.disabled) return;
+  if (disabled) disabled.disabled = true;
+  try {
+    await task();
+  } catch (fault) {
+    fail(fault);
+  } finally {
+    if (disabled) disabled.disabled = false;
+  }
+}
+
+/** @param {number} n */
+export const grouped = (n) => n.toLocaleString("en-US");
+
+/** Opens a page after what was just said could be read there. @param {string} words @param {string} [path] */
+export function go(words, path = location.pathname + location.search) {
+  sessionStorage.setItem("told", words);
+  location.assign(path);
+}

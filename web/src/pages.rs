@@ -1,0 +1,46 @@
+//! The pages. Each is a module and a template of the same name.
+
+mod organisation;
+mod overview;
+
+use crate::frame::Frame;
+use crate::session::Visitor;
+use crate::{Console, Failure, failure};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use muster_api::Problem;
+
+pub(crate) fn routes() -> Router<Console> {
+    Router::new().route("/", get(overview::page)).route("/organisation", get(organisation::page))
+}
+
+/// What is at no path of ours.
+pub(crate) async fn nowhere(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    who: Option<Visitor>,
+    uri: axum::http::Uri,
+) -> Response {
+    let page = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    if uri.path().starts_with("/v1/") || !page.is_some_and(|accept| accept.contains("text/html")) {
+        return Failure::from(Problem::new(404, "no-such-path", "no such path")).into_response();
+    }
+    let frame = Frame::new(&console, &headers, "", "Not found", who.as_ref());
+    let problem = Problem::new(404, "no-such-path", "There is no such page")
+        .cure("The navigation leads to all there are.");
+    failure::page(frame, &problem)
+}
+
+/// A page, or a page that says what went wrong.
+pub(crate) fn shown(
+    page: Result<impl askama::Template, Problem>,
+    frame: impl FnOnce() -> Frame,
+) -> Response {
+    match page {
+        Ok(page) => failure::rendered(&page),
+        Err(problem) => failure::page(frame(), &problem),
+    }
+}
