@@ -3,6 +3,7 @@
 
 #[cfg(feature = "client")]
 mod client;
+mod console;
 mod coverage;
 mod invites;
 pub mod limits;
@@ -17,6 +18,10 @@ mod wire;
 
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, is_loopback};
+pub use console::{
+    ActivityPoint, DevicePage, DeviceRow, EffectPlace, EffectView, Event, GatewayCounts, LogPage,
+    LogRow, OverviewCounts, StateCounts,
+};
 pub use coverage::{CoverageView, CoveredView, GatewayView, GatewaysView, ReportView};
 pub use invites::{InviteClaim, InviteView};
 pub use lots::{

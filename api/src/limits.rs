@@ -150,3 +150,31 @@ pub const CHALLENGES: usize = 4_096;
 
 /// How long a challenge may wait, in milliseconds.
 pub const CHALLENGE_MS: u64 = 60_000;
+/// Devices in one page of a search: what a reader takes in.
+pub const SEARCH_PAGE: u64 = 100;
+
+/// Single devices that a selection names; whole batches do not count. Each becomes an operation,
+/// at some thousand a second half a minute of the ledger's work.
+pub const SELECTED_DEVICES: usize = 100_000;
+
+/// Devices of an effect that are looked up among what gateways saw: half a second of reading.
+/// The effect says how many it looked at.
+pub const EFFECT_LOOKS: u64 = 131_072;
+
+/// Targets of one effect: as many as a selection names.
+pub const EFFECT_TARGETS: usize = SELECTED_DEVICES;
+
+/// Entries in one page of the log: what a reader takes in.
+pub const LOG_PAGE: u64 = 100;
+
+/// Entries that one page of the log looks through for those that match: a few milliseconds.
+pub const LOG_LOOKS: u64 = 1_024;
+
+/// Days of which a node keeps hour by hour what gateways let through and refused.
+pub const ACTIVITY_DAYS: u64 = 90;
+
+/// Points in one answer about activity: 90 days by the hour.
+pub const ACTIVITY_POINTS: u64 = 24 * ACTIVITY_DAYS + 24;
+
+/// Events that wait for a slow watcher; older ones are left out, and it is told.
+pub const WAITING_EVENTS: usize = 256;
