@@ -1,5 +1,8 @@
 //! The pages. Each is a module and a template of the same name.
 
+mod audit;
+mod gateways;
+mod ledger;
 mod organisation;
 mod overview;
 
@@ -42,5 +45,15 @@ pub(crate) fn shown(
     match page {
         Ok(page) => failure::rendered(&page),
         Err(problem) => failure::page(frame(), &problem),
+    }
+}
+
+/// The colour of an action.
+pub(crate) fn tag(action: &str) -> &'static str {
+    match action {
+        "enrol" | "release" => "good",
+        "hold" | "propose" => "held",
+        "revoke" | "deactivate" | "revoke-key" => "bad",
+        _ => "",
     }
 }
