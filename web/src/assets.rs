@@ -42,6 +42,7 @@ const ASSETS: &[Asset] = assets![
     "js/people.js",
     "js/public_key.js",
     "js/receipt.js",
+    "js/revoke.js",
     "js/sign.js",
     "js/sign_in.js",
     "js/state_proof.js",

@@ -5,7 +5,6 @@ use crate::{Console, assets, people};
 use axum::http::HeaderMap;
 use axum::http::header;
 use data_encoding::HEXLOWER;
-use std::borrow::Borrow;
 use std::fmt;
 
 /// The frame of a page: its title, who is signed in, where one can go.
@@ -194,14 +193,31 @@ impl fmt::Display for Count {
 
 impl askama::filters::HtmlSafe for Count {}
 
-/// For templates, which hold some numbers and borrow others.
-pub(crate) fn count(n: impl Borrow<u64>) -> Count {
-    Count(*n.borrow())
+/// A number, or a borrowed one: templates have both.
+pub(crate) trait Number {
+    fn number(&self) -> u64;
 }
 
-/// Likewise.
-pub(crate) fn moment(ms: impl Borrow<u64>) -> Moment {
-    Moment(*ms.borrow())
+impl Number for u64 {
+    fn number(&self) -> u64 {
+        *self
+    }
+}
+
+impl<N: Number> Number for &N {
+    fn number(&self) -> u64 {
+        (**self).number()
+    }
+}
+
+/// A number in groups, for templates.
+pub(crate) fn count(n: impl Number) -> Count {
+    Count(n.number())
+}
+
+/// A moment, for templates.
+pub(crate) fn moment(ms: impl Number) -> Moment {
+    Moment(ms.number())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod gateways;
 mod ledger;
 mod organisation;
 mod overview;
+mod revoke;
 
 use crate::frame::Frame;
 use crate::session::Visitor;
@@ -13,11 +14,21 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use muster_api::Problem;
 
 pub(crate) fn routes() -> Router<Console> {
-    Router::new().route("/", get(overview::page)).route("/organisation", get(organisation::page))
+    Router::new()
+        .route("/", get(overview::page))
+        .route("/audit", get(audit::page))
+        .route("/audit/export.csv", get(audit::csv))
+        .route("/gateways", get(gateways::page))
+        .route("/ledger", get(ledger::page))
+        .route("/organisation", get(organisation::page))
+        .route("/revoke", get(revoke::page))
+        .route("/revoke/{entry}", get(revoke::progress))
+        .route("/console/targets", get(revoke::targets))
+        .route("/console/effect", post(revoke::listed))
 }
 
 /// What is at no path of ours.
