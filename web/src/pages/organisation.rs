@@ -14,8 +14,6 @@ use muster_identity::Role;
 #[template(path = "organisation.html")]
 struct Organisation {
     frame: Frame,
-    /// Change counter, for proofs of new keys.
-    seq: u64,
     people: Vec<PersonLine>,
     invites: Vec<InviteLine>,
     others: Vec<LedgerKey>,
@@ -50,7 +48,6 @@ struct InviteLine {
     id: String,
     name: String,
     role: &'static str,
-    made: Moment,
     expires: Moment,
     claim: Option<(String, String)>,
     needs_ledger: bool,
@@ -127,7 +124,6 @@ async fn build(console: &Console, frame: Frame, who: Visitor) -> Result<Organisa
                 id: i.id.clone(),
                 name: terms.name.clone(),
                 role: terms.role.word(),
-                made: Moment(i.made),
                 expires: Moment(i.expires),
                 claim: i.claim.as_ref().map(|c| (c.key.clone(), c.label.clone())),
                 needs_ledger: people::capabilities(terms.role).is_some(),
@@ -162,7 +158,6 @@ async fn build(console: &Console, frame: Frame, who: Visitor) -> Result<Organisa
         Role::ALL.iter().map(|r| RoleLine { word: r.word(), purpose: purpose(*r) }).collect();
     Ok(Organisation {
         frame,
-        seq: record.map_or(0, |r| r.seq),
         people,
         invites,
         others,

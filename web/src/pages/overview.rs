@@ -25,7 +25,6 @@ struct Overview {
     frame: Frame,
     counts: OverviewCounts,
     head: Moment,
-    height: u64,
     alarms: Vec<Alarm>,
     spans: [(&'static str, &'static str, bool); 3],
     changes: Bars,
@@ -87,7 +86,6 @@ async fn build(
         frame,
         counts,
         head: Moment(head.head().time.0),
-        height: head.head().height,
         alarms,
         spans: [
             ("day", "24 hours", span == "day"),
