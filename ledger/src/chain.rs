@@ -2,8 +2,8 @@ use crate::merkle::{Frontier, leaf_hash};
 use crate::snapshot;
 use crate::{
     Block, Changes, Checkpoint, Context, Entry, Error, Genesis, Head, Network, NoteFault,
-    QuorumCheckpoint, Refusal, SignedOperation, State, Time, VerifiedOperation, View, apply,
-    limits,
+    QuorumCheckpoint, Refusal, SignedOperation, State, Time, UpgradeAhead, VerifiedOperation, View,
+    apply, limits, operation,
 };
 use alloc::{sync::Arc, vec::Vec};
 use muster_identity::cbor::{Decode as _, Encode};
@@ -104,6 +104,12 @@ impl Chain {
         self.time
     }
 
+    /// The protocol version that is announced and not known to this program, if there is one.
+    pub fn upgrade_ahead(&self) -> Result<Option<UpgradeAhead>, Refusal> {
+        let next = self.state.protocol()?.next.filter(|next| next.version > operation::PROTOCOL);
+        Ok(next.map(|next| UpgradeAhead { next, due: next.height <= self.height + 1 }))
+    }
+
     /// The head, to be signed at a time (never before the last block's).
     pub fn head(&self, time: Time) -> Result<Head, Refusal> {
         Ok(Head {
@@ -119,7 +125,8 @@ impl Chain {
 
     /// What an operation would do if it came next.
     pub fn try_apply(&self, operation: &VerifiedOperation, time: Time) -> Result<Changes, Refusal> {
-        let at = Context { network: self.network, index: self.size(), time };
+        let (network, index, height) = (self.network, self.size(), self.height + 1);
+        let at = Context { network, index, height, time };
         apply(&self.state, operation, &at)
     }
 
