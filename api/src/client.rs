@@ -106,6 +106,11 @@ impl Client {
         self.get_json("/v1/network").await
     }
 
+    /// What waits for approval.
+    pub async fn proposals(&self) -> Result<ProposalsView> {
+        self.get_json("/v1/proposals").await
+    }
+
     /// The head's note.
     pub async fn checkpoint(&self) -> Result<String> {
         let path = "/v1/checkpoint";

@@ -4,6 +4,7 @@
 #[cfg(feature = "client")]
 mod client;
 mod coverage;
+mod governance;
 pub mod limits;
 mod lots;
 mod problem;
@@ -17,6 +18,10 @@ mod wire;
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, is_loopback};
 pub use coverage::{CoverageView, CoveredView, GatewayView, GatewaysView, ReportView};
+pub use governance::{
+    ApprovalView, ApprovedView, EndedView, NextProtocolView, ProposalView, ProposalsView,
+    ProtocolView, RulesView,
+};
 pub use lots::{
     CounterView, LineNoted, LineRecord, LineRecords, LineResult, LotDeviceView, LotDevicesView,
     LotQuery, LotView, LotsView,
