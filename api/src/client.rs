@@ -2,8 +2,8 @@ use crate::limits;
 use crate::tls::{self, Reach};
 use crate::{
     BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
-    Leaves, LineNoted, LotDevicesView, LotQuery, LotsView, NetworkView, Problem, Resolution,
-    Resolve, Sealed, Submit, UploadOpened, Verdicts,
+    Leaves, LineNoted, LotDevicesView, LotQuery, LotsView, NetworkView, Problem, ProposalsView,
+    Resolution, Resolve, Sealed, Submit, UploadOpened, Verdicts,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
