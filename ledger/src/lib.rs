@@ -52,7 +52,7 @@ pub use ids::{BatchId, GrantId, HoldId, Network, OperationHash, ProposalId};
 pub use leaf::{
     Evidence, EvidencePolicy, Leaf, LeafFrontier, LeafTree, SerialCommitment, VouchedBy,
 };
-pub use operation::{Operation, SignedOperation, VerifiedOperation};
+pub use operation::{Operation, PROTOCOL, SignedOperation, VerifiedOperation};
 pub use organisation::{Capabilities, Capability, OrgKey};
 pub use receipt::{
     DevicePart, EnrolledDevice, EntryProof, Receipt, ReceiptFault, VerifiedEntry, VerifiedReceipt,
