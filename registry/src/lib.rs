@@ -9,6 +9,7 @@ mod counters;
 mod coverage;
 mod error;
 mod folder;
+mod governance;
 mod lost;
 mod lots;
 mod mempool;

@@ -15,7 +15,7 @@ use crate::{Error, lost, recovery};
 use muster_api::{
     BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
     Host, Leaves, LineNoted, LineRecords, LotDevicesView, LotQuery, LotsView, NetworkView, Problem,
-    Resolution, Resolve, Rows, Sealed, Submit, UploadOpened, Verdicts,
+    ProposalsView, Resolution, Resolve, Rows, Sealed, Submit, UploadOpened, Verdicts,
 };
 use muster_identity::{Did, Signer};
 use muster_ledger::{
@@ -311,6 +311,7 @@ impl Registry {
 
     /// Opens an upload with a signed request.
     pub async fn open_upload(&self, request: &[u8]) -> Result<UploadOpened, Problem> {
+        self.node().check_protocol()?;
         self.node().open_upload(request).await
     }
 
@@ -342,6 +343,11 @@ impl Registry {
     /// Throws an upload away.
     pub async fn drop_upload(&self, upload: &str) -> Result<(), Problem> {
         self.node().drop_upload(upload).await
+    }
+
+    /// What waits for approval.
+    pub async fn proposals(&self) -> Result<ProposalsView, Problem> {
+        self.node().proposals_view().await
     }
 
     /// The network at a glance.
@@ -428,7 +434,7 @@ impl Registry {
              # TYPE muster_lost_batches gauge\nmuster_lost_batches {}\n",
             node.lost.count()
         );
-        ledger + &lost + &node.gateways_metrics()
+        ledger + &lost + &node.protocol_metrics() + &node.gateways_metrics()
     }
 
     /// A note that belongs to this node alone, such as who may use its console.

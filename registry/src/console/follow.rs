@@ -88,7 +88,14 @@ impl Node {
                 let stated = Stated::read(bytes)?;
                 let at = stated.entry.time.0 / HOUR_MS;
                 let hour = hours.entry(at).or_insert(LogHour { hour: at, ..LogHour::default() });
-                self.note(hour, &chain, &stated.operation.action);
+                match &stated.operation.action {
+                    Action::Approve(_) => {
+                        if let Some(action) = self.carried_out(&stated, place).await? {
+                            self.note(hour, &chain, &action);
+                        }
+                    }
+                    action => self.note(hour, &chain, action),
+                }
                 match &stated.operation.action {
                     Action::Enrol(_) => {
                         let number = self.console.roster().at(place).and_then(|b| b.number);
@@ -114,6 +121,15 @@ impl Node {
             index.write(further).await?;
             breathe(started, closing).await?;
         }
+    }
+
+    /// What an approval carried out, if it did.
+    async fn carried_out(&self, stated: &Stated, place: u64) -> Result<Option<Action>, Error> {
+        let verified = stated.entry.operation.verify().map_err(Error::damaged)?;
+        let published = self.published();
+        let approved = self.approved(&published, &verified, place).await;
+        let approved = approved.map_err(|problem| Error::Us(problem.to_string()))?;
+        Ok(approved.filter(|a| a.view.carried_out).map(|a| a.action))
     }
 
     /// How many devices an operation names.

@@ -9,6 +9,7 @@ mod enrol;
 mod feed;
 mod fixtures;
 mod folder;
+mod governance;
 mod load;
 mod lots;
 mod network;
