@@ -24,6 +24,7 @@ const ASSETS: &[Asset] = assets![
     "icon.svg",
     "js/action.js",
     "js/app.js",
+    "js/approvals.js",
     "js/base58.js",
     "js/bytes.js",
     "js/cbor.js",

@@ -1,5 +1,6 @@
 //! The pages. Each is a module and a template of the same name.
 
+mod approvals;
 mod audit;
 mod gateways;
 mod ledger;
@@ -20,6 +21,7 @@ use muster_api::Problem;
 pub(crate) fn routes() -> Router<Console> {
     Router::new()
         .route("/", get(overview::page))
+        .route("/approvals", get(approvals::page))
         .route("/audit", get(audit::page))
         .route("/audit/export.csv", get(audit::csv))
         .route("/gateways", get(gateways::page))

@@ -47,6 +47,25 @@ async function sign(action, targets, devices, reason, hours) {
   }, () => devices);
 }
 
+/** Days for which a proposal may be approved. */
+const PROPOSED_DAYS = 7;
+
+/** Puts an ending before those who approve. @param {string} action @param {string[]} targets @param {number} devices @param {string} reason */
+async function propose(action, targets, devices, reason) {
+  const end = Date.now() + PROPOSED_DAYS * 24 * 3_600_000;
+  const done = await act({
+    kind: "propose",
+    title: `Propose to ${action} ${grouped(devices)} devices?`,
+    says: "The rules ask for the approval of somebody else. Until then nothing happens; you can hold the devices at once.",
+    targets,
+    intent: { action: "propose", proposed: action, reason },
+    fields: { reason: "" },
+    proposed: { kind: action, fields: action === "revoke" ? { reason } : {} },
+    adopt: (says) => ({ expires: Math.abs(Number(says.expires) - end) < SLACK ? says.expires : end }),
+  }, () => devices);
+  if (done) go(summary(done, "proposed"), "/approvals");
+}
+
 /** @param {{ entry?: number, problem?: any }[] | null} done @param {string} action */
 function after(done, action) {
   if (!done) return;
@@ -66,7 +85,13 @@ form?.addEventListener("submit", (event) => {
     const { targets, devices, more } = await chosen();
     if (more) throw new Error("The search finds more devices than one selection can name. Narrow it, or choose whole batches.");
     if (targets.length === 0) throw new Error("The search finds no device any more.");
-    after(await sign(action, targets, devices, String(given.get("reason") ?? "").trim(), typed === "" ? undefined : Number(typed)), action);
+    const reason = String(given.get("reason") ?? "").trim();
+    const free = form.dataset.free;
+    if ((action === "revoke" || action === "deactivate") && free !== undefined && devices > Number(free)) {
+      await propose(action, targets, devices, reason);
+      return;
+    }
+    after(await sign(action, targets, devices, reason, typed === "" ? undefined : Number(typed)), action);
   });
 });
 

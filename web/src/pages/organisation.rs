@@ -18,6 +18,8 @@ struct Organisation {
     invites: Vec<InviteLine>,
     others: Vec<LedgerKey>,
     grants: Vec<GrantView>,
+    rules: Option<String>,
+    evidence: String,
     sessions: Vec<SessionLine>,
     roles: Vec<RoleLine>,
     /// One's own person has one key and no recovery key named yet.
@@ -153,6 +155,8 @@ async fn build(console: &Console, frame: Frame, who: Visitor) -> Result<Organisa
         })
         .collect();
     let network = console.registry().network().await?;
+    let rules = super::approvals::rules(&network.rules);
+    let evidence = network.rules.evidence;
     let grants = network.grants.into_iter().filter(|g| g.organisation == text).collect();
     let roles =
         Role::ALL.iter().map(|r| RoleLine { word: r.word(), purpose: purpose(*r) }).collect();
@@ -162,6 +166,8 @@ async fn build(console: &Console, frame: Frame, who: Visitor) -> Result<Organisa
         invites,
         others,
         grants,
+        rules,
+        evidence,
         sessions,
         roles,
         unsettled: !who.settled,

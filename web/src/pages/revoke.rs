@@ -137,6 +137,9 @@ struct Revoke {
     effect: EffectView,
     /// There are more than can be named.
     more: bool,
+    /// What needs approval, in words, and how many devices may still be ended without today.
+    rules: Option<String>,
+    free: Option<u64>,
 }
 
 /// What a change would reach, before it is one.
@@ -164,7 +167,14 @@ async fn preview(
     };
     let empty = chosen.is_empty();
     let (named, action) = (chosen.named.len(), chosen.action);
-    Ok(Revoke { frame, words: chosen.words, named, empty, action, effect, more })
+    let rules = console.registry().network().await?.rules;
+    let limit = rules.approval.as_ref().and_then(|approval| approval.devices);
+    let ended = console.registry().proposals().await?.ended;
+    let ours = who.session.organisation.to_string();
+    let today = ended.iter().find(|e| e.organisation == ours).map_or(0, |e| e.today);
+    let free = limit.map(|limit| limit.saturating_sub(today));
+    let (words, rules) = (chosen.words, super::approvals::rules(&rules));
+    Ok(Revoke { frame, words, named, empty, action, effect, more, rules, free })
 }
 
 /// The devices and batches to name, for the page that signs.
