@@ -2,8 +2,8 @@
 //! the newest head that is signed.
 
 use crate::claims::Claim;
-use crate::console::Console;
 use crate::consensus::Application;
+use crate::console::Console;
 use crate::coverage::Coverage;
 use crate::folder::Folder;
 use crate::lost::Lost;

@@ -1,5 +1,5 @@
-use crate::console;
 use crate::consensus::Consensus as _;
+use crate::console;
 use crate::coverage::Covered;
 use crate::folder::{self, Folder};
 use crate::lost::Lost;

@@ -28,8 +28,7 @@ impl Node {
 
     pub(super) fn gateway_counts(&self) -> Result<GatewayCounts, Problem> {
         let view = self.gateways_view()?;
-        let mut counts =
-            GatewayCounts { registered: view.registered, ..GatewayCounts::default() };
+        let mut counts = GatewayCounts { registered: view.registered, ..GatewayCounts::default() };
         for gateway in &view.gateways {
             match gateway.state.as_str() {
                 "live" => counts.fresh += 1,

@@ -193,8 +193,11 @@ impl Node {
             }
             breathe(started, closing).await?;
         }
-        let sizes = lots.into_iter().map(|((organisation, lot), (count, _))| {
-            LotSize { organisation, lot, entry, count }
+        let sizes = lots.into_iter().map(|((organisation, lot), (count, _))| LotSize {
+            organisation,
+            lot,
+            entry,
+            count,
         });
         Ok(sizes.collect())
     }

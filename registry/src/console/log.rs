@@ -168,7 +168,9 @@ fn words(action: &Action, concerns: Concerns, devices: u64) -> String {
             let (more, less) = (a.add.len(), a.remove.len());
             format!("changed the keys of an organisation: {more} added, {less} removed")
         }
-        Action::Grant(a) => format!("granted the enrolment of {} devices until {}", a.count, a.expires),
+        Action::Grant(a) => {
+            format!("granted the enrolment of {} devices until {}", a.count, a.expires)
+        }
         Action::WithdrawGrant(_) => "withdrew a grant".into(),
         Action::ChangeValidators(a) => {
             format!("changed the validators: {} from now on", a.validators.0.len())

@@ -26,8 +26,8 @@ pub(crate) use text::{HEAD, Head};
 
 use crate::folder::{Folder, INDEX};
 use crate::node::{Node, Published};
-use crate::store::{Flip, Store};
 use crate::store::sqlite::Index;
+use crate::store::{Flip, Store};
 use crate::{Error, Registry};
 use muster_api::{
     ActivityPoint, ChangeView, DevicePage, EffectView, Event, LogPage, OverviewCounts, Problem,

@@ -74,7 +74,8 @@ impl<'a> Search<'a> {
         let Some(first) = phases.first().copied() else {
             return Ok(Walked { all: true, ..Walked::default() });
         };
-        if self.query.text.is_some() && self.node.console.roster().total(&self.query.which) <= GATHERED
+        if self.query.text.is_some()
+            && self.node.console.roster().total(&self.query.which) <= GATHERED
         {
             return self.gather(from, limit).await;
         }
@@ -207,12 +208,7 @@ impl<'a> Search<'a> {
     }
 
     /// The next batch that may hold devices of the search.
-    fn part(
-        &self,
-        below: Bound<u64>,
-        after: Option<(u64, Claim)>,
-        count: usize,
-    ) -> Option<Part> {
+    fn part(&self, below: Bound<u64>, after: Option<(u64, Claim)>, count: usize) -> Option<Part> {
         let roster = self.node.console.roster();
         let which = &self.query.which;
         let (entry, batch) = match &self.lot {
@@ -322,9 +318,9 @@ impl<'a> Search<'a> {
         let full = rows.len() == want;
         let last = rows.last().map(|row| Cursor(Phase::Serials, At::Serial(row.serial.clone())));
         let looked = rows.len() as u64;
-        let proposed = rows.into_iter().map(|row| {
-            (row.number, row.name, Cursor(Phase::Serials, At::Serial(row.serial)))
-        });
+        let proposed = rows
+            .into_iter()
+            .map(|row| (row.number, row.name, Cursor(Phase::Serials, At::Serial(row.serial))));
         Ok(Piece { candidates: self.live(proposed), next: last.filter(|_| full), looked })
     }
 
@@ -431,8 +427,7 @@ impl<'a> Search<'a> {
                 Some((serial, lot)) => (Some(serial), lot),
                 None => (None, None),
             };
-            let found =
-                Found { batch_id, batch, did, name, leaf, record, status, serial, lot, at };
+            let found = Found { batch_id, batch, did, name, leaf, record, status, serial, lot, at };
             if self.query.admits(&found) {
                 all.push(found);
             }

@@ -16,7 +16,8 @@ pub(crate) use rows::{
 };
 
 pub(crate) use search::{
-    CountedHour, GatewayHour, ListedLeaf, NameRange, Private, SeenBy, SeenOf, SerialFound, SerialRange,
+    CountedHour, GatewayHour, ListedLeaf, NameRange, Private, SeenBy, SeenOf, SerialFound,
+    SerialRange,
 };
 
 use crate::Error;

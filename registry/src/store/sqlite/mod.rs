@@ -27,8 +27,8 @@ pub(crate) use upgrade::upgrade;
 use super::{
     Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, Flip, GatewayHour, GatewayRow,
     GatewaysSave, Judge, LeafRow, ListedLeaf, LotDevices, LotGroup, NameRange, NewUpload, Opened,
-    Private, SeenBy, SeenOf, Serial, SerialFound, SerialOf, SerialRange, Settle, Staged, StagedLeaf,
-    Store, Upload, WhichLots,
+    Private, SeenBy, SeenOf, Serial, SerialFound, SerialOf, SerialRange, Settle, Staged,
+    StagedLeaf, Store, Upload, WhichLots,
 };
 use crate::Error;
 use crate::claims::Claim;
@@ -388,11 +388,7 @@ impl Store for Sqlite {
         Box::pin(search::seen_times(&self.readers, of))
     }
 
-    fn last_touched(
-        &self,
-        of: Vec<[u8; 32]>,
-        size: u64,
-    ) -> Answer<'_, BTreeMap<[u8; 32], u64>> {
+    fn last_touched(&self, of: Vec<[u8; 32]>, size: u64) -> Answer<'_, BTreeMap<[u8; 32], u64>> {
         Box::pin(search::last_touched(&self.readers, of, size))
     }
 
