@@ -14,8 +14,8 @@ mod reach;
 
 pub(crate) use backup::{Backup, Restore};
 pub(crate) use bench::{
-    Bench, BenchAuthenticate, BenchBare, BenchEnrol, BenchFormat, BenchGateway, BenchResolve,
-    BenchRevoke,
+    Bench, BenchAuthenticate, BenchBare, BenchConsole, BenchEnrol, BenchFormat, BenchGateway,
+    BenchResolve, BenchRevoke,
 };
 pub(crate) use cohort::Cohort;
 pub(crate) use device::{
