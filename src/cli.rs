@@ -17,8 +17,8 @@ mod rules;
 pub(crate) use approve::{Approve, ProposeArg};
 pub(crate) use backup::{Backup, Restore};
 pub(crate) use bench::{
-    Bench, BenchAuthenticate, BenchBare, BenchEnrol, BenchFormat, BenchGateway, BenchResolve,
-    BenchRevoke,
+    Bench, BenchAuthenticate, BenchBare, BenchConsole, BenchEnrol, BenchFormat, BenchGateway,
+    BenchResolve, BenchRevoke,
 };
 pub(crate) use cohort::Cohort;
 pub(crate) use device::{

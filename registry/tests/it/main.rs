@@ -3,6 +3,7 @@
 mod attacks;
 mod audit;
 mod clock;
+mod console;
 mod coverage;
 mod durability;
 mod enrol;

@@ -207,6 +207,19 @@ impl Network {
         tokio::time::resume();
     }
 
+    pub(crate) fn host_now(&self) -> u64 {
+        self.host.now().0
+    }
+
+    pub(crate) fn random(&self) -> [u8; 16] {
+        self.host.random()
+    }
+
+    /// An organisation that the network does not know.
+    pub(crate) fn owner_of_nobody() -> Did {
+        Did::from_digest([0xee; 32])
+    }
+
     pub(crate) fn owner(&self) -> Did {
         self.genesis.organisation_did()
     }
