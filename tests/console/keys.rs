@@ -151,11 +151,15 @@ fn a_key_file_becomes_a_key_of_the_browser() {
     // Files that are refused, each with what to do.
     let sealed =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let x25519 =
+        std::process::Command::new("openssl").args(["genpkey", "-algorithm", "X25519"]).output();
+    let x25519 = String::from_utf8(x25519.expect("openssl").stdout).expect("PEM");
     let rsa = std::process::Command::new("openssl").args(["genpkey", "-algorithm", "RSA"]).output();
     let rsa = String::from_utf8(rsa.expect("openssl").stdout).expect("PEM");
     for (pem, words) in [
         (sealed, "muster key unseal"),
-        (rsa.as_str(), "neither Ed25519 nor P-256"),
+        (x25519.as_str(), "neither Ed25519 nor P-256"),
+        (rsa.as_str(), "use PKCS#8 with Ed25519 or P-256"),
         ("-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n", "damaged"),
         ("hello", "no private key"),
     ] {

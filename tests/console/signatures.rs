@@ -5,7 +5,7 @@ use crate::bench::Bench;
 use crate::keys::{ALGORITHMS, run, secret};
 use crate::site::{Site, root};
 use data_encoding::HEXLOWER_PERMISSIVE;
-use muster_identity::{PublicKey, Signature, Signer as _};
+use muster_identity::{AgreementKey, PublicKey, Signature, Signer as _};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -39,8 +39,8 @@ fn case(multicodec: &[u8], message: &[u8], signature: &[u8]) -> Case {
 fn cctv() -> Vec<Case> {
     let Some(file) = shared("cctv-ed25519/ed25519vectors.json") else { return Vec::new() };
     let all = file.as_array().expect("a list").iter().map(|v| {
-        let key = [&[0xed, 1][..], &bytes(&v["A"])].concat();
-        case(&key, v["M"].as_str().expect("a message").as_bytes(), &bytes(&v["S"]))
+        let key = [&[0xed, 1][..], &bytes(&v["key"])].concat();
+        case(&key, v["msg"].as_str().expect("a message").as_bytes(), &bytes(&v["sig"]))
     });
     all.collect()
 }
@@ -117,4 +117,50 @@ fn signatures_have_the_same_verdict_in_a_browser() {
         assert_eq!(found, &json!(wanted), "case {i}: {case}");
     }
     println!("{} signatures", cases.len());
+}
+
+/// Keys for key agreement stand in inceptions; which are refused, the inception's reader decides.
+#[test]
+fn agreement_keys_have_the_same_verdict_in_a_browser() {
+    // The points of small order of RFC 7748 §6.1 and their other names, and any other bytes.
+    let mut keys: Vec<[u8; 32]> = vec![[0; 32], [0xff; 32], [9; 32], [0x7f; 32]];
+    for last in [0x7f, 0xff] {
+        for first in 0xe8..=0xff {
+            let mut key = [0xff; 32];
+            (key[0], key[31]) = (first, last);
+            keys.push(key);
+        }
+    }
+    if let Some(file) = shared("wycheproof/x25519_test.json") {
+        let groups = file["testGroups"].as_array().expect("groups").iter();
+        let tests = groups.flat_map(|group| group["tests"].as_array().expect("tests"));
+        keys.extend(tests.map(|t| <[u8; 32]>::try_from(bytes(&t["public"])).expect("32 bytes")));
+    }
+    let multicodec = |key: &[u8; 32]| [&[0xec, 1][..], key].concat();
+    let given: Vec<_> =
+        keys.iter().map(|key| HEXLOWER_PERMISSIVE.encode(&multicodec(key))).collect();
+    let (bench, site) = (Bench::take(), Site::start());
+    let browser = bench.browser();
+    browser.open(&site.url("/plain"));
+    let verdicts = run(
+        &browser,
+        "const { agreementKey } = await import('/js/did.js');
+         return arguments[0].map((key) => {
+           try { return agreementKey(bytes.unhex(key)) } catch (error) { return error.message }
+         });",
+        &[json!(given)],
+    );
+    let verdicts = verdicts.expect("verdicts");
+    let mut refused = 0;
+    for (i, key) in keys.iter().enumerate() {
+        let wanted = match AgreementKey::from_multicodec(&multicodec(key)) {
+            Ok(key) => key.to_multikey(),
+            Err(fault) => {
+                refused += 1;
+                format!("public key: {fault}")
+            }
+        };
+        assert_eq!(verdicts[i], json!(wanted), "{}", given[i]);
+    }
+    assert!(refused > 2 && refused < keys.len(), "{refused} of {}", keys.len());
 }
