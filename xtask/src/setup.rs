@@ -50,7 +50,7 @@ const VECTOR_SUITES: &[&str] = &[
 
 /// What is installed by npm for tests alone, below `target`: nothing of it is in the repository.
 /// axe-core tells what of a page people with other eyes, hands or tools cannot use.
-const AXE: &str = "axe-core@4.11.0";
+const AXE: &str = "axe-core@4.14.1";
 
 /// Prepares the tests. Returns the directory of shared vectors, if there is one.
 pub(crate) fn run() -> Result<Option<PathBuf>> {
