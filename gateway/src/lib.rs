@@ -46,6 +46,7 @@ pub use error::Error;
 pub use extract::{AuthenticatedDevice, NoLayer};
 pub use gateway::Gateway;
 pub use layer::{MusterLayer, MusterService};
+pub use headers::Refused;
 pub use mqtt::{BrokerDoor, ClientIds, Cut, Refusal};
 pub use mqtt_hook::mqtt_hook;
 pub use muster_verifier::{Reason, Rejected, Verified};

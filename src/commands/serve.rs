@@ -4,6 +4,7 @@ use crate::cli::Serve;
 use crate::host::Machine;
 use crate::http;
 use crate::listen::{self, Tls};
+use crate::logs::{self, Believed};
 use anyhow::{Context as _, Result};
 use muster_ledger::SignedOperation;
 use muster_registry::{Config, Registry};
@@ -58,7 +59,8 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
             head.head().height
         ),
     );
-    listen::serve(listener, http::routes(registry.clone()), stop).await?;
+    let routes = logs::numbered(http::routes(registry.clone()), Believed::Nobody);
+    listen::serve(listener, routes, stop).await?;
     registry.close().await;
     Ok(ExitCode::SUCCESS)
 }
