@@ -58,7 +58,14 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "MUSTER_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// How log lines are written, on standard error.
-    #[arg(long, global = true, env = "MUSTER_LOG_FORMAT", value_enum, default_value = "human", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_LOG_FORMAT",
+        value_enum,
+        default_value = "human",
+        value_name = "FORMAT"
+    )]
     pub(crate) log: LogFormat,
     /// Which log lines: error, warn, info, debug, trace, or such as info,muster_gateway=debug. By
     /// default info for servers, else warn.

@@ -5,13 +5,13 @@ use crate::headers::Refused;
 use crate::mqtt::Refusal;
 use crate::sidecar::{is_near, problem};
 use crate::{Access, BrokerDoor, Session, limits};
-use axum::{Extension, Router};
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use muster_api::Problem;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -127,11 +127,7 @@ fn decoded(text: &[u8]) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-async fn authenticate(
-    State(door): State<BrokerDoor>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
+async fn authenticate(State(door): State<BrokerDoor>, headers: HeaderMap, body: Body) -> Response {
     let Some(asked) = Asked::read(&headers, body).await else { return refused("unreadable") };
     let (client, user, password) = (asked.clientid, asked.username, asked.password);
     let (Some(client), Some(user), Some(password)) = (client, user, password) else {

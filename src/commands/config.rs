@@ -60,7 +60,8 @@ fn check(session: &Session, arg: &ConfigCheck, named: Option<&Path>) -> Result<E
 
 /// What is looked at: what is for all, and the servers that the file speaks of.
 fn sections(config: &Config) -> Vec<Section> {
-    let asked = |section: &Section| section.command().is_none() || config.sections.contains(section);
+    let asked =
+        |section: &Section| section.command().is_none() || config.sections.contains(section);
     Section::ALL.into_iter().filter(asked).collect()
 }
 

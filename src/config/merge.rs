@@ -33,7 +33,8 @@ pub(crate) fn command_line(mut args: Vec<OsString>) -> Result<Cli> {
 /// The file that counts for this command, free of faults that concern it.
 fn config_for(given: &ArgMatches) -> Result<Option<Config>> {
     let path = |given: &ArgMatches, id| given.try_get_one::<PathBuf>(id).ok().flatten().cloned();
-    let checks = given.subcommand_matches("config").map(|config| config.subcommand_matches("check"));
+    let checks =
+        given.subcommand_matches("config").map(|config| config.subcommand_matches("check"));
     let named = match checks {
         Some(check) => check.and_then(|check| path(check, "file")),
         None => None,
@@ -152,8 +153,7 @@ pub(crate) fn chosen(section: Section, config: &Config) -> Chosen {
         parsed.unwrap_or_default()
     };
     let given = lenient(bare().collect());
-    let args: Vec<_> =
-        bare().chain(arguments(&command, &given, config, section)).collect();
+    let args: Vec<_> = bare().chain(arguments(&command, &given, config, section)).collect();
     let faults = match (section.command(), command.clone().try_get_matches_from(&args)) {
         (Some(_), Err(error)) => unfit(section, config, &error),
         _ => Vec::new(),
@@ -249,13 +249,15 @@ mod tests {
         assert_eq!(run.max_age.ms, 7_200_000);
         assert!(run.trust_proxy && !run.no_look_ups);
         // A list of the command line takes the place of the file's, and a switch can be taken back.
-        let typed = ["gateway", "--node", "http://127.0.0.1:9", "--trust-proxy=false", "--max-age=5"];
+        let typed =
+            ["gateway", "--node", "http://127.0.0.1:9", "--trust-proxy=false", "--max-age=5"];
         let run = gateway(FILE, &typed);
         assert_eq!(run.folder.node, ["http://127.0.0.1:9"]);
         assert!(!run.trust_proxy);
         assert_eq!(run.max_age.ms, 5_000);
         // What needs something finds it on the other side.
-        let run = gateway("[gateway]\naudience = \"a\"\nkey = \"/k\"\n", &["gateway", "--operator", "d"]);
+        let run =
+            gateway("[gateway]\naudience = \"a\"\nkey = \"/k\"\n", &["gateway", "--operator", "d"]);
         assert_eq!(run.operator.as_deref(), Some("d"));
     }
 
@@ -319,7 +321,10 @@ mod tests {
         let config = Config::read(&file, Found::Named).expect("read");
         let faults = chosen(Section::Gateway, &config).faults;
         let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        assert!(words.iter().any(|w| w.starts_with("gateway.audience: it is missing")), "{words:?}");
+        assert!(
+            words.iter().any(|w| w.starts_with("gateway.audience: it is missing")),
+            "{words:?}"
+        );
         assert!(words.iter().any(|w| w.starts_with("gateway.tls-key: it is missing")), "{words:?}");
     }
 }

@@ -86,11 +86,13 @@ pub(crate) fn find(named: Option<&Path>, home: &Path) -> Option<(PathBuf, Found)
     if let Some(file) = named {
         return Some((file.to_owned(), Found::Named));
     }
-    let places = [
-        (home.join(NAME), Found::InHome),
-        (PathBuf::from(OF_THE_MACHINE), Found::OfTheMachine),
-    ];
-    places.into_iter().find(|(file, _)| fs::symlink_metadata(file).is_ok())
+    let places =
+        [(home.join(NAME), Found::InHome), (PathBuf::from(OF_THE_MACHINE), Found::OfTheMachine)];
+    // One that may not be seen is there: a server must not run by the defaults in its place.
+    let absent = [ErrorKind::NotFound, ErrorKind::NotADirectory];
+    places.into_iter().find(|(file, _)| {
+        fs::symlink_metadata(file).map_or_else(|e| !absent.contains(&e.kind()), |_| true)
+    })
 }
 
 impl Config {

@@ -35,7 +35,9 @@ fn row(out: &mut String, key: &Key, arg: &Arg) {
     let value = match possible.as_slice() {
         [] | [_] => key.kind.words().to_owned(),
         _ if key.kind == table::Kind::Switch => key.kind.words().to_owned(),
-        some => some.iter().map(|v| format!("`\"{}\"`", v.get_name())).collect::<Vec<_>>().join(" or "),
+        some => {
+            some.iter().map(|v| format!("`\"{}\"`", v.get_name())).collect::<Vec<_>>().join(" or ")
+        }
     };
     let default = arg.get_default_values().iter().map(|v| format!("`{}`", text(v)));
     let default = default.collect::<Vec<_>>().join(", ");

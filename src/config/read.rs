@@ -23,8 +23,17 @@ const FAULTS: usize = 100;
 
 /// Parts of names of what never stands in the file.
 const SECRETS: &[&str] = &[
-    "passphrase", "password", "passwd", "pass", "secret", "token", "pin", "private", "credential",
-    "credentials", "pem",
+    "passphrase",
+    "password",
+    "passwd",
+    "pass",
+    "secret",
+    "token",
+    "pin",
+    "private",
+    "credential",
+    "credentials",
+    "pem",
 ];
 
 /// What the file says.
@@ -50,7 +59,6 @@ pub(super) fn read(text: &str, file: &Path) -> Read {
     }
     let mut out = reader.out;
     out.faults.sort_by_key(|fault| (fault.line, fault.column));
-    out.faults.truncate(FAULTS);
     out
 }
 
@@ -62,6 +70,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&mut self, at: Range<usize>, key: &str, words: String) {
+        if self.out.faults.len() >= FAULTS {
+            return;
+        }
         let (line, column) = place(self.text, at.start);
         self.out.faults.push(Fault { line, column, key: key.to_owned(), words });
     }
@@ -94,10 +105,15 @@ impl Reader<'_> {
     fn section<'t>(
         &mut self,
         section: Section,
-        entries: impl Iterator<Item = (&'t Spanned<std::borrow::Cow<'t, str>>, &'t Spanned<DeValue<'t>>)>,
+        entries: impl Iterator<
+            Item = (&'t Spanned<std::borrow::Cow<'t, str>>, &'t Spanned<DeValue<'t>>),
+        >,
     ) {
         let keys = table::keys(section);
         for (name, value) in entries {
+            if self.out.faults.len() >= FAULTS {
+                return;
+            }
             match keys.iter().find(|key| key.name == *name.get_ref()) {
                 Some(key) => self.value(key, name.span(), value),
                 None => {
@@ -310,14 +326,23 @@ mod tests {
     fn faults_name_place_and_cure() {
         for (text, words) in [
             ("[node]\nlisen = \"x\"", "2:1: node.lisen: unknown key: did you mean `listen`?"),
-            ("[gateway]\nmax_age = \"1h\"", "2:1: gateway.max_age: unknown key: did you mean `max-age`?"),
+            (
+                "[gateway]\nmax_age = \"1h\"",
+                "2:1: gateway.max_age: unknown key: did you mean `max-age`?",
+            ),
             ("[gatway]\n", "1:2: gatway: unknown section: did you mean [gateway]?"),
             ("[node]\naudience = \"a\"", "`audience` stands in [gateway]"),
             ("listen = \"a\"", "`listen` stands in [node] or in [gateway]"),
-            ("[node]\n  colour = 1", "2:3: node.colour: unknown key; known here are listen, tls-cert"),
+            (
+                "[node]\n  colour = 1",
+                "2:3: node.colour: unknown key; known here are listen, tls-cert",
+            ),
             ("[node]\nlisten = 7700", "2:10: node.listen: expected text, found a number"),
-            ("[node]\nlisten = \"7700\"", "2:10: node.listen: \"7700\": expected an address and port"),
-            ("[node]\nlisten = \"\"", "a value is missing"),
+            (
+                "[node]\nlisten = \"7700\"",
+                "2:10: node.listen: \"7700\": expected an address and port",
+            ),
+            ("[log]\nformat = \"\"", "a value is missing"),
             ("[node]\nbegin = true", "--begin is for the command line alone"),
             ("[node]\nwithout-tls = \"yes\"", "expected true or false, found text"),
             ("[gateway]\nlearn = -1", "gateway.learn: \"-1\""),
@@ -345,6 +370,12 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_faults_is_soon_done_with() {
+        let text: String = (0..50_000).map(|n| format!("key-{n} = 1\n")).collect();
+        assert_eq!(faults(&text).len(), FAULTS);
+    }
+
+    #[test]
     fn secrets_are_refused_and_never_shown() {
         for text in [
             "passphrase = \"hunter2\"",
@@ -358,7 +389,10 @@ mod tests {
             let found = faults(text);
             assert_eq!(found.len(), 1, "{text}: {found:?}");
             assert!(!found[0].contains("hunter2") && !found[0].contains("4711"), "{found:?}");
-            assert!(found[0].contains("does not stand") || found[0].contains("secret"), "{found:?}");
+            assert!(
+                found[0].contains("does not stand") || found[0].contains("secret"),
+                "{found:?}"
+            );
         }
         // Nor by the words of the grammar.
         let found = faults("passphrase = \"hunter2\nx");

@@ -213,9 +213,8 @@ mod tests {
 
     #[test]
     fn a_key_is_an_option_of_its_command() {
-        let names = |section| -> Vec<String> {
-            keys(section).into_iter().map(|key| key.name).collect()
-        };
+        let names =
+            |section| -> Vec<String> { keys(section).into_iter().map(|key| key.name).collect() };
         assert_eq!(names(Section::Top), ["home", "passphrase-file", "passphrase-fd"]);
         assert_eq!(names(Section::Log), ["format", "level"]);
         for (section, some) in [
