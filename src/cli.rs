@@ -4,6 +4,7 @@ mod approve;
 mod backup;
 mod bench;
 mod cohort;
+mod config;
 mod device;
 mod enrol;
 mod gateway;
@@ -21,6 +22,7 @@ pub(crate) use bench::{
     BenchResolve, BenchRevoke,
 };
 pub(crate) use cohort::Cohort;
+pub(crate) use config::{ConfigCheck, ConfigCommand, LogFormat, LogLevel};
 pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
 };
@@ -55,6 +57,24 @@ pub(crate) struct Cli {
     /// One JSON object on standard output instead of words.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// File of settings (docs/config.md); by default muster.toml of the home folder, else
+    /// /etc/muster/muster.toml.
+    #[arg(long, global = true, env = "MUSTER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How log lines are written, on standard error.
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_LOG_FORMAT",
+        value_enum,
+        default_value = "human",
+        value_name = "FORMAT"
+    )]
+    pub(crate) log: LogFormat,
+    /// Which log lines: error, warn, info, debug, trace, or such as info,muster_gateway=debug. By
+    /// default info for servers, else warn.
+    #[arg(long, global = true, env = "MUSTER_LOG", value_name = "LEVEL")]
+    pub(crate) log_level: Option<LogLevel>,
     /// Passphrase of sealed key files: the first line of this file. Without it, that of
     /// MUSTER_PASSPHRASE, or what is typed on a terminal.
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_fd")]
@@ -69,11 +89,16 @@ pub(crate) struct Cli {
 impl Cli {
     /// Where passphrases come from.
     pub(crate) fn passphrases(&self) -> Passphrases {
-        Passphrases::new(match (&self.passphrase_file, self.passphrase_fd) {
+        Passphrases::new(self.given())
+    }
+
+    /// What was said of passphrases.
+    pub(crate) fn given(&self) -> Given {
+        match (&self.passphrase_file, self.passphrase_fd) {
             (Some(file), _) => Given::File(file.clone()),
             (None, Some(n)) => Given::Descriptor(n),
             (None, None) => Given::Environment,
-        })
+        }
     }
 }
 
@@ -85,6 +110,9 @@ pub(crate) enum Command {
     Init(Init),
     /// Run a node.
     Serve(Serve),
+    /// The file of settings: check it.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Copy a node's ledger and private directory while it runs.
     Backup(Backup),
     /// Put a backup back and take from gateways and nodes what happened since.
@@ -401,5 +429,6 @@ mod tests {
     #[test]
     fn every_command_is_sound() {
         super::Cli::command().debug_assert();
+        crate::config::command().debug_assert();
     }
 }

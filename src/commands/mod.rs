@@ -4,6 +4,7 @@ mod approve;
 mod backup;
 mod change;
 mod cohort;
+mod config;
 mod confirm;
 mod coverage;
 mod device;
@@ -40,11 +41,13 @@ pub(crate) struct Session {
 
 /// Runs the command.
 pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
+    let named = cli.config.clone();
     let home = Home::at(&cli.home).with_keys(Keys::new(cli.passphrases()));
     let session = Session { home, output };
     match cli.command {
         Command::Demo(arg) => crate::demo::run(&session, &arg).await,
         Command::Init(arg) => init::run(&session, &arg),
+        Command::Config(arg) => config::run(&session, &arg, named.as_deref()),
         Command::Serve(arg) => serve::run(&session, &arg).await,
         Command::Backup(arg) => backup::run(&session, &arg).await,
         Command::Restore(arg) => restore::run(&session, &arg).await,

@@ -4,6 +4,7 @@ use crate::cli::Serve;
 use crate::host::Machine;
 use crate::http;
 use crate::listen::{self, Tls};
+use crate::logs::{self, Believed};
 use anyhow::{Context as _, Result};
 use muster_ledger::SignedOperation;
 use muster_registry::{Config, Registry};
@@ -61,7 +62,8 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     );
     let console =
         Console::open(registry.clone(), Arc::new(Machine), http::origins(&address)).await?;
-    listen::serve(listener, http::routes(registry.clone(), Some(&console)), stop).await?;
+    let routes = http::routes(registry.clone(), Some(&console));
+    listen::serve(listener, logs::numbered(routes, Believed::Nobody), stop).await?;
     registry.close().await;
     Ok(ExitCode::SUCCESS)
 }
