@@ -1,6 +1,7 @@
 //! The HTTP interface in types: what nodes, gateways, importers and consoles say to each other,
 //! its limits, and (feature `client`) the client.
 
+mod bounds;
 #[cfg(feature = "client")]
 mod client;
 mod coverage;
@@ -14,6 +15,7 @@ mod tls;
 mod views;
 mod wire;
 
+pub use bounds::{LimitValue, LimitView, LimitsView};
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, is_loopback};
 pub use coverage::{CoverageView, CoveredView, GatewayView, GatewaysView, ReportView};
