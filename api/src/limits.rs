@@ -122,6 +122,18 @@ muster_ledger::limits! {
     /// operations: an ended one must be remembered for so long and no longer.
     pub const REGISTRATION_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000 => "milliseconds";
 
+    /// Line records that are kept for each device that an organisation's grants allow: its last word,
+    /// and three repairs before it. So a key with `enrol` fills no disk without bound.
+    pub const LINE_ROWS_OF_A_DEVICE: u64 = 4 => "records";
+
+    /// Signed reads of one organisation that a node remembers, so that none is good twice: eleven a
+    /// second at the longest life and skew.
+    pub const READS_REMEMBERED: usize = 1_024 => "reads";
+
+    /// Furthest that the clock of whoever signs a read may be from the node's, in seconds: as with
+    /// presentations.
+    pub const READ_SKEW_SECONDS: u64 = 30 => "seconds";
+
     /// Questions about gateways that are answered at once: each looks at all of them.
     pub const GATEWAY_REQUESTS: usize = 4 => "requests";
 }

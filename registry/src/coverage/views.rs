@@ -4,6 +4,7 @@ use super::book::{Book, Name, Post};
 use super::operators;
 use crate::Error;
 use crate::node::{Node, Published};
+use crate::readers::Reader;
 use muster_api::{
     CoverageView, CoveredView, GatewayView, GatewaysView, Problem, ReportView, limits,
 };
@@ -151,10 +152,11 @@ impl Node {
         Ok(judge.view(name, post))
     }
 
-    pub(crate) fn gateways_view(&self) -> Result<GatewaysView, Problem> {
+    pub(crate) fn gateways_view(&self, reader: Reader) -> Result<GatewaysView, Problem> {
         let (published, book) = (self.published(), self.coverage.book());
         let judge = Judge::new(&published, &book, self.host.now().0)?;
-        let gateways: Vec<_> = book.posts().map(|(name, post)| judge.view(name, post)).collect();
+        let own = book.posts().filter(|(name, _)| reader.sees(&name.0));
+        let gateways: Vec<_> = own.map(|(name, post)| judge.view(name, post)).collect();
         let count = |not: &[&str]| {
             gateways.iter().filter(|g| !not.contains(&g.state.as_str())).count() as u64
         };
@@ -171,7 +173,7 @@ impl Node {
     pub(crate) fn gateways_metrics(&self) -> String {
         // The registrations of an organisation whose record cannot be read are no reason to
         // withhold all other metrics: readiness and the log tell of that.
-        let Ok(view) = self.gateways_view() else { return String::new() };
+        let Ok(view) = self.gateways_view(Reader::Operator) else { return String::new() };
         let speaks = |g: &&GatewayView| matches!(&*g.state, "live" | "stale" | "stopped");
         let slowest = |lag: fn(&GatewayView) -> Option<u64>| {
             view.gateways.iter().filter(speaks).filter_map(lag).max().unwrap_or(0)
@@ -202,7 +204,11 @@ impl Node {
         })
     }
 
-    pub(crate) async fn coverage_view(&self, of: Covered) -> Result<CoverageView, Problem> {
+    pub(crate) async fn coverage_view(
+        &self,
+        of: Covered,
+        reader: Reader,
+    ) -> Result<CoverageView, Problem> {
         let published = self.published();
         let (place, entry, operation) = self.covered(&published, of).await?;
         let book = self.coverage.book();
@@ -215,7 +221,7 @@ impl Node {
             ..CoverageView::default()
         };
         let mut delays = Vec::new();
-        for (name, post) in book.posts() {
+        for (name, post) in book.posts().filter(|(name, _)| reader.sees(&name.0)) {
             let condition = judge.condition(name, post);
             if condition == Condition::Void {
                 continue;
