@@ -24,6 +24,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use muster_api::limits;
 use sources::Sources;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -40,6 +41,24 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection, as the routes know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Connection {
+    /// Who made it; loopback, port 0, on a socket file.
+    pub(crate) peer: SocketAddr,
+    /// To which address, unless it is a socket file.
+    pub(crate) local: Option<SocketAddr>,
+    /// Whether it is TLS.
+    pub(crate) secret: bool,
+}
+
+/// Nobody knows from where.
+impl Default for Connection {
+    fn default() -> Self {
+        Self { peer: SocketAddr::from(([0, 0, 0, 0], 0)), local: None, secret: false }
+    }
+}
 
 /// Serves until `stop` resolves, then lets running requests finish for two seconds.
 pub(crate) async fn serve(
@@ -61,7 +80,7 @@ pub(crate) async fn serve(
             () = &mut stop => break,
             turn = room.clone().acquire_owned() => turn?,
         };
-        let (stream, peer) = tokio::select! {
+        let (stream, peer, local) = tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -78,8 +97,10 @@ pub(crate) async fn serve(
             continue;
         };
         let stream: Box<dyn Stream> = Box::new(Paced::new(stream));
+        let secret = listener.tls().is_some();
         let service = routes.clone().map_request(move |mut request: Request<_>| {
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(Connection { peer, local, secret });
             request
         });
         let (builder, tls) = (builder.clone(), listener.tls().cloned());

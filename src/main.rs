@@ -12,6 +12,7 @@ mod http;
 mod keys;
 mod listen;
 mod output;
+mod reading;
 mod signing;
 
 use clap::Parser as _;

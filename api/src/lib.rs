@@ -8,6 +8,7 @@ mod coverage;
 pub mod limits;
 mod lots;
 mod problem;
+mod proxies;
 mod resolution;
 mod source;
 #[cfg(feature = "client")]
@@ -17,13 +18,14 @@ mod wire;
 
 pub use bounds::{LimitValue, LimitView, LimitsView};
 #[cfg(feature = "client")]
-pub use client::{Client, ClientError, is_loopback};
+pub use client::{Client, ClientError, SignsReads, is_loopback};
 pub use coverage::{CoverageView, CoveredView, GatewayView, GatewaysView, ReportView};
 pub use lots::{
     CounterView, LineNoted, LineRecord, LineRecords, LineResult, LotDeviceView, LotDevicesView,
     LotQuery, LotView, LotsView,
 };
 pub use problem::Problem;
+pub use proxies::TrustedProxies;
 pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMetadata};
 pub use source::source_of;
 #[cfg(feature = "client")]

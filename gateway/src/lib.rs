@@ -49,6 +49,7 @@ pub use layer::{MusterLayer, MusterService};
 pub use mqtt::{BrokerDoor, ClientIds, Cut, Refusal};
 pub use mqtt_hook::mqtt_hook;
 pub use muster_verifier::{Reason, Rejected, Verified};
+pub use original::source as forwarded_source;
 pub use policy_file::{PolicyFault, Span, read_policy};
 pub use preload::Preloaded;
 pub use report::{AcknowledgedStatus, Reporting};

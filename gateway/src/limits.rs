@@ -43,7 +43,7 @@ muster_ledger::limits! {
     pub const RELAYS: usize = 2 => "requests";
 
     /// Shortest and longest pause before the next node is asked after a fault.
-    pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5)) => "milliseconds, shortest and longest";
+    pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5)) => "milliseconds at least, and at most";
 
     /// Entries of a node's log from which on a follower that has nothing asks for a snapshot: fewer are
     /// followed within a second or so, and then nothing needs to be taken on anybody's word.
@@ -118,7 +118,7 @@ muster_ledger::limits! {
 
     /// Shortest and longest pause before a node that took no acknowledgement is told again.
     pub const ACKNOWLEDGE_AGAIN: (Duration, Duration) =
-        (Duration::from_secs(1), Duration::from_secs(10)) => "milliseconds, shortest and longest";
+        (Duration::from_secs(1), Duration::from_secs(10)) => "milliseconds at least, and at most";
 
     /// Devices of which the next reports tell that they were seen: an hour of full reports and some
     /// hundred kB. The one seen longest ago makes room.

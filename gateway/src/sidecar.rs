@@ -53,8 +53,9 @@ async fn authenticate(
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
     request: HeaderMap,
 ) -> Response<Body> {
-    let peer = peer.map(|peer| peer.0.0.ip());
-    let trusted = gateway.trusts_proxy() && peer.is_some_and(|peer| peer.is_loopback());
+    let peer = peer.map(|peer| peer.0.0);
+    let trusted = peer.is_some_and(|peer| gateway.trusts(peer));
+    let peer = peer.map(|peer| peer.ip());
     let from = if trusted { Sender::Proxy(peer) } else { Sender::Peer(peer) };
     let answer = match headers::read(&request, from) {
         Ok(request) => gateway.authenticate(request).await,

@@ -87,7 +87,8 @@ async fn a_full_disk_leaves_no_trace() {
     let signed = SignedHead::read(folder.file("signed-head")).unwrap();
     let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
     let recovered = recover(&*store, &genesis()).await.unwrap();
-    let node = Node::new(genesis(), store.clone(), Arc::new(Still), folder, recovered, none_lost()).unwrap();
+    let node = Node::new(genesis(), store.clone(), Arc::new(Still), folder, recovered, none_lost())
+        .unwrap();
     let mut solo = Solo { signer: Arc::new(secret(2)), pace: node.pace.clone(), signed };
     solo.sign(&node).unwrap();
     let before = *node.published().checkpoint.head();
@@ -185,7 +186,9 @@ async fn begun(dir: &Path) -> (Arc<Node>, Box<Solo>, Arc<Jumping>) {
     let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
     let recovered = recover(&*store, &genesis()).await.unwrap();
     let host = Arc::new(Jumping(AtomicU64::new(1_000)));
-    let node = Arc::new(Node::new(genesis(), store, host.clone(), folder, recovered, none_lost()).unwrap());
+    let node = Arc::new(
+        Node::new(genesis(), store, host.clone(), folder, recovered, none_lost()).unwrap(),
+    );
     let pace = node.pace.clone();
     let mut solo = Box::new(Solo { signer: Arc::new(secret(2)), pace, signed });
     solo.sign(&*node).unwrap();

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use muster_api::{Client, Reach};
+use muster_api::{Client, Reach, TrustedProxies};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,23 @@ impl CaArg {
     /// What the options say of the way to a node.
     pub(crate) fn reach(&self, without_tls: bool) -> Result<Reach> {
         reach(without_tls, self.node_ca.as_deref())
+    }
+}
+
+/// Which proxies are believed.
+#[derive(Args, Clone)]
+pub(crate) struct ProxiesArg {
+    /// Proxies that are believed about the requests they pass on (`X-Real-IP`, `X-Forwarded-For`):
+    /// `local` (this machine), `unix` (the socket file), addresses and networks, commas between.
+    /// Name only proxies that set these themselves.
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, default_missing_value = "local")]
+    trust_proxy: Option<TrustedProxies>,
+}
+
+impl ProxiesArg {
+    /// The proxies.
+    pub(crate) fn trusted(&self) -> TrustedProxies {
+        self.trust_proxy.clone().unwrap_or_default()
     }
 }
 

@@ -2,7 +2,7 @@ use super::{Session, outlive_limits, stop_signal};
 use crate::begun;
 use crate::cli::Serve;
 use crate::host::Machine;
-use crate::http;
+use crate::http::{self, Face};
 use crate::listen::{self, Tls};
 use anyhow::{Context as _, Result};
 use muster_ledger::SignedOperation;
@@ -58,7 +58,8 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
             head.head().height
         ),
     );
-    listen::serve(listener, http::routes(registry.clone()), stop).await?;
+    let face = Face::new(arg.public_url.clone(), arg.proxies.trusted(), &arg.listen);
+    listen::serve(listener, http::routes(registry.clone(), face), stop).await?;
     registry.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -41,7 +41,8 @@ impl Parts {
         })
         .await?;
         let (stop, stopped) = watch::channel(false);
-        let node = spawn(listeners.node, http::routes(registry.clone()), &stopped)?;
+        let node =
+            spawn(listeners.node, http::routes(registry.clone(), http::Face::default()), &stopped)?;
         let gateway = Gateway::start(GatewayConfig::new(
             home.path("gateway"),
             genesis.clone(),

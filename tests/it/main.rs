@@ -8,6 +8,7 @@ mod cohort;
 mod coverage;
 mod cuts;
 mod enrol;
+mod face;
 mod factory;
 mod keys;
 mod muster;

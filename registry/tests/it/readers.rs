@@ -110,7 +110,10 @@ async fn none_sees_the_others_rows() {
     assert_eq!(lots(them).await.unwrap(), ["B"]);
     assert_eq!(serials(us).await.unwrap(), ["SN-0000000"]);
     assert_eq!(serials(them).await.unwrap(), ["SN-0000001"]);
-    assert_eq!((gateways(us).unwrap(), gateways(them).unwrap()), (vec!["a".into()], vec!["b".into()]));
+    assert_eq!(
+        (gateways(us).unwrap(), gateways(them).unwrap()),
+        (vec!["a".into()], vec!["b".into()])
+    );
     assert_eq!((device(us, 0).await, device(us, 1).await), (true, false));
     assert_eq!((device(them, 0).await, device(them, 1).await), (false, true));
     let coverage = async |reader| {

@@ -55,7 +55,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     config.source_rate = arg.source_rate;
     config.learn = arg.learn;
     config.look_ups = !arg.no_look_ups;
-    config.trust_proxy = arg.trust_proxy;
+    config.trust_proxy = arg.proxies.trusted();
     let mut key = None;
     if let Some(place) = arg.key.clone() {
         let organisation = match &arg.operator {

@@ -68,7 +68,12 @@ pub(super) fn invalid() -> Vec<Vector> {
         ("path-with-space", "wrong_claim", "/v1/lots", "/v1/lots?lot=A 17"),
         ("path-with-quote", "wrong_claim", "/v1/lots", r#"/v1/lots?lot=\"A\""#),
         ("path-too-long", "wrong_claim", "/v1/lots", &long),
-        ("audience-list", "wrong_json_type", r#""https://node.example""#, r#"["https://n.example"]"#),
+        (
+            "audience-list",
+            "wrong_json_type",
+            r#""https://node.example""#,
+            r#"["https://n.example"]"#,
+        ),
         ("audience-empty", "wrong_aud", "https://node.example", ""),
         ("lifetime-zero", "lifetime", "160", "100"),
         ("lifetime-too-long", "lifetime", "160", "161"),
