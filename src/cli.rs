@@ -32,7 +32,7 @@ pub(crate) use org::{
     Org, OrgGrant, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover, OrgValidator,
     OrgWithdraw,
 };
-pub(crate) use reach::{CaArg, NodeArg, ProxiesArg, TlsArg, reach};
+pub(crate) use reach::{CaArg, MetricsArg, MetricsPlace, NodeArg, ProxiesArg, TlsArg, reach};
 
 use crate::http::Origin;
 use crate::keys::{Given, KeyPlace, Passphrases};
@@ -229,6 +229,8 @@ pub(crate) struct Serve {
     pub(crate) public_url: Option<Origin>,
     #[command(flatten)]
     pub(crate) proxies: ProxiesArg,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArg,
     /// The newest head that a gateway or another follower has, after the node's folder was
     /// restored from a backup: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]

@@ -7,10 +7,12 @@ mod gateways;
 mod origin;
 mod reader;
 
+pub(crate) use answers::Refused;
 pub(crate) use face::Face;
 pub(crate) use origin::Origin;
 
 use crate::listen::whole_body;
+use crate::metrics::{Meter, metered};
 use answers::{Answer, Failure, cbor, json, json_bytes, not_found, private, typed};
 use axum::Router;
 use axum::body::Bytes;
@@ -56,8 +58,8 @@ async fn small_body(request: Request, next: Next) -> Response {
 }
 
 /// The node's routes, behind the rules of its face.
-pub(crate) fn routes(registry: Registry, face: Face) -> Router {
-    guarded(node_routes(registry), face)
+pub(crate) fn routes(registry: Registry, face: Face, meter: Meter) -> Router {
+    metered(guarded(node_routes(registry), face), meter)
 }
 
 /// Puts routes behind the rules of a face: whatever is served beside the node's routes is merged
@@ -111,7 +113,6 @@ pub(crate) fn node_routes(registry: Registry) -> Router {
         .route("/1.0/identifiers/{did}", get(resolve))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
         .fallback(|| async { Failure(Problem::new(404, "no-such-path", "no such path")) })
         .layer(DefaultBodyLimit::max(muster_ledger::limits::OPERATION_BYTES))
         .with_state(Node { registry, resolver, waiting })
@@ -309,12 +310,4 @@ async fn ready(State(node): State<Node>) -> Answer {
     } else {
         Err(Failure(Problem::new(503, "not-ready", "the node cannot commit at present")))
     }
-}
-
-async fn metrics(State(node): State<Node>) -> Response {
-    typed(
-        StatusCode::OK,
-        "text/plain; version=0.0.4; charset=utf-8",
-        node.registry.metrics().await.into_bytes(),
-    )
 }

@@ -26,6 +26,7 @@ use muster_api::limits;
 use sources::Sources;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -57,6 +58,36 @@ pub(crate) struct Connection {
 impl Default for Connection {
     fn default() -> Self {
         Self { peer: SocketAddr::from(([0, 0, 0, 0], 0)), local: None, secret: false }
+    }
+}
+
+/// Connections of all listeners of this process, and those that were closed at once.
+static OPEN: AtomicU64 = AtomicU64::new(0);
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Connections that are open.
+pub(crate) fn open() -> u64 {
+    OPEN.load(Relaxed)
+}
+
+/// Connections that were closed because their address had its share.
+pub(crate) fn refused() -> u64 {
+    REFUSED.load(Relaxed)
+}
+
+/// A connection, counted for as long as the value lives.
+struct Open;
+
+impl Open {
+    fn new() -> Self {
+        OPEN.fetch_add(1, Relaxed);
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Relaxed);
     }
 }
 
@@ -93,9 +124,11 @@ pub(crate) async fn serve(
             },
         };
         let Some(held) = sources.hold(peer.ip()) else {
+            REFUSED.fetch_add(1, Relaxed);
             tracing::debug!(%peer, "a connection too many of one address");
             continue;
         };
+        let open = Open::new();
         let stream: Box<dyn Stream> = Box::new(Paced::new(stream));
         let secret = listener.tls().is_some();
         let service = routes.clone().map_request(move |mut request: Request<_>| {
@@ -121,7 +154,7 @@ pub(crate) async fn serve(
                     Err(error) => tracing::debug!(%peer, %error, "no TLS connection came about"),
                 },
             }
-            drop((turn, held));
+            drop((turn, held, open));
         });
     }
     let _ = timeout(GRACE, graceful.shutdown()).await;

@@ -11,6 +11,7 @@ mod host;
 mod http;
 mod keys;
 mod listen;
+mod metrics;
 mod output;
 mod reading;
 mod signing;

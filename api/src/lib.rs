@@ -5,6 +5,7 @@ mod bounds;
 #[cfg(feature = "client")]
 mod client;
 mod coverage;
+mod exposition;
 pub mod limits;
 mod lots;
 mod problem;
@@ -20,6 +21,7 @@ pub use bounds::{LimitValue, LimitView, LimitsView};
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, SignsReads, is_loopback};
 pub use coverage::{CoverageView, CoveredView, GatewayView, GatewaysView, ReportView};
+pub use exposition::{Exposition, Histogram, Kind, Metric, seconds};
 pub use lots::{
     CounterView, LineNoted, LineRecord, LineRecords, LineResult, LotDeviceView, LotDevicesView,
     LotQuery, LotView, LotsView,

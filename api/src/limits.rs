@@ -82,6 +82,12 @@ muster_ledger::limits! {
     /// The gateway's port.
     pub const GATEWAY_PORT: u16 = 7701 => "port";
 
+    /// The port for a node's metrics.
+    pub const NODE_METRICS_PORT: u16 = 7702 => "port";
+
+    /// The port for a gateway's metrics.
+    pub const GATEWAY_METRICS_PORT: u16 = 7703 => "port";
+
     /// Connections open at once: below half of the usual 1,024 file descriptors of a process, so
     /// that strangers' connections never keep the store or the follower from its files.
     pub const CONNECTIONS: usize = 448 => "connections";

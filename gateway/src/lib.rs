@@ -23,7 +23,7 @@ mod headers;
 mod kept;
 mod layer;
 pub mod limits;
-mod metrics;
+pub mod metrics;
 mod mqtt;
 mod mqtt_hook;
 mod opening;

@@ -11,7 +11,7 @@ mod folder;
 mod lost;
 mod lots;
 mod mempool;
-mod metrics;
+pub mod metrics;
 mod node;
 mod overview;
 mod pace;

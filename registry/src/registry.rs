@@ -13,9 +13,9 @@ use crate::store::sqlite::{Sqlite, upgrade};
 use crate::succession;
 use crate::{Error, lost, recovery};
 use muster_api::{
-    BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
-    Host, Leaves, LineNoted, LineRecords, LotDevicesView, LotQuery, LotsView, NetworkView, Problem,
-    Resolution, Resolve, Rows, Sealed, Submit, UploadOpened, Verdicts,
+    BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Exposition, Feed, GatewayView,
+    GatewaysView, Host, Leaves, LineNoted, LineRecords, LotDevicesView, LotQuery, LotsView,
+    NetworkView, Problem, Resolution, Resolve, Rows, Sealed, Submit, UploadOpened, Verdicts,
 };
 use muster_identity::{Did, Signer};
 use muster_ledger::{
@@ -388,25 +388,27 @@ impl Registry {
         self.read_as(Reader::Operator).coverage(of).await
     }
 
-    /// Counters and gauges, as Prometheus reads them (text format 0.0.4).
+    /// Counters and gauges, as Prometheus reads them (text format 0.0.4). No walk through records:
+    /// the overview follows the blocks.
     pub async fn metrics(&self) -> String {
         let node = self.node();
         let (published, overview) = node.overview();
-        let devices = overview.devices;
         let head = published.checkpoint.head();
-        let ledger = node.metrics.text(&Gauges {
+        let mut text = Exposition::default();
+        let gauges = Gauges {
             size: head.size,
             height: head.height,
-            devices,
+            devices: overview.devices,
+            batches: overview.batches.len() as u64,
+            records: published.chain.state().len() as u64,
             checkpoint_ms: head.time.0,
             waiting: node.mempool.len() as u64,
-        });
-        let lost = format!(
-            "# HELP muster_lost_batches Batches whose leaves were lost with a disk.\n\
-             # TYPE muster_lost_batches gauge\nmuster_lost_batches {}\n",
-            node.lost.count()
-        );
-        ledger + &lost + &node.gateways_metrics()
+            lost: node.lost.count() as u64,
+            uploads: node.store.uploads().await.ok().map(|open| open.len() as u64),
+        };
+        node.metrics.write(&mut text, &gauges);
+        node.gateways_metrics(&mut text);
+        text.finish()
     }
 
     /// Whether the node commits and signs: the last commit and signature succeeded, and the head

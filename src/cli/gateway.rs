@@ -1,6 +1,6 @@
 //! `muster gateway`.
 
-use super::{CaArg, KnownHead, ProxiesArg, TlsArg};
+use super::{CaArg, KnownHead, MetricsArg, ProxiesArg, TlsArg};
 use crate::keys::KeyPlace;
 use crate::listen::Place;
 use clap::{Args, Subcommand};
@@ -95,6 +95,8 @@ pub(crate) struct GatewayRun {
     /// about one request gets the same answer, and `X-Original-*`.
     #[command(flatten)]
     pub(crate) proxies: ProxiesArg,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArg,
     /// Answer the questions of an MQTT broker too, by these topic rules.
     #[arg(long, value_name = "FILE")]
     pub(crate) topics: Option<PathBuf>,

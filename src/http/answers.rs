@@ -32,7 +32,7 @@ impl IntoResponse for Failure {
 
 /// The code of the problem that an answer is.
 #[derive(Debug, Clone)]
-pub(super) struct Refused(pub(super) String);
+pub(crate) struct Refused(pub(crate) String);
 
 pub(super) type Answer = Result<Response, Failure>;
 

@@ -52,6 +52,11 @@ impl Face {
         self.0.public.as_ref()
     }
 
+    /// Whether a guarded request comes from another site's page.
+    pub(crate) fn is_foreign(request: &Request) -> bool {
+        request.extensions().get::<Caller>().is_none_or(|caller| caller.foreign)
+    }
+
     /// Judges a request by where it went and where it came from.
     fn caller(&self, request: &Request, connection: &Connection) -> Result<Caller, Problem> {
         let headers = request.headers();

@@ -190,3 +190,72 @@ fn bounds_are_served() {
     assert_eq!(of("LOOK_UPS")["value"], serde_json::json!([500, 4_000]));
     assert!(of("LEAF_BYTES")["reason"].as_str().expect("words").starts_with("Bytes of a leaf"));
 }
+
+/// Metrics are on a listener of their own, and whatever is declared is said.
+#[test]
+fn metrics_have_a_listener_of_their_own() {
+    let (muster, node, _) = begun(&[]);
+    let url = node.metrics.clone().expect("an address").replace("/metrics", "");
+    is_problem(&ask(&node.url, "GET /metrics", &[]), 404, "no-such-path");
+    is_problem(&ask(&url, "GET /metrics", &[("host", "evil.example")]), 421, "host");
+    let evil = [("origin", "http://evil.example")];
+    assert_eq!(ask(&url, "GET /metrics", &evil).0, 403);
+    is_problem(&ask(&node.url, "GET /v1/genesis", &[("host", "evil.example")]), 421, "host");
+    let text = node.metrics();
+    assert!(text.contains("content-type: text/plain; version=0.0.4"), "{text}");
+    for line in [
+        "muster_devices 2",
+        "muster_log_entries 2",
+        "muster_gateways_registered 1",
+        "muster_http_requests_total{route=\"/v1/operations\",method=\"POST\",status=\"200\"} 2",
+        "muster_http_requests_total{route=\"/v1/genesis\",method=\"GET\",status=\"421\"} 1",
+        "muster_http_requests_total{route=\"other\",method=\"GET\",status=\"404\"} 1",
+        "muster_http_refusals_total{code=\"host\"} 1",
+        "muster_http_requests_running 0",
+        "muster_http_request_seconds_bucket{route=\"/v1/operations\",le=\"+Inf\"} 2",
+        "muster_commit_seconds_count 2",
+        &format!("muster_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line} is missing:\n{text}");
+    }
+    for name in ["process_resident_memory_bytes", "muster_disk_free_bytes", "process_open_fds"] {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value: u64 = line.expect(name).parse().expect("a number");
+        assert!(value > 4, "{name} {value}");
+    }
+    // Each family stands once.
+    let mut names: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+
+    let gateway = ["gateway", "--audience", "a", "--node", &node.url, "--dir", "second"];
+    let gateway = muster.serve(&gateway);
+    assert_eq!(ask(&gateway.url, "GET /metrics", &[]).0, 404);
+    ask(&gateway.url, "GET /v1/authenticate", &[]);
+    let text = gateway.metrics();
+    for line in [
+        "muster_gateway_decisions_total{reason=\"missing\"} 1",
+        "muster_http_requests_total{route=\"/v1/authenticate\",method=\"GET\",status=\"401\"} 1",
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line} is missing:\n{text}");
+    }
+}
+
+#[test]
+fn metrics_can_be_left_out_and_stay_on_this_machine() {
+    let muster = Muster::new();
+    muster.json(&["init"]);
+    let off = ["serve", "--listen", "127.0.0.1:0", "--metrics", "off", "--json"];
+    let node = Muster::start(muster.command(&off));
+    assert_eq!((node.metrics.as_ref(), ask(&node.url, "GET /metrics", &[]).0), (None, 404));
+    let taken = node.url.trim_start_matches("http://").to_owned();
+    node.stop();
+    let far = ["serve", "--listen", "127.0.0.1:0", "--metrics", "0.0.0.0:0"];
+    assert!(muster.refused(&far, 1).contains("--metrics"));
+    let busy = std::net::TcpListener::bind(&taken).expect("the port is free again");
+    let same = ["serve", "--listen", "127.0.0.1:0", "--metrics", &taken];
+    assert!(muster.refused(&same, 1).contains("--metrics"));
+    drop(busy);
+}

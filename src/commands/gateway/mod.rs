@@ -4,7 +4,9 @@ use super::{Session, stop_signal};
 use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
 use crate::home::read_genesis;
 use crate::host::Machine;
+use crate::http::Face;
 use crate::listen::{self, Tls};
+use crate::metrics::{self, Meter, Own, Told, metered};
 use anyhow::{Context as _, Result};
 use muster_gateway::{
     BrokerDoor, ClientIds, Gateway, GatewayConfig, PinnedHead, Reporting, TopicRules, read_policy,
@@ -41,6 +43,7 @@ fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Resul
 async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     let tls = Tls::read(&arg.tls)?;
     arg.listen.check(tls.is_some(), arg.folder.without_tls)?;
+    arg.metrics.check(tls.is_some(), arg.folder.without_tls)?;
     let rules = arg.topics.as_deref().map(read_rules).transpose()?;
     let audience = arg.audience.context("--audience is missing")?;
     let mut config = config(session, arg.folder, audience.parse().context("--audience")?)?;
@@ -68,8 +71,12 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
         config.reporting = Some(Reporting { organisation, signer, last_seen });
     }
     let nodes = config.nodes.clone();
-    let listener = arg.listen.bind("--listen").await?.with_tls(tls);
+    let listener = arg.listen.bind("--listen").await?.with_tls(tls.clone());
     let address = listener.url()?;
+    let port = muster_api::limits::GATEWAY_METRICS_PORT;
+    let metrics = metrics::bind(&arg.metrics.place(), port, tls.as_ref()).await?;
+    let metrics_at = metrics.url()?;
+    let dir = config.dir.clone();
     let gateway = Gateway::start(config).await?;
     let stop = stop_signal();
     session.output.result(
@@ -79,12 +86,14 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
             "audience": audience,
             "nodes": nodes,
             "key": key,
+            "metrics": metrics_at,
         }),
         format!(
             "gateway for audience {audience:?} on network {network}\n\
-             following {}{}\nlistening on {address}, path /v1/authenticate\nStop with Ctrl-C.",
+             following {}{}\nlistening on {address}, path /v1/authenticate\n{}Stop with Ctrl-C.",
             nodes.join(", "),
             key.map_or(String::new(), |key| format!("\nacknowledging with key {key}")),
+            metrics_at.map_or(String::new(), |url| format!("metrics on {url}\n")),
         ),
     );
     let mut routes = muster_gateway::sidecar(gateway.clone());
@@ -93,7 +102,18 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
         let door = BrokerDoor::new(gateway.clone(), rules, ids);
         routes = routes.merge(muster_gateway::mqtt_hook(door));
     }
-    listen::serve(listener, routes, stop).await?;
+    let meter = Meter::default();
+    let own: Own = Arc::new({
+        let gateway = gateway.clone();
+        move || {
+            let text = gateway.metrics();
+            Box::pin(async move { text })
+        }
+    });
+    let told = Told { meter: meter.clone(), dir, tls };
+    let metrics = metrics.serve(own, told, Face::default());
+    listen::serve(listener, metered(routes, meter), stop).await?;
+    metrics.end().await;
     gateway.close().await;
     Ok(ExitCode::SUCCESS)
 }
