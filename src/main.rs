@@ -13,7 +13,9 @@ mod http;
 mod keys;
 mod listen;
 mod logs;
+mod metrics;
 mod output;
+mod reading;
 mod signing;
 
 use std::process::ExitCode;

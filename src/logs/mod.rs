@@ -5,7 +5,7 @@ mod json;
 mod refusals;
 mod requests;
 
-pub(crate) use requests::{Believed, numbered};
+pub(crate) use requests::numbered;
 
 use crate::cli::{Cli, LogFormat};
 use json::JsonLines;

@@ -10,7 +10,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use data_encoding::HEXLOWER;
-use muster_api::Problem;
+use muster_api::{Problem, TrustedProxies};
 use muster_gateway::Refused;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
@@ -24,20 +24,12 @@ const ID_CHARACTERS: usize = 128;
 /// Bytes of a problem: a title and a cure.
 const PROBLEM_BYTES: usize = 64 << 10;
 
-/// Whose word counts for the id of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Believed {
-    /// Nobody's: every id is made here.
-    Nobody,
-    /// That of a proxy on this machine.
-    ThisMachine,
-}
-
-/// The same routes, with an id for every request.
-pub(crate) fn numbered(routes: Router, believed: Believed) -> Router {
+/// The same routes, with an id for every request: one that a believed proxy gave, else one made
+/// here.
+pub(crate) fn numbered(routes: Router, believed: TrustedProxies) -> Router {
     let log = Arc::new(Log { refusals: Refusals::default() });
     tokio::spawn(account(Arc::downgrade(&log)));
-    routes.layer(from_fn(move |request, next| run(log.clone(), believed, request, next)))
+    routes.layer(from_fn(move |request, next| run(log.clone(), believed.clone(), request, next)))
 }
 
 struct Log {
@@ -77,13 +69,11 @@ struct Asked {
     begin: Instant,
 }
 
-async fn run(log: Arc<Log>, believed: Believed, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map(|peer| peer.0.ip().to_canonical());
-    let id = match believed {
-        Believed::ThisMachine if peer.is_some_and(|peer| peer.is_loopback()) => given(&request),
-        _ => None,
-    };
+async fn run(log: Arc<Log>, believed: TrustedProxies, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+    let trusted = peer.is_some_and(|peer| believed.trust(peer));
+    let peer = peer.map(|peer| peer.ip().to_canonical());
+    let id = trusted.then(|| given(&request)).flatten();
     let id = id.unwrap_or_else(|| HEXLOWER.encode(&random::<16>()));
     let asked = Asked {
         method: request.method().clone(),
@@ -172,13 +162,21 @@ mod tests {
     use serde_json::Value;
     use tower::ServiceExt as _;
 
+    /// Whose word counts for the id of a request.
+    const NOBODY: &str = "";
+    const NEAR: &str = "local";
+
     async fn problem() -> Response {
         let body = serde_json::to_vec(&Problem::new(409, "stale", "too old").cure("again"));
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         (StatusCode::CONFLICT, kind, body.expect("it serialises")).into_response()
     }
 
-    async fn ask(believed: Believed, peer: [u8; 4], ids: &[&str], path: &str) -> (String, Value) {
+    async fn ask(believed: &str, peer: [u8; 4], ids: &[&str], path: &str) -> (String, Value) {
+        let believed = match believed {
+            "" => TrustedProxies::default(),
+            proxies => proxies.parse().expect("proxies"),
+        };
         let routes = Router::new().route("/ok", get(|| async { "ok" })).route("/no", get(problem));
         let mut request = Request::builder().uri(path);
         for id in ids {
@@ -194,32 +192,31 @@ mod tests {
 
     #[tokio::test]
     async fn an_id_is_taken_from_a_trusted_proxy_alone() {
-        use Believed::{Nobody, ThisMachine};
         let (near, far) = ([127, 0, 0, 1], [192, 0, 2, 1]);
         let made = |id: &str| id.len() == 32 && id.bytes().all(|c| c.is_ascii_hexdigit());
-        assert_eq!(ask(ThisMachine, near, &["a-1"], "/ok").await.0, "a-1");
+        assert_eq!(ask(NEAR, near, &["a-1"], "/ok").await.0, "a-1");
         let long = "a".repeat(ID_CHARACTERS + 1);
         for (believed, peer, ids) in [
-            (Nobody, near, &["a-1"][..]),
-            (ThisMachine, far, &["a-1"]),
-            (ThisMachine, near, &[]),
-            (ThisMachine, near, &["a-1", "a-2"]),
-            (ThisMachine, near, &["a\"b"]),
-            (ThisMachine, near, &["a b"]),
-            (ThisMachine, near, &[""]),
-            (ThisMachine, near, &[&long]),
+            (NOBODY, near, &["a-1"][..]),
+            (NEAR, far, &["a-1"]),
+            (NEAR, near, &[]),
+            (NEAR, near, &["a-1", "a-2"]),
+            (NEAR, near, &["a\"b"]),
+            (NEAR, near, &["a b"]),
+            (NEAR, near, &[""]),
+            (NEAR, near, &[&long]),
         ] {
             let (id, _) = ask(believed, peer, ids, "/ok").await;
             assert!(made(&id), "{believed:?} {peer:?} {ids:?}: {id}");
         }
-        let (one, _) = ask(Nobody, near, &[], "/ok").await;
-        let (other, _) = ask(Nobody, near, &[], "/ok").await;
+        let (one, _) = ask(NOBODY, near, &[], "/ok").await;
+        let (other, _) = ask(NOBODY, near, &[], "/ok").await;
         assert_ne!(one, other);
     }
 
     #[tokio::test]
     async fn a_problem_says_which_request_it_answers() {
-        let (id, problem) = ask(Believed::Nobody, [127, 0, 0, 1], &[], "/no").await;
+        let (id, problem) = ask(NOBODY, [127, 0, 0, 1], &[], "/no").await;
         assert_eq!(problem["instance"], format!("urn:muster:request:{id}"));
         assert_eq!(problem["type"], "urn:muster:problem:stale");
         assert_eq!(problem["detail"], "again");

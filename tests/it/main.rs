@@ -10,6 +10,7 @@ mod config;
 mod coverage;
 mod cuts;
 mod enrol;
+mod face;
 mod factory;
 mod keys;
 mod logs;

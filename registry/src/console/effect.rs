@@ -5,6 +5,7 @@ use super::limits::TOGETHER;
 use super::{DAY_MS, HOUR_MS};
 use crate::claims::Claim;
 use crate::node::Node;
+use crate::readers::Reader;
 use crate::store::{SeenBy, SeenOf};
 use muster_api::{EffectPlace, EffectView, GatewayView, Problem, limits};
 use muster_identity::Did;
@@ -143,7 +144,7 @@ impl Node {
             }
         }
         let known: BTreeMap<(String, String), GatewayView> = self
-            .gateways_view()?
+            .gateways_view(Reader::Operator)?
             .gateways
             .into_iter()
             .map(|gateway| ((gateway.organisation.clone(), gateway.gateway.clone()), gateway))
