@@ -8,6 +8,7 @@ mod near;
 #[cfg(test)]
 mod page;
 mod read;
+mod secret;
 mod table;
 
 pub(crate) use merge::{Chosen, chosen, command_line};

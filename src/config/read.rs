@@ -1,6 +1,7 @@
 //! From the text of the file to settings: every fault is found, not the first alone.
 
 use super::near::near;
+use super::secret;
 use super::table::{self, Key, Kind, Section};
 use super::{Fault, Setting};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -20,21 +21,6 @@ const VALUE_CHARACTERS: usize = 4_096;
 const SHOWN_CHARACTERS: usize = 60;
 /// Faults that are told; who has more mends those first.
 const FAULTS: usize = 100;
-
-/// Parts of names of what never stands in the file.
-const SECRETS: &[&str] = &[
-    "passphrase",
-    "password",
-    "passwd",
-    "pass",
-    "secret",
-    "token",
-    "pin",
-    "private",
-    "credential",
-    "credentials",
-    "pem",
-];
 
 /// What the file says.
 #[derive(Debug, Default)]
@@ -146,7 +132,7 @@ fn checked(key: &Key, file: &Path, value: &Spanned<DeValue<'_>>) -> Result<Vec<S
         vec![file.to_string_lossy().into_owned()]
     } else {
         let texts = texts(key, value)?;
-        if let Some(why) = texts.iter().find_map(|text| secret(text)) {
+        if let Some(why) = texts.iter().find_map(|text| secret::by_value(text)) {
             return Err(wrong(why.into()));
         }
         texts.into_iter().map(|text| beside(key, file, text)).collect()
@@ -250,34 +236,13 @@ fn refusal(key: &Key, text: &str) -> Option<String> {
     }
 }
 
-/// Why a value must not stand in a file that many read, if so. The value itself is never shown.
-fn secret(text: &str) -> Option<&'static str> {
-    let userinfo = || {
-        let (_, rest) = text.split_once("://")?;
-        rest.split(['/', '?', '#']).next()?.contains('@').then_some(())
-    };
-    if text.contains("PRIVATE KEY-----") {
-        Some("a private key does not stand in a file of settings: name the file that holds it")
-    } else if text.contains("pin-value") {
-        Some("a PIN does not stand in a file of settings: say pin-source=file:/PATH")
-    } else if userinfo().is_some() {
-        Some("a name or password does not stand in an address: a node asks for none")
-    } else {
-        None
-    }
-}
-
 fn unknown(section: Section, name: &str, keys: &[Key], is_table: bool) -> String {
     let option = name.replace('_', "-");
     if let Some(why) = table::once(section, &option) {
         return format!("--{option} is for the command line alone: {why}");
     }
-    let parts = || name.split(['-', '_', '.']).map(str::to_lowercase);
-    if parts().any(|part| SECRETS.contains(&part.as_str())) {
-        return "this looks like a secret. None stands in a file of settings, which is copied, \
-                shown and backed up: put it into a file of mode 0600 and name that file \
-                (passphrase-file), or give a descriptor (passphrase-fd)"
-            .into();
+    if let Some(why) = secret::by_name(name) {
+        return why.into();
     }
     let known = || keys.iter().map(|key| key.name.as_str());
     let sections = || Section::ALL.into_iter().map(Section::name).filter(|name| !name.is_empty());
