@@ -5,8 +5,9 @@ use crate::node::{Node, Published};
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
 use muster_ledger::{
-    BatchId, BatchRecord, Chain, GrantId, GrantRecord, OrganisationRecord, StateKey,
+    BatchId, BatchRecord, Chain, GrantId, GrantRecord, OrganisationRecord, StateKey, View as _,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -24,19 +25,18 @@ pub(crate) struct Overview {
 pub(crate) type Overviews = Arc<Mutex<Option<(u64, Arc<Overview>)>>>;
 
 impl Overview {
-    fn of(chain: &Chain) -> Result<Self, Error> {
+    /// Reads the records of these keys, where the ledger has them.
+    fn of(chain: &Chain, keys: &BTreeSet<StateKey>) -> Result<Self, Error> {
         let mut all = Self::default();
-        for (key, bytes) in chain.state().iter() {
+        for key in keys {
+            let Some(bytes) = chain.state().record(key) else { continue };
             match key {
-                StateKey::Organisation(did) => all.organisations.push((did, record(bytes)?)),
-                StateKey::Grant(id) => all.grants.push((id, record(bytes)?)),
-                StateKey::Batch(id) => all.batches.push((id, record(bytes)?)),
+                StateKey::Organisation(did) => all.organisations.push((*did, record(&bytes)?)),
+                StateKey::Grant(id) => all.grants.push((*id, record(&bytes)?)),
+                StateKey::Batch(id) => all.batches.push((*id, record(&bytes)?)),
                 _ => {}
             }
         }
-        all.organisations.sort_by_key(|(did, _)| *did);
-        all.grants.sort_by_key(|(id, _)| *id);
-        all.batches.sort_by_key(|(id, _)| *id);
         all.devices = all.batches.iter().map(|(_, batch)| batch.count).sum();
         Ok(all)
     }
@@ -47,10 +47,10 @@ pub(crate) fn record<T: Decode>(bytes: &[u8]) -> Result<T, Error> {
 }
 
 impl Node {
-    /// The newest signed head and its overview. Finding the few records among those of a million
-    /// devices takes a while: one walk at a time, off the threads that answer, and those who ask
-    /// meanwhile wait for it. The walk holds the place itself, so that whoever hangs up starts no
-    /// second one.
+    /// The newest signed head and its overview. The roster knows the few keys among those of a
+    /// million devices. One reads them at a time, off the threads that answer, and those who ask
+    /// meanwhile wait for it; it holds the place itself, so that whoever hangs up starts no second
+    /// one.
     pub(crate) async fn overview(&self) -> Result<(Arc<Published>, Arc<Overview>), Error> {
         let mut kept = self.overviews.clone().lock_owned().await;
         let published = self.published();
@@ -58,11 +58,12 @@ impl Node {
         if let Some((_, overview)) = kept.as_ref().filter(|(of, _)| *of == size) {
             return Ok((published, overview.clone()));
         }
-        let walk = tokio::task::spawn_blocking(move || {
-            let overview = Arc::new(Overview::of(&published.chain)?);
+        let keys = self.console.small_keys();
+        let read = tokio::task::spawn_blocking(move || {
+            let overview = Arc::new(Overview::of(&published.chain, &keys)?);
             *kept = Some((size, overview.clone()));
             Ok((published, overview))
         });
-        walk.await.map_err(|e| Error::Us(e.to_string()))?
+        read.await.map_err(|e| Error::Us(e.to_string()))?
     }
 }

@@ -51,11 +51,11 @@ pub(crate) async fn follow(node: Arc<Node>, mut closing: watch::Receiver<bool>) 
 
 /// Pauses for as long as the work took.
 async fn breathe(since: Instant, closing: &watch::Receiver<bool>) -> Result<(), Error> {
-    if *closing.borrow() {
-        return Err(Error::Closing);
+    let mut closing = closing.clone();
+    match timeout(since.elapsed(), closing.wait_for(|closing| *closing)).await {
+        Ok(_) => Err(Error::Closing),
+        Err(_) => Ok(()),
     }
-    sleep(since.elapsed()).await;
-    Ok(())
 }
 
 impl Node {
