@@ -15,6 +15,7 @@ mod pages;
 mod query;
 mod roster;
 mod search;
+mod sources;
 mod stated;
 mod text;
 
