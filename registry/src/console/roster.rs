@@ -262,11 +262,15 @@ impl Roster {
                 StateKey::Batch(id) => {
                     let found = state.batch(&id).map_err(Error::damaged)?;
                     let number = numbers.get(&id).copied();
-                    found.map(|record| self.put_batch(id, record, number));
+                    if let Some(record) = found {
+                        self.put_batch(id, record, number);
+                    }
                 }
                 StateKey::Device(did) => {
                     let found = state.device(&did).map_err(Error::damaged)?;
-                    found.map(|record| self.put_device(did, record));
+                    if let Some(record) = found {
+                        self.put_device(did, record);
+                    }
                 }
                 _ => {}
             }

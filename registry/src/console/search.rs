@@ -236,7 +236,6 @@ impl<'a> Search<'a> {
 
     /// Devices of a batch behind a name: how many rows were read, the last name of them, and those
     /// that may belong to the search; and whether there may be more.
-    #[expect(clippy::type_complexity, reason = "three parts of one answer, taken apart at once")]
     async fn names(
         &self,
         part: &Part,
