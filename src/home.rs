@@ -137,6 +137,7 @@ impl Home {
     }
 
     /// The secret under which serial numbers are committed to.
+    #[cfg(feature = "node")]
     pub(crate) fn directory_secret(&self) -> Result<Zeroizing<[u8; 32]>> {
         let file = self.path("keys/directory.key");
         let text = Zeroizing::new(

@@ -1,18 +1,23 @@
 //! The binary `muster`: command line, wiring, HTTP routes and the demonstration. The wall
 //! clock, the environment and randomness enter the project here and nowhere else.
 
+#[cfg_attr(not(feature = "node"), allow(dead_code, reason = "a node alone looks"))]
 mod begun;
+#[cfg(feature = "node")]
 mod bench;
 mod cli;
 mod commands;
+#[cfg(feature = "node")]
 mod demo;
 mod home;
 mod host;
+#[cfg(feature = "node")]
 mod http;
 mod keys;
 mod listen;
 mod output;
 mod signing;
+mod version;
 
 use clap::Parser as _;
 use std::io::IsTerminal as _;

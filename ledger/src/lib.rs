@@ -46,7 +46,7 @@ pub use ids::{BatchId, GrantId, HoldId, Network, OperationHash};
 pub use leaf::{
     Evidence, EvidencePolicy, Leaf, LeafFrontier, LeafTree, SerialCommitment, VouchedBy,
 };
-pub use operation::{Operation, SignedOperation, VerifiedOperation};
+pub use operation::{Operation, PROTOCOL, SignedOperation, VerifiedOperation};
 pub use organisation::{Capabilities, Capability, OrgKey};
 pub use receipt::{
     DevicePart, EnrolledDevice, EntryProof, Receipt, ReceiptFault, VerifiedEntry, VerifiedReceipt,

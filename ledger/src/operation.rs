@@ -8,7 +8,7 @@ use muster_identity::{Did, PublicKey, Signer, SignerError, sha256};
 const TYP: &str = "muster-op+cose";
 
 /// The protocol version this code speaks.
-pub(crate) const PROTOCOL: u64 = 1;
+pub const PROTOCOL: u64 = 1;
 
 /// One change of the ledger, as its author means it.
 ///

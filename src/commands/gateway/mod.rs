@@ -1,6 +1,6 @@
 mod preload;
 
-use super::{Session, stop_signal};
+use super::{Session, outlive_limits, stop_signal};
 use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
 use crate::home::read_genesis;
 use crate::host::Machine;
@@ -39,6 +39,7 @@ fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Resul
 }
 
 async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
+    outlive_limits();
     let tls = Tls::read(&arg.tls)?;
     arg.listen.check(tls.is_some(), arg.folder.without_tls)?;
     let rules = arg.topics.as_deref().map(read_rules).transpose()?;
