@@ -15,6 +15,7 @@ mod host;
 mod http;
 mod keys;
 mod listen;
+mod notify;
 mod output;
 mod signing;
 mod version;

@@ -90,6 +90,7 @@ pub(crate) fn stop_signal() -> impl Future<Output = ()> + Send {
                 let _ = tokio::signal::ctrl_c().await;
             }
         }
+        crate::notify::stopping();
     }
 }
 

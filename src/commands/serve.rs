@@ -4,6 +4,7 @@ use crate::cli::Serve;
 use crate::host::Machine;
 use crate::http;
 use crate::listen::{self, Tls};
+use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_ledger::SignedOperation;
 use muster_registry::{Config, Registry};
@@ -58,6 +59,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
             head.head().height
         ),
     );
+    notify::ready();
     listen::serve(listener, http::routes(registry.clone()), stop).await?;
     registry.close().await;
     Ok(ExitCode::SUCCESS)

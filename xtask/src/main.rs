@@ -4,6 +4,7 @@ use std::{env, process::ExitCode};
 
 mod ci;
 mod fuzz;
+mod package;
 mod setup;
 mod shell;
 mod suite;
@@ -15,6 +16,8 @@ cargo xtask TASK
   ci                  format, clippy, documentation, dependency rules, fuzz smoke run, tests
   fuzz [--seconds N]  smoke-run every fuzz target for N seconds (default 5), on stable Rust
        [--only NAME] [--seed N]
+  package [--profile dist] [--out DIR] [--sign-with KEY] [--binary FILE]
+                      Debian packages, archive, bill of materials, signed checksums
   help                this text
 
 Vectors shared between projects are looked for in $MUSTER_VECTORS, else in ../shared/vectors.
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         }),
         ["ci"] => ci::run(),
         ["fuzz", options @ ..] => fuzz::run(options),
+        ["package", options @ ..] => package::run(options),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(true)

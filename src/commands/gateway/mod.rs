@@ -5,6 +5,7 @@ use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
 use crate::home::read_genesis;
 use crate::host::Machine;
 use crate::listen::{self, Tls};
+use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_gateway::{
     BrokerDoor, ClientIds, Gateway, GatewayConfig, PinnedHead, Reporting, TopicRules, read_policy,
@@ -94,6 +95,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
         let door = BrokerDoor::new(gateway.clone(), rules, ids);
         routes = routes.merge(muster_gateway::mqtt_hook(door));
     }
+    notify::ready();
     listen::serve(listener, routes, stop).await?;
     gateway.close().await;
     Ok(ExitCode::SUCCESS)
