@@ -5,6 +5,7 @@ mod backup;
 #[cfg(feature = "node")]
 mod bench;
 mod cohort;
+mod config;
 mod device;
 #[cfg(feature = "node")]
 mod enrol;
@@ -26,6 +27,7 @@ pub(crate) use bench::{
     BenchRevoke,
 };
 pub(crate) use cohort::Cohort;
+pub(crate) use config::{ConfigCheck, ConfigCommand, LogFormat, LogLevel};
 pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DevicePresent, DeviceRun};
 #[cfg(feature = "node")]
 pub(crate) use device::{DeviceNew, DeviceReel};
@@ -46,7 +48,6 @@ pub(crate) use org::{
 pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
 
 use crate::keys::{Given, KeyPlace, Passphrases};
-#[cfg(feature = "node")]
 use crate::listen::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data_encoding::BASE64;
@@ -63,6 +64,24 @@ pub(crate) struct Cli {
     /// One JSON object on standard output instead of words.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// File of settings (docs/config.md); by default muster.toml of the home folder, else
+    /// /etc/muster/muster.toml.
+    #[arg(long, global = true, env = "MUSTER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How log lines are written, on standard error.
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_LOG_FORMAT",
+        value_enum,
+        default_value = "human",
+        value_name = "FORMAT"
+    )]
+    pub(crate) log: LogFormat,
+    /// Which log lines: error, warn, info, debug, trace, or such as info,muster_gateway=debug. By
+    /// default info for servers, else warn.
+    #[arg(long, global = true, env = "MUSTER_LOG", value_name = "LEVEL")]
+    pub(crate) log_level: Option<LogLevel>,
     /// Passphrase of sealed key files: the first line of this file. Without it, that of
     /// MUSTER_PASSPHRASE, or what is typed on a terminal.
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_fd")]
@@ -77,11 +96,16 @@ pub(crate) struct Cli {
 impl Cli {
     /// Where passphrases come from.
     pub(crate) fn passphrases(&self) -> Passphrases {
-        Passphrases::new(match (&self.passphrase_file, self.passphrase_fd) {
+        Passphrases::new(self.given())
+    }
+
+    /// What was said of passphrases.
+    pub(crate) fn given(&self) -> Given {
+        match (&self.passphrase_file, self.passphrase_fd) {
             (Some(file), _) => Given::File(file.clone()),
             (None, Some(n)) => Given::Descriptor(n),
             (None, None) => Given::Environment,
-        })
+        }
     }
 }
 
@@ -92,6 +116,9 @@ pub(crate) enum Command {
     /// What needs a ledger of its own, or reads manifests.
     #[command(flatten)]
     Node(NodeCommand),
+    /// The file of settings: check it.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// A software device: its key, its DID, its presentations.
     #[command(subcommand)]
     Device(Device),
@@ -204,7 +231,10 @@ pub(crate) struct Init {
     pub(crate) node_passphrase_file: Option<PathBuf>,
 }
 
-#[cfg(feature = "node")]
+#[cfg_attr(
+    not(feature = "node"),
+    allow(dead_code, reason = "a file of settings is checked for both")
+)]
 #[derive(Args)]
 pub(crate) struct Serve {
     /// Where to listen: an address and port, or `unix:` and the path of a socket.
@@ -392,5 +422,6 @@ mod tests {
     #[test]
     fn every_command_is_sound() {
         super::Cli::command().debug_assert();
+        crate::config::command().debug_assert();
     }
 }

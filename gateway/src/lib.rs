@@ -45,6 +45,7 @@ pub use config::{GatewayConfig, PinnedHead};
 pub use error::Error;
 pub use extract::{AuthenticatedDevice, NoLayer};
 pub use gateway::Gateway;
+pub use headers::Refused;
 pub use layer::{MusterLayer, MusterService};
 pub use mqtt::{BrokerDoor, ClientIds, Cut, Refusal};
 pub use mqtt_hook::mqtt_hook;

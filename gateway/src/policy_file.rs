@@ -104,9 +104,31 @@ enum Nonce {
     Required,
 }
 
-/// Reads a policy file into a policy; what it does not say stays as it is.
+/// A file of settings, in which the policy is a table; the rest of it is others' to read.
+#[derive(Deserialize)]
+struct Settings {
+    gateway: Option<Section>,
+}
+
+#[derive(Deserialize)]
+struct Section {
+    policy: Option<File>,
+}
+
+/// Reads a policy file into a policy; what it does not say stays as it is. In a file of settings
+/// the policy is the table `[gateway.policy]`.
 pub fn read_policy(text: &str, policy: &mut Policy) -> Result<(), PolicyFault> {
-    let file: File = toml::from_str(text).map_err(|e| PolicyFault(e.to_string()))?;
+    let fault = |e: toml::de::Error| PolicyFault(e.to_string());
+    // No policy has a key `gateway`, so the two cannot be taken for each other.
+    let settings = toml::from_str::<toml::Table>(text).is_ok_and(|t| t.contains_key("gateway"));
+    let file: File = if settings {
+        let section = toml::from_str::<Settings>(text).map_err(fault)?.gateway;
+        section.and_then(|section| section.policy).ok_or_else(|| {
+            PolicyFault("this file of settings has no table [gateway.policy]".into())
+        })?
+    } else {
+        toml::from_str(text).map_err(fault)?
+    };
     if file.class.len() > CLASSES {
         return Err(PolicyFault(format!("at most {CLASSES} classes")));
     }
@@ -206,6 +228,20 @@ mod tests {
         let valves = policy.classes[1].rules;
         assert_eq!((valves.max_roll_age_ms, valves.stale_until_ms), (60_000, 0));
         assert!(valves.nonce_required && !policy.rules.nonce_required);
+    }
+
+    #[test]
+    fn a_policy_may_stand_in_the_file_of_settings() {
+        let policy = read(
+            "[node]\nlisten = \"a\"\n[gateway]\naudience = \"a\"\n[gateway.policy]\nmax_age = \"2h\"\n\
+             [[gateway.policy.class]]\nname = \"pumps\"\nmodel = [\"pump\"]\nmax_age = 60\n",
+        )
+        .unwrap();
+        assert_eq!(policy.rules.max_roll_age_ms, 7_200_000);
+        assert_eq!(policy.classes[0].rules.max_roll_age_ms, 60_000);
+        let fault = read("[gateway]\n[gateway.policy]\nmax_agee = 3").unwrap_err();
+        assert!(fault.contains("unknown field `max_agee`") && fault.contains("line 3"), "{fault}");
+        assert!(read("[gateway]\naudience = \"a\"").unwrap_err().contains("[gateway.policy]"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod changes;
 mod claims;
 mod consensus;
 mod counters;

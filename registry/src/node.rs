@@ -1,6 +1,7 @@
 //! The ledger at work: it turns waiting operations into blocks, commits them, and shows readers
 //! the newest head that is signed.
 
+use crate::changes;
 use crate::claims::Claim;
 use crate::consensus::Application;
 use crate::coverage::Coverage;
@@ -239,7 +240,10 @@ impl Node {
         hashes.into_iter().for_each(|hash| log.push(hash));
         drop(log);
         *locked(&self.decided) = after;
-        locked(&self.in_flight).iter_mut().for_each(|one| one.decided = true);
+        for one in locked(&self.in_flight).iter_mut().filter(|one| !one.decided) {
+            one.decided = true;
+            changes::told(&self.network, &one.waiting.verified, one.index);
+        }
         Ok(())
     }
 }

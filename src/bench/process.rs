@@ -47,6 +47,8 @@ impl Process {
             .arg(home.dir())
             .arg("--json")
             .args(args)
+            // A figure is of the options that stand here, not of this machine's settings.
+            .env("MUSTER_CONFIG", "/dev/null")
             .env_remove("MUSTER_NODE")
             .stdin(Stdio::null())
             .stdout(output)

@@ -1,6 +1,7 @@
 //! The commands that this build leaves out. They are known by name, so that whoever calls one is
 //! told how to get it, and not that there is no such thing.
 
+use super::Serve;
 use clap::{Args, Subcommand};
 use std::ffi::OsString;
 
@@ -16,8 +17,9 @@ pub(crate) struct Anything {
 pub(crate) enum NodeCommand {
     #[command(hide = true)]
     Demo(Anything),
+    /// Whole, since its settings stand in the file of a gateway on the same machine.
     #[command(hide = true)]
-    Serve(Anything),
+    Serve(Serve),
     #[command(hide = true)]
     Backup(Anything),
     #[command(hide = true)]
@@ -32,7 +34,7 @@ pub(crate) enum NodeCommand {
 
 impl NodeCommand {
     pub(crate) fn is_server(&self) -> bool {
-        false
+        matches!(self, Self::Serve(_))
     }
 }
 

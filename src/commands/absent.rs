@@ -33,10 +33,10 @@ mod tests {
     /// Each with options that only the whole build knows: they are not what is wrong.
     const LEFT_OUT: [&[&str]; 10] = [
         &["demo", "--exit"],
-        &["serve", "--listen", "127.0.0.1:7700", "--help"],
+        &["serve", "--listen", "127.0.0.1:7700"],
         &["backup", "saved"],
         &["restore", "saved", "--audit"],
-        &["enrol", "run.jsonl", "--dry-run"],
+        &["enrol", "run.jsonl", "--dry-run", "--help"],
         &["lot", "report"],
         &["bench", "enrol", "--devices", "10"],
         &["device", "new", "pump.pem"],

@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod change;
 mod cohort;
+mod config;
 mod confirm;
 mod coverage;
 mod device;
@@ -49,11 +50,13 @@ pub(crate) struct Session {
 
 /// Runs the command.
 pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
+    let named = cli.config.clone();
     let home = Home::at(&cli.home).with_keys(Keys::new(cli.passphrases()));
     let session = Session { home, output };
     match cli.command {
         Command::Node(command) => node::run(&session, command).await,
         Command::Init(arg) => init::run(&session, &arg),
+        Command::Config(arg) => config::run(&session, &arg, named.as_deref()),
         Command::Device(arg) => device::run(&session, arg).await,
         Command::Gateway(arg) => gateway::run(&session, *arg).await,
         Command::Gateways(arg) => gateways::run(&session, arg).await,

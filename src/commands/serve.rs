@@ -4,6 +4,7 @@ use crate::cli::Serve;
 use crate::host::Machine;
 use crate::http;
 use crate::listen::{self, Tls};
+use crate::logs::{self, Believed};
 use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_ledger::SignedOperation;
@@ -59,8 +60,9 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
             head.head().height
         ),
     );
+    let routes = logs::numbered(http::routes(registry.clone()), Believed::Nobody);
     notify::ready();
-    listen::serve(listener, http::routes(registry.clone()), stop).await?;
+    listen::serve(listener, routes, stop).await?;
     registry.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -48,6 +48,13 @@ impl Tls {
         Ok(Some(tls))
     }
 
+    /// Whether the options name files, which must be a pair; nothing listens yet.
+    pub(crate) fn check(arg: &TlsArg) -> Result<bool> {
+        let (Some(chain), Some(key)) = (&arg.tls_cert, &arg.tls_key) else { return Ok(false) };
+        let tickets = ring::Ticketer::new().context("no key for session tickets can be made")?;
+        configure(chain, key, tickets).map(|_| true)
+    }
+
     /// A pair of files that is broken half way through a renewal must not end the service.
     fn read_again(&self, chain: &Path, key: &Path, tickets: Arc<dyn ProducesTickets>) {
         match configure(chain, key, tickets) {

@@ -107,6 +107,9 @@ impl Muster {
         let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
         command.arg("--home").arg(self.home()).args(args).current_dir(self.dir.path());
         command.env_remove("MUSTER_NODE").env_remove("MUSTER_HOME").stdin(Stdio::null());
+        for name in ["MUSTER_CONFIG", "MUSTER_LOG", "MUSTER_LOG_FORMAT"] {
+            command.env_remove(name);
+        }
         command.env_remove("MUSTER_PASSPHRASE").envs(self.environment.iter().cloned());
         command
     }

@@ -5,12 +5,14 @@ use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
 use crate::home::read_genesis;
 use crate::host::Machine;
 use crate::listen::{self, Tls};
+use crate::logs::{self, Believed};
 use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_gateway::{
     BrokerDoor, ClientIds, Gateway, GatewayConfig, PinnedHead, Reporting, TopicRules, read_policy,
 };
 use muster_identity::Audience;
+use muster_verifier::Policy;
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -49,9 +51,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     let network = config.genesis.network();
     config.policy.rules.max_roll_age_ms = arg.max_age.ms;
     if let Some(file) = &arg.policy {
-        let text = fs::read_to_string(file);
-        let text = text.with_context(|| format!("cannot read {}", file.display()))?;
-        read_policy(&text, &mut config.policy).with_context(|| file.display().to_string())?;
+        read_policy_file(file, &mut config.policy)?;
     }
     config.session_ms = arg.sessions.map_or(0, |span| span.ms);
     config.source_rate = arg.source_rate;
@@ -95,13 +95,21 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
         let door = BrokerDoor::new(gateway.clone(), rules, ids);
         routes = routes.merge(muster_gateway::mqtt_hook(door));
     }
+    let believed = if arg.trust_proxy { Believed::ThisMachine } else { Believed::Nobody };
     notify::ready();
-    listen::serve(listener, routes, stop).await?;
+    listen::serve(listener, logs::numbered(routes, believed), stop).await?;
     gateway.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_rules(file: &Path) -> Result<TopicRules> {
+/// A policy, in a file of its own or in `[gateway.policy]` of a file of settings.
+pub(super) fn read_policy_file(file: &Path, policy: &mut Policy) -> Result<()> {
+    let text = fs::read_to_string(file);
+    let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+    read_policy(&text, policy).with_context(|| file.display().to_string())
+}
+
+pub(super) fn read_rules(file: &Path) -> Result<TopicRules> {
     let name = file.display();
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
     TopicRules::parse(&text).with_context(|| name.to_string())
