@@ -47,7 +47,7 @@ impl Book {
         genesis.check().map_err(Error::Genesis)?;
         let chain = Chain::new(genesis);
         let rules = chain.state().rules().map_err(Error::Genesis)?;
-        let mut folder = Folder::open(&config.dir, &genesis.network())?;
+        let mut folder = Folder::open(&config.dir, &genesis.network(), config.host.now())?;
         let path = folder.checkpoint_path();
         let note = folder.checkpoint()?;
         let note = note.map(|note| Checkpoint::parse(&note)).transpose();

@@ -4,6 +4,7 @@ use std::{env, process::ExitCode};
 
 mod ci;
 mod fuzz;
+mod machine;
 mod package;
 mod setup;
 mod shell;
@@ -16,6 +17,7 @@ cargo xtask TASK
   ci                  format, clippy, documentation, dependency rules, fuzz smoke run, tests
   fuzz [--seconds N]  smoke-run every fuzz target for N seconds (default 5), on stable Rust
        [--only NAME] [--seed N]
+  machine             make the clean Debian that packages are tried in
   package [--profile dist] [--out DIR] [--sign-with KEY] [--binary FILE]
                       Debian packages, archive, bill of materials, signed checksums
   help                this text
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         }),
         ["ci"] => ci::run(),
         ["fuzz", options @ ..] => fuzz::run(options),
+        ["machine"] => machine::ensure().map(|machine| machine.is_some()),
         ["package", options @ ..] => package::run(options),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -28,6 +28,7 @@ struct Workshop {
     target: PathBuf,
     epoch: String,
     profile: String,
+    tried: bool,
     cargo_deb: PathBuf,
 }
 
@@ -44,6 +45,7 @@ pub(crate) fn run(options: &[&str]) -> Result<bool> {
         target: root().join("target/packaging"),
         epoch: epoch()?,
         profile: order.profile.clone(),
+        tried: order.binary.is_some(),
         cargo_deb: tool::ensure()?,
     };
     let whole = ["--features", "pkcs11"];
@@ -126,6 +128,8 @@ impl Workshop {
         let mut command = program(&self.cargo_deb.display().to_string());
         command.args(["deb", "--no-build", "--locked", "--strip", "--no-dbgsym"]);
         command.args(["--profile", &self.profile, "--output"]).arg(out).args(what);
+        // What is made to be tried need not be small.
+        command.args(self.tried.then_some("--fast"));
         command.env("CARGO_TARGET_DIR", &self.target).env("SOURCE_DATE_EPOCH", &self.epoch);
         done(&mut command)
     }

@@ -38,5 +38,5 @@ pub(super) fn write(shop: &Workshop, out: &Path) -> Result<()> {
     pack.arg(format!("--mtime=@{}", shop.epoch)).arg("-cf").arg(&tar);
     done(pack.arg("-C").arg(&shop.target).arg(&name))?;
     // -n: neither the name nor the time of the moment go in.
-    done(program("gzip").args(["-n", "-9", "-f"]).arg(&tar))
+    done(program("gzip").args(["-n", if shop.tried { "-1" } else { "-9" }, "-f"]).arg(&tar))
 }
