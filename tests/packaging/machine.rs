@@ -21,7 +21,14 @@ if ! mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup" 2>/dev/null; then
     mount -t cgroup -o none,name=systemd cgroup "$1/sys/fs/cgroup/systemd"
 fi
 export container=other
-exec chroot "$1" /lib/systemd/systemd
+# Not chroot: who is in one may not make the user namespaces that units ask for.
+mkdir -p "$1/.before"
+cd "$1"
+pivot_root . .before
+umount -l /.before
+# Credentials of units are mounted aside and have to show here.
+mount --make-rshared /
+exec /lib/systemd/systemd
 "#;
 
 /// How long it may take until everything runs.
@@ -43,6 +50,10 @@ impl Machine {
         machine.remove();
         let copied = Command::new("cp").arg("-a").arg(original).arg(&machine.dir).status();
         assert!(copied.expect("cp runs").success());
+        // Which an installer writes, and debootstrap does not.
+        for (name, text) in [("hosts", "127.0.0.1 localhost\n"), ("hostname", "muster\n")] {
+            fs::write(machine.path("/etc").join(name), text).expect("written");
+        }
         Some(machine)
     }
 
@@ -77,12 +88,16 @@ impl Machine {
             Some(_) => {
                 let mut command = Command::new("nsenter");
                 command.args(["--target", &self.init, "--mount", "--net", "--pid", "--ipc"]);
-                command.args(["--uts", "--cgroup", "chroot"]);
+                command.args(["--uts", "--cgroup"]);
                 command
             }
-            None => Command::new("chroot"),
+            None => {
+                let mut command = Command::new("chroot");
+                command.arg(&self.dir);
+                command
+            }
         };
-        command.arg(&self.dir).args(["/usr/bin/env", "-i", "HOME=/root", "LANG=C.UTF-8"]);
+        command.args(["/usr/bin/env", "-i", "HOME=/root", "LANG=C.UTF-8"]);
         command.args(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]);
         command.args(["DEBIAN_FRONTEND=noninteractive", "bash", "-c", script]);
         command.stdin(Stdio::null()).output().expect("chroot and nsenter run")

@@ -12,7 +12,7 @@ const LEFT_OUT: [&str; 8] = [
     "sqlx",
     "libsqlite3-sys",
     "rusqlite",
-    "csv",
+    "rsa",
 ];
 
 fn linked(features: &[&str]) -> Vec<String> {
