@@ -58,7 +58,7 @@ impl Home {
             Ok(text) if text == FORMAT => Ok(true),
             Ok(text) => bail!(
                 "{} was written by another version ({:?}, this one writes {:?}): \
-                 use that version, or choose another folder with --home",
+                 use that version or a newer one, or choose another folder with --home",
                 self.dir.display(),
                 text.trim(),
                 FORMAT.trim()

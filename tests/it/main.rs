@@ -9,6 +9,7 @@ mod coverage;
 mod cuts;
 mod enrol;
 mod factory;
+mod fixtures;
 mod keys;
 mod muster;
 mod recover;
