@@ -118,7 +118,7 @@ struct Section {
 /// Reads a policy file into a policy; what it does not say stays as it is. In a file of settings
 /// the policy is the table `[gateway.policy]`.
 pub fn read_policy(text: &str, policy: &mut Policy) -> Result<(), PolicyFault> {
-    let fault = |e: toml::de::Error| PolicyFault(e.to_string());
+    let fault = |error| at_its_place(text, &error);
     // No policy has a key `gateway`, so the two cannot be taken for each other.
     let settings = toml::from_str::<toml::Table>(text).is_ok_and(|t| t.contains_key("gateway"));
     let file: File = if settings {
@@ -137,6 +137,19 @@ pub fn read_policy(text: &str, policy: &mut Policy) -> Result<(), PolicyFault> {
     let classes = file.class.into_iter().map(|table| class(table, policy.rules));
     policy.classes = classes.collect::<Result<_, _>>()?;
     Ok(())
+}
+
+/// Place, key and words; not the line itself, which could hold what no log should see.
+fn at_its_place(text: &str, error: &toml::de::Error) -> PolicyFault {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or_default();
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let (line, column) = (before.matches('\n').count() + 1, before[start..].chars().count() + 1);
+    let key = text[start..].lines().next().and_then(|line| line.split_once('='));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let key = key.map(|(key, _)| key.trim()).filter(|key| key.chars().all(is_plain));
+    let key = key.map_or(String::new(), |key| format!("{key}: "));
+    PolicyFault(format!("line {line}, column {column}: {key}{}", error.message()))
 }
 
 fn class(table: ClassTable, general: Rules) -> Result<Class, PolicyFault> {
@@ -241,6 +254,12 @@ mod tests {
         assert_eq!(policy.classes[0].rules.max_roll_age_ms, 60_000);
         let fault = read("[gateway]\n[gateway.policy]\nmax_agee = 3").unwrap_err();
         assert!(fault.contains("unknown field `max_agee`") && fault.contains("line 3"), "{fault}");
+        let fault = read("[gateway.policy]\npassword = \"hunter2\"").unwrap_err();
+        assert!(
+            fault.starts_with("line 2, column 1: password: unknown field `password`"),
+            "{fault}"
+        );
+        assert!(!fault.contains("hunter2"), "{fault}");
         assert!(read("[gateway]\naudience = \"a\"").unwrap_err().contains("[gateway.policy]"));
     }
 

@@ -8,6 +8,7 @@ mod near;
 #[cfg(test)]
 mod page;
 mod read;
+mod secret;
 mod table;
 
 pub(crate) use merge::{Chosen, chosen, command_line};
@@ -88,7 +89,11 @@ pub(crate) fn find(named: Option<&Path>, home: &Path) -> Option<(PathBuf, Found)
     }
     let places =
         [(home.join(NAME), Found::InHome), (PathBuf::from(OF_THE_MACHINE), Found::OfTheMachine)];
-    places.into_iter().find(|(file, _)| fs::symlink_metadata(file).is_ok())
+    // One that may not be seen is there: a server must not run by the defaults in its place.
+    let absent = [ErrorKind::NotFound, ErrorKind::NotADirectory];
+    places.into_iter().find(|(file, _)| {
+        fs::symlink_metadata(file).map_or_else(|e| !absent.contains(&e.kind()), |_| true)
+    })
 }
 
 impl Config {

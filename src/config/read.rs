@@ -1,6 +1,7 @@
 //! From the text of the file to settings: every fault is found, not the first alone.
 
 use super::near::near;
+use super::secret;
 use super::table::{self, Key, Kind, Section};
 use super::{Fault, Setting};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -20,21 +21,6 @@ const VALUE_CHARACTERS: usize = 4_096;
 const SHOWN_CHARACTERS: usize = 60;
 /// Faults that are told; who has more mends those first.
 const FAULTS: usize = 100;
-
-/// Parts of names of what never stands in the file.
-const SECRETS: &[&str] = &[
-    "passphrase",
-    "password",
-    "passwd",
-    "pass",
-    "secret",
-    "token",
-    "pin",
-    "private",
-    "credential",
-    "credentials",
-    "pem",
-];
 
 /// What the file says.
 #[derive(Debug, Default)]
@@ -59,7 +45,6 @@ pub(super) fn read(text: &str, file: &Path) -> Read {
     }
     let mut out = reader.out;
     out.faults.sort_by_key(|fault| (fault.line, fault.column));
-    out.faults.truncate(FAULTS);
     out
 }
 
@@ -71,6 +56,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn fault(&mut self, at: Range<usize>, key: &str, words: String) {
+        if self.out.faults.len() >= FAULTS {
+            return;
+        }
         let (line, column) = place(self.text, at.start);
         self.out.faults.push(Fault { line, column, key: key.to_owned(), words });
     }
@@ -109,6 +97,9 @@ impl Reader<'_> {
     ) {
         let keys = table::keys(section);
         for (name, value) in entries {
+            if self.out.faults.len() >= FAULTS {
+                return;
+            }
             match keys.iter().find(|key| key.name == *name.get_ref()) {
                 Some(key) => self.value(key, name.span(), value),
                 None => {
@@ -141,7 +132,7 @@ fn checked(key: &Key, file: &Path, value: &Spanned<DeValue<'_>>) -> Result<Vec<S
         vec![file.to_string_lossy().into_owned()]
     } else {
         let texts = texts(key, value)?;
-        if let Some(why) = texts.iter().find_map(|text| secret(text)) {
+        if let Some(why) = texts.iter().find_map(|text| secret::by_value(text)) {
             return Err(wrong(why.into()));
         }
         texts.into_iter().map(|text| beside(key, file, text)).collect()
@@ -245,34 +236,13 @@ fn refusal(key: &Key, text: &str) -> Option<String> {
     }
 }
 
-/// Why a value must not stand in a file that many read, if so. The value itself is never shown.
-fn secret(text: &str) -> Option<&'static str> {
-    let userinfo = || {
-        let (_, rest) = text.split_once("://")?;
-        rest.split(['/', '?', '#']).next()?.contains('@').then_some(())
-    };
-    if text.contains("PRIVATE KEY-----") {
-        Some("a private key does not stand in a file of settings: name the file that holds it")
-    } else if text.contains("pin-value") {
-        Some("a PIN does not stand in a file of settings: say pin-source=file:/PATH")
-    } else if userinfo().is_some() {
-        Some("a name or password does not stand in an address: a node asks for none")
-    } else {
-        None
-    }
-}
-
 fn unknown(section: Section, name: &str, keys: &[Key], is_table: bool) -> String {
     let option = name.replace('_', "-");
     if let Some(why) = table::once(section, &option) {
         return format!("--{option} is for the command line alone: {why}");
     }
-    let parts = || name.split(['-', '_', '.']).map(str::to_lowercase);
-    if parts().any(|part| SECRETS.contains(&part.as_str())) {
-        return "this looks like a secret. None stands in a file of settings, which is copied, \
-                shown and backed up: put it into a file of mode 0600 and name that file \
-                (passphrase-file), or give a descriptor (passphrase-fd)"
-            .into();
+    if let Some(why) = secret::by_name(name) {
+        return why.into();
     }
     let known = || keys.iter().map(|key| key.name.as_str());
     let sections = || Section::ALL.into_iter().map(Section::name).filter(|name| !name.is_empty());
@@ -337,7 +307,7 @@ mod tests {
                 "[node]\nlisten = \"7700\"",
                 "2:10: node.listen: \"7700\": expected an address and port",
             ),
-            ("[node]\nlisten = \"\"", "a value is missing"),
+            ("[log]\nformat = \"\"", "a value is missing"),
             ("[node]\nbegin = true", "--begin is for the command line alone"),
             ("[node]\nwithout-tls = \"yes\"", "expected true or false, found text"),
             ("[gateway]\nlearn = -1", "gateway.learn: \"-1\""),
@@ -362,6 +332,12 @@ mod tests {
         let found = faults("[gateway]\nlearn = \"a\"\nmax-age = true\n[node]\nx = 1\nlisten = 2\n");
         let lines: Vec<&str> = found.iter().filter_map(|fault| fault.split(':').next()).collect();
         assert_eq!(lines, ["2", "3", "5", "6"], "{found:?}");
+    }
+
+    #[test]
+    fn a_file_of_faults_is_soon_done_with() {
+        let text: String = (0..50_000).map(|n| format!("key-{n} = 1\n")).collect();
+        assert_eq!(faults(&text).len(), FAULTS);
     }
 
     #[test]
