@@ -1,38 +1,49 @@
 //! The command line. Scripts rely on it: names and exit statuses are stable.
 
 mod approve;
+#[cfg(feature = "node")]
 mod backup;
+#[cfg(feature = "node")]
 mod bench;
 mod cohort;
 mod config;
 mod device;
+#[cfg(feature = "node")]
 mod enrol;
 mod gateway;
 mod gateways;
 mod key;
+#[cfg(feature = "node")]
 mod lot;
+#[cfg_attr(not(feature = "node"), path = "cli/absent.rs")]
+mod node;
 mod org;
 mod reach;
 mod rules;
 
 pub(crate) use approve::{Approve, ProposeArg};
+#[cfg(feature = "node")]
 pub(crate) use backup::{Backup, Restore};
+#[cfg(feature = "node")]
 pub(crate) use bench::{
     Bench, BenchAuthenticate, BenchBare, BenchConsole, BenchEnrol, BenchFormat, BenchGateway,
     BenchResolve, BenchRevoke,
 };
 pub(crate) use cohort::Cohort;
 pub(crate) use config::{ConfigCheck, ConfigCommand, LogFormat, LogLevel};
-pub(crate) use device::{
-    AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
-};
+pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DevicePresent, DeviceRun};
+#[cfg(feature = "node")]
+pub(crate) use device::{DeviceNew, DeviceReel};
+#[cfg(feature = "node")]
 pub(crate) use enrol::{Enrol, FormatArg};
 pub(crate) use gateway::{Gateway, GatewayCommand, GatewayFolder, GatewayPreload, GatewayRun};
 pub(crate) use gateways::{
     Coverage, Gateways, GatewaysAdd, GatewaysCommand, GatewaysRemove, WatchArg,
 };
 pub(crate) use key::{Key, KeyFile, KeyNew, KeyShow};
+#[cfg(feature = "node")]
 pub(crate) use lot::{Lot, LotReport, LotScrap};
+pub(crate) use node::{NodeCommand, SampleCommand};
 pub(crate) use org::{
     Org, OrgGrant, OrgInvite, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover,
     OrgValidator, OrgWithdraw,
@@ -50,7 +61,7 @@ use std::str::FromStr;
 
 /// Decentralized, self-sovereign identity for IoT devices.
 #[derive(Parser)]
-#[command(name = "muster", version, about, max_term_width = 100)]
+#[command(name = "muster", version, long_version = crate::version::long(), about, max_term_width = 100)]
 pub(crate) struct Cli {
     /// Folder of this organisation: genesis, keys, node, gateway.
     #[arg(long, global = true, env = "MUSTER_HOME", default_value = "muster-data")]
@@ -105,26 +116,19 @@ impl Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Everything on this machine, by one command: enrol, pass a gateway, revoke, be refused.
-    Demo(Demo),
     /// Begin a network: genesis, keys, folders.
     Init(Init),
-    /// Run a node.
-    Serve(Serve),
+    /// What needs a ledger of its own, or reads manifests.
+    #[command(flatten)]
+    Node(NodeCommand),
     /// The file of settings: check it.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Copy a node's ledger and private directory while it runs.
-    Backup(Backup),
-    /// Put a backup back and take from gateways and nodes what happened since.
-    Restore(Restore),
-    /// Enrol the devices of one or more files.
-    Enrol(Enrol),
     /// A software device: its key, its DID, its presentations.
     #[command(subcommand)]
     Device(Device),
     /// Run a gateway: authenticate devices for the service behind it.
-    Gateway(Gateway),
+    Gateway(Box<Gateway>),
     /// The registered gateways: how they do; add and remove them.
     Gateways(Gateways),
     /// Which gateways already refuse what was held or ended, and since when.
@@ -149,9 +153,6 @@ pub(crate) enum Command {
     Rotate(Rotate),
     /// Hold or revoke at once all that one key enrolled, such as a stolen one.
     Cohort(Cohort),
-    /// Lots of the factory: whether made = shipped + rework + scrap, and the end of scrap.
-    #[command(subcommand)]
-    Lot(Lot),
     /// Private keys: make, show, seal by a passphrase.
     #[command(subcommand)]
     Key(Key),
@@ -161,16 +162,13 @@ pub(crate) enum Command {
     /// The ledger: audit, export, status.
     #[command(subcommand)]
     Ledger(Ledger),
-    /// Measure Muster beside the limit of this machine.
-    #[command(subcommand)]
-    Bench(Bench),
 }
 
 impl Command {
     /// Whether it stays up and logs what it does.
     pub(crate) fn is_server(&self) -> bool {
         match self {
-            Self::Serve(_) => true,
+            Self::Node(command) => command.is_server(),
             Self::Gateway(gateway) => gateway.command.is_none(),
             _ => false,
         }
@@ -199,6 +197,7 @@ pub(crate) struct ReadArg {
     pub(crate) sign_with: Option<KeyPlace>,
 }
 
+#[cfg(feature = "node")]
 #[derive(Args)]
 pub(crate) struct Demo {
     /// Devices to enrol.
@@ -250,6 +249,10 @@ pub(crate) struct Init {
     pub(crate) node_passphrase_file: Option<PathBuf>,
 }
 
+#[cfg_attr(
+    not(feature = "node"),
+    allow(dead_code, reason = "a file of settings is checked for both")
+)]
 #[derive(Args)]
 pub(crate) struct Serve {
     /// Where to listen: an address and port, or `unix:` and the path of a socket.

@@ -59,7 +59,7 @@ impl Home {
             Ok(text) if text == FORMAT => Ok(true),
             Ok(text) => bail!(
                 "{} was written by another version ({:?}, this one writes {:?}): \
-                 use that version, or choose another folder with --home",
+                 use that version or a newer one, or choose another folder with --home",
                 self.dir.display(),
                 text.trim(),
                 FORMAT.trim()
@@ -138,6 +138,7 @@ impl Home {
     }
 
     /// The secret under which serial numbers are committed to.
+    #[cfg(feature = "node")]
     pub(crate) fn directory_secret(&self) -> Result<Zeroizing<[u8; 32]>> {
         let file = self.path("keys/directory.key");
         let text = Zeroizing::new(

@@ -1,23 +1,23 @@
 //! Listening: connections are counted, slow ones are dropped, and stopping loses no request. Every
 //! server of ours listens here: on a port, with or without TLS, or on a socket of this machine.
 
+#[cfg(feature = "node")]
+mod body;
 mod pace;
 mod place;
 mod room;
 mod sources;
 mod tls;
 
+#[cfg(feature = "node")]
+pub(crate) use body::whole_body;
 use pace::Paced;
 pub(crate) use place::{Listener, Place};
 pub(crate) use tls::Tls;
 
 use anyhow::Result;
 use axum::Router;
-use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request};
-use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -161,21 +161,7 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// Reads a request's body within its bounds before the route sees it: a body that trickles in
-/// keeps a connection, but nothing else.
-pub(crate) async fn whole_body(bytes: usize, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    if body.size_hint().lower() > bytes as u64 {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    }
-    let time = Duration::from_secs(limits::BODY_SECONDS);
-    match timeout(time, axum::body::to_bytes(body, bytes)).await {
-        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Ok(Err(_)) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
-    }
-}
-
+#[cfg(feature = "node")]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,22 +1,29 @@
 //! The binary `muster`: command line, wiring, HTTP routes and the demonstration. The wall
 //! clock, the environment and randomness enter the project here and nowhere else.
 
+#[cfg_attr(not(feature = "node"), allow(dead_code, reason = "a node alone looks"))]
 mod begun;
+#[cfg(feature = "node")]
 mod bench;
 mod cli;
 mod commands;
 mod config;
+#[cfg(feature = "node")]
 mod demo;
 mod home;
 mod host;
+// A gateway alone needs a part of it.
+#[cfg_attr(not(feature = "node"), allow(dead_code))]
 mod http;
 mod keys;
 mod listen;
 mod logs;
 mod metrics;
+mod notify;
 mod output;
 mod reading;
 mod signing;
+mod version;
 
 use std::process::ExitCode;
 

@@ -18,6 +18,7 @@ mod extract;
 mod fault;
 mod folder;
 mod follower;
+mod format;
 mod gateway;
 mod headers;
 mod kept;

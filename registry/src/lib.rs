@@ -35,6 +35,9 @@ mod tests;
 mod tiles;
 mod upload;
 
+/// Format of the store that this code writes and reads (`docs/formats/store.md`).
+pub const STORE_FORMAT: &str = "5";
+
 pub use audit::{AuditReport, Finding, audit};
 pub use backup::{COPIED, Copied, copy, look};
 pub use consensus::{Application, Consensus};

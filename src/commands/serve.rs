@@ -6,6 +6,7 @@ use crate::http::{self, Face};
 use crate::listen::{self, Tls};
 use crate::logs;
 use crate::metrics::{self, Meter, Own, Told};
+use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_api::limits;
 use muster_ledger::SignedOperation;
@@ -82,6 +83,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let told = Told { meter: meter.clone(), dir: session.home.path("node"), tls };
     let metrics = metrics.serve(own, told, face.clone());
     let routes = http::routes(registry.clone(), face, meter, Some(&console));
+    notify::ready();
     listen::serve(listener, logs::numbered(routes, arg.proxies.trusted()), stop).await?;
     metrics.end().await;
     registry.close().await;

@@ -1,8 +1,8 @@
 //! Gateways: registrations, acknowledgements, and who goes by what.
 
 use super::answers::{Answer, json, private};
+use super::node::{Node, batch_id, did, small_body};
 use super::reader::Who;
-use super::{Node, batch_id, did, small_body};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};

@@ -1,8 +1,8 @@
 //! Who asks for what belongs to an organisation.
 
-use super::Node;
 use super::answers::Failure;
 use super::face::{Caller, of_another_site};
+use super::node::Node;
 use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;

@@ -12,6 +12,7 @@ mod cuts;
 mod enrol;
 mod face;
 mod factory;
+mod fixtures;
 mod keys;
 mod logs;
 mod muster;

@@ -138,11 +138,6 @@ impl Console {
         }
     }
 
-    /// Keys of organisations, grants and batches.
-    pub(crate) fn small_keys(&self) -> BTreeSet<StateKey> {
-        self.roster().small.clone()
-    }
-
     /// The leaves of a batch came back.
     pub(crate) fn found(&self, flip: &Flip) {
         self.roster().found(&flip.batch, flip.upload);

@@ -1,6 +1,6 @@
 mod preload;
 
-use super::{Session, stop_signal};
+use super::{Session, outlive_limits, stop_signal};
 use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
 use crate::home::read_genesis;
 use crate::host::Machine;
@@ -8,6 +8,7 @@ use crate::http::Face;
 use crate::listen::{self, Tls};
 use crate::logs;
 use crate::metrics::{self, Meter, Own, Told, metered};
+use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_gateway::{
     BrokerDoor, ClientIds, Gateway, GatewayConfig, PinnedHead, Reporting, TopicRules, read_policy,
@@ -43,6 +44,7 @@ fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Resul
 }
 
 async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
+    outlive_limits();
     let tls = Tls::read(&arg.tls)?;
     arg.listen.check(tls.is_some(), arg.folder.without_tls)?;
     arg.metrics.check(tls.is_some(), arg.folder.without_tls)?;
@@ -112,6 +114,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     });
     let told = Told { meter: meter.clone(), dir, tls };
     let metrics = metrics.serve(own, told, Face::default());
+    notify::ready();
     listen::serve(listener, logs::numbered(metered(routes, meter), arg.proxies.trusted()), stop)
         .await?;
     metrics.end().await;
