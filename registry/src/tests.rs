@@ -186,6 +186,7 @@ async fn begun(dir: &Path) -> (Arc<Node>, Box<Solo>, Arc<Jumping>) {
     let recovered = recover(&*store, &genesis()).await.unwrap();
     let host = Arc::new(Jumping(AtomicU64::new(1_000)));
     let node = Arc::new(Node::new(genesis(), store, host.clone(), folder, recovered, none_lost()));
+    node.begin_console().await.unwrap();
     let pace = node.pace.clone();
     let mut solo = Box::new(Solo { signer: Arc::new(secret(2)), pace, signed });
     solo.sign(&*node).unwrap();
