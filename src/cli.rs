@@ -81,7 +81,7 @@ pub(crate) enum Command {
     /// Begin a network: genesis, keys, folders.
     Init(Init),
     /// Run a node.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Copy a node's ledger and private directory while it runs.
     Backup(Backup),
     /// Put a backup back and take from gateways and nodes what happened since.

@@ -1,12 +1,14 @@
 //! Listening: connections are counted, slow ones are dropped, and stopping loses no request. Every
 //! server of ours listens here: on a port, with or without TLS, or on a socket of this machine.
 
+mod own;
 mod pace;
 mod place;
 mod room;
 mod sources;
 mod tls;
 
+pub(crate) use own::Own;
 use pace::Paced;
 pub(crate) use place::{Listener, Place};
 pub(crate) use tls::Tls;
