@@ -92,7 +92,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Device(Device),
     /// Run a gateway: authenticate devices for the service behind it.
-    Gateway(Gateway),
+    Gateway(Box<Gateway>),
     /// The registered gateways: how they do; add and remove them.
     Gateways(Gateways),
     /// Which gateways already refuse what was held or ended, and since when.

@@ -47,7 +47,7 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Restore(arg) => restore::run(&session, &arg).await,
         Command::Enrol(arg) => enrol::run(&session, arg).await,
         Command::Device(arg) => device::run(&session, arg).await,
-        Command::Gateway(arg) => gateway::run(&session, arg).await,
+        Command::Gateway(arg) => gateway::run(&session, *arg).await,
         Command::Gateways(arg) => gateways::run(&session, arg).await,
         Command::Coverage(arg) => coverage::run(&session, &arg).await,
         Command::Resolve(arg) => read::resolve(&session, &arg).await,
