@@ -45,8 +45,9 @@ pub(crate) use org::{
     Org, OrgGrant, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover, OrgValidator,
     OrgWithdraw,
 };
-pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
+pub(crate) use reach::{CaArg, MetricsArg, MetricsPlace, NodeArg, ProxiesArg, TlsArg, reach};
 
+use crate::http::Origin;
 use crate::keys::{Given, KeyPlace, Passphrases};
 use crate::listen::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -179,6 +180,17 @@ pub(crate) struct SignArg {
     pub(crate) sign_with: Option<KeyPlace>,
 }
 
+/// How to ask for what belongs to the organisation.
+#[derive(Args, Clone)]
+pub(crate) struct ReadArg {
+    #[command(flatten)]
+    pub(crate) node: NodeArg,
+    /// Private key that signs the question if the node asks for it, as a node on another machine
+    /// does; by default keys/admin.pem of the home folder.
+    #[arg(long, value_name = "FILE|pkcs11:...")]
+    pub(crate) sign_with: Option<KeyPlace>,
+}
+
 #[cfg(feature = "node")]
 #[derive(Args)]
 pub(crate) struct Demo {
@@ -242,6 +254,14 @@ pub(crate) struct Serve {
     pub(crate) listen: Place,
     #[command(flatten)]
     pub(crate) tls: TlsArg,
+    /// What it calls itself: the address by which others reach it, such as
+    /// https://node.example. Signed reads and browsers must name it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<Origin>,
+    #[command(flatten)]
+    pub(crate) proxies: ProxiesArg,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArg,
     /// The newest head that a gateway or another follower has, after the node's folder was
     /// restored from a backup: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
@@ -311,7 +331,7 @@ pub(crate) struct Subject {
     #[arg(long, value_name = "FILE")]
     pub(crate) receipt: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) node: NodeArg,
+    pub(crate) read: ReadArg,
 }
 
 #[derive(Args)]

@@ -12,13 +12,15 @@ mod config;
 mod demo;
 mod home;
 mod host;
-#[cfg(feature = "node")]
+#[cfg_attr(not(feature = "node"), path = "http/bare.rs")]
 mod http;
 mod keys;
 mod listen;
 mod logs;
+mod metrics;
 mod notify;
 mod output;
+mod reading;
 mod signing;
 mod version;
 

@@ -1,12 +1,15 @@
 //! The HTTP interface in types: what nodes, gateways, importers and consoles say to each other,
 //! its limits, and (feature `client`) the client.
 
+mod bounds;
 #[cfg(feature = "client")]
 mod client;
 mod coverage;
+mod exposition;
 pub mod limits;
 mod lots;
 mod problem;
+mod proxies;
 mod resolution;
 mod source;
 #[cfg(feature = "client")]
@@ -14,18 +17,21 @@ mod tls;
 mod views;
 mod wire;
 
+pub use bounds::{LimitValue, LimitView, LimitsView};
 #[cfg(feature = "client")]
-pub use client::{Client, ClientError, is_loopback};
+pub use client::{Client, ClientError, SignsReads, is_loopback};
 pub use coverage::{CoverageView, CoveredView, GatewayView, GatewaysView, ReportView};
+pub use exposition::{Exposition, Histogram, Kind, Metric, seconds};
 pub use lots::{
     CounterView, LineNoted, LineRecord, LineRecords, LineResult, LotDeviceView, LotDevicesView,
     LotQuery, LotView, LotsView,
 };
 pub use problem::Problem;
+pub use proxies::TrustedProxies;
 pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMetadata};
 pub use source::source_of;
 #[cfg(feature = "client")]
-pub use tls::{Reach, http_client};
+pub use tls::{KeyPin, Reach, http_client};
 pub use views::{
     BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView, OrganisationView,
 };

@@ -61,6 +61,7 @@ targets! {
     ledger_upload,
     microchip,
     presentation,
+    read,
     registration,
 }
 

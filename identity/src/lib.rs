@@ -20,6 +20,7 @@ mod key;
 mod possession;
 mod presentation;
 mod proof;
+mod reading;
 mod registration;
 mod secret;
 
@@ -36,6 +37,7 @@ pub use key::{AgreementKey, Algorithm, PublicKey, Signature};
 pub use possession::{Possession, PossessionTerms};
 pub use presentation::{Freshness, MAX_LIFETIME, MAX_TOKEN, Presentation, present};
 pub use proof::{GatewayProof, prove_gateway};
+pub use reading::{Asked, MAX_READ, MAX_TARGET, SignedRead, sign_read};
 pub use registration::{Holder, MAX_SITE, Registered, Registration, register};
 pub use secret::{SecretKey, Signer, SignerError};
 

@@ -7,10 +7,12 @@ use crate::consensus::Application;
 use crate::coverage::Coverage;
 use crate::folder::Folder;
 use crate::lost::Lost;
+use crate::lots::LineRows;
 use crate::mempool::{Mempool, Reservations, Reserved, Waiting};
 use crate::metrics::Metrics;
-use crate::overview::Overviews;
+use crate::overview::Overview;
 use crate::pace::Pace;
+use crate::readers::AskedOnce;
 use crate::snapshots::Snapshots;
 use crate::store::{Commit, Flip, Store};
 use crate::upload::Warm;
@@ -32,6 +34,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) chain: Chain,
+    pub(crate) overview: Arc<Overview>,
     pub(crate) checkpoint: QuorumCheckpoint,
 }
 
@@ -54,7 +57,7 @@ pub(crate) struct Node {
     /// One upload at a time is sealed.
     pub(crate) sealing: AsyncMutex<()>,
     /// What was decided; it may be ahead of what is signed.
-    decided: Mutex<Chain>,
+    decided: Mutex<Decided>,
     /// Hashes of all entries decided.
     pub(crate) log: RwLock<Tree>,
     /// Operations of blocks that are not signed yet.
@@ -64,7 +67,15 @@ pub(crate) struct Node {
     /// Batches whose leaves are not here.
     pub(crate) lost: Lost,
     pub(crate) snapshots: Snapshots,
-    pub(crate) overviews: Overviews,
+    pub(crate) asked_once: AskedOnce,
+    pub(crate) line_rows: LineRows,
+}
+
+/// A ledger, and what it has besides devices.
+#[derive(Clone)]
+struct Decided {
+    chain: Chain,
+    overview: Arc<Overview>,
 }
 
 /// An operation in a block under way.
@@ -97,8 +108,10 @@ impl Node {
         folder: Folder,
         recovered: recovery::Recovered,
         lost: Lost,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Error> {
+        let overview = Arc::new(Overview::of(&recovered.chain)?);
+        let decided = Decided { chain: recovered.chain, overview };
+        Ok(Self {
             network: genesis.network(),
             genesis,
             store,
@@ -111,15 +124,16 @@ impl Node {
             staging: Semaphore::new(1),
             warm: Warm::default(),
             sealing: AsyncMutex::new(()),
-            decided: Mutex::new(recovered.chain),
+            decided: Mutex::new(decided),
             log: RwLock::new(recovered.log),
             in_flight: Mutex::default(),
             folder,
             coverage: Coverage::default(),
             lost,
             snapshots: Snapshots::default(),
-            overviews: Overviews::default(),
-        }
+            asked_once: AskedOnce::default(),
+            line_rows: LineRows::default(),
+        })
     }
 
     /// The newest signed head.
@@ -158,7 +172,7 @@ impl Node {
     }
 
     pub(crate) fn decided(&self) -> Chain {
-        locked(&self.decided).clone()
+        locked(&self.decided).chain.clone()
     }
 
     /// Refuses keys that are on the ledger or staged. The state alone does not know those that
@@ -232,6 +246,7 @@ impl Node {
             .map_err(|e| Error::Us(e.to_string()))?
         };
         let (after, changes) = extended.map_err(|e| Error::Peer(e.to_string()))?;
+        let overview = locked(&self.decided).overview.after(&changes)?;
         let commit = self.commit_of(&before, &after, &block, &changes)?;
         let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
         self.store.commit(commit).await?;
@@ -239,7 +254,7 @@ impl Node {
         let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
         hashes.into_iter().for_each(|hash| log.push(hash));
         drop(log);
-        *locked(&self.decided) = after;
+        *locked(&self.decided) = Decided { chain: after, overview };
         for one in locked(&self.in_flight).iter_mut().filter(|one| !one.decided) {
             one.decided = true;
             changes::told(&self.network, &one.waiting.verified, one.index);
@@ -337,14 +352,14 @@ impl Application for Node {
     }
 
     fn publish(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let chain = self.decided();
+        let Decided { chain, overview } = locked(&self.decided).clone();
         let checkpoint = chain.check(checkpoint).map_err(|e| {
             Error::operator(
                 format!("this node's signature does not make a quorum: {e}"),
                 "a node that runs alone needs the key of the network's only validator",
             )
         })?;
-        let published = Arc::new(Published { chain, checkpoint });
+        let published = Arc::new(Published { chain, overview, checkpoint });
         self.published.send_replace(Some(published.clone()));
         self.metrics.failing.store(false, Relaxed);
         let mut in_flight = locked(&self.in_flight);

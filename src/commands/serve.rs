@@ -2,11 +2,13 @@ use super::{Session, outlive_limits, stop_signal};
 use crate::begun;
 use crate::cli::Serve;
 use crate::host::Machine;
-use crate::http;
-use crate::listen::{self, Tls};
+use crate::http::{self, Face, Origin};
+use crate::listen::{self, Own, Tls};
 use crate::logs::{self, Believed};
+use crate::metrics::{self, Meter, OwnMetrics, Told};
 use crate::notify;
 use anyhow::{Context as _, Result};
+use muster_api::limits;
 use muster_ledger::SignedOperation;
 use muster_registry::{Config, Registry};
 use serde_json::json;
@@ -17,8 +19,10 @@ use std::sync::Arc;
 
 pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     outlive_limits();
-    let tls = Tls::read(&arg.tls)?;
+    let hosts = arg.public_url.iter().map(Origin::host).chain(arg.listen.host());
+    let tls = Tls::read(&arg.tls, Own::new(session.home.path("node/tls"), hosts))?;
     arg.listen.check(tls.is_some(), arg.without_tls)?;
+    arg.metrics.check(tls.is_some(), arg.without_tls)?;
     let genesis = session.home.genesis()?;
     let network = genesis.network();
     for key in ["keys/root.pem", "keys/recovery.pem", "keys/node-copy.pem"] {
@@ -27,8 +31,11 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
         }
     }
     let signer = Arc::new(session.home.key("node/node.pem")?);
-    let listener = arg.listen.bind("--listen").await?.with_tls(tls);
+    let listener = arg.listen.bind("--listen").await?.with_tls(tls.clone());
     let address = listener.url()?;
+    let metrics =
+        metrics::bind(&arg.metrics.place(), limits::NODE_METRICS_PORT, tls.as_ref()).await?;
+    let metrics_at = metrics.url()?;
     let dir = session.home.path("node");
     let restored = arg.restored.map(|head| (head.size, head.log_root));
     let read = |file: &PathBuf| {
@@ -46,23 +53,43 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let registry = Registry::open(config).await?;
     begun::note(&session.home)?;
     let head = registry.head();
+    let pin = tls.as_ref().and_then(Tls::pin).map(|pin| pin.to_string());
+    let pin_words = pin.as_ref().map(|pin| format!("key of the certificate: --node-pin {pin}\n"));
     let stop = stop_signal();
     session.output.result(
         &json!({
             "listening": address,
             "network": network.to_string(),
             "size": head.head().size,
+            "metrics": metrics_at,
+            "pin": pin,
         }),
         format!(
-            "node of network {network}\nlistening on {address}, {} log entries, height {}\n\
+            "node of network {network}\nlistening on {address}, {} log entries, height {}\n{}\
              Stop with Ctrl-C.",
             head.head().size,
-            head.head().height
+            head.head().height,
+            [metrics_at.map(|url| format!("metrics on {url}\n")), pin_words]
+                .into_iter()
+                .flatten()
+                .collect::<String>(),
         ),
     );
-    let routes = logs::numbered(http::routes(registry.clone()), Believed::Nobody);
+    let face = Face::new(arg.public_url.clone(), arg.proxies.trusted(), &arg.listen);
+    let meter = Meter::default();
+    let own: OwnMetrics = Arc::new({
+        let registry = registry.clone();
+        move || {
+            let registry = registry.clone();
+            Box::pin(async move { registry.metrics().await })
+        }
+    });
+    let told = Told { meter: meter.clone(), dir: session.home.path("node"), tls };
+    let metrics = metrics.serve(own, told, face.clone());
+    let routes = http::routes(registry.clone(), face, meter);
     notify::ready();
-    listen::serve(listener, routes, stop).await?;
+    listen::serve(listener, logs::numbered(routes, Believed::Nobody), stop).await?;
+    metrics.end().await;
     registry.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -235,8 +235,8 @@ mod tests {
 
     const FILE: &str = "home = \"/var/lib/muster\"\n[log]\nformat = \"json\"\nlevel = \"debug\"\n\
                         [gateway]\naudience = \"a.example\"\nnode = [\"http://127.0.0.1:1\", \
-                        \"http://127.0.0.1:2\"]\nmax-age = \"2h\"\ntrust-proxy = true\n\
-                        no-look-ups = false\nkey = \"/k.pem\"\noperator = \"did:muster:zx\"\n";
+                        \"http://127.0.0.1:2\"]\nmax-age = \"2h\"\ntrust-proxy = \"local\"\n\
+                        no-look-ups = true\nkey = \"/k.pem\"\noperator = \"did:muster:zx\"\n";
 
     #[test]
     fn the_file_stands_behind_the_command_line() {
@@ -247,13 +247,13 @@ mod tests {
         assert_eq!(run.audience.as_deref(), Some("a.example"));
         assert_eq!(run.folder.node, ["http://127.0.0.1:1", "http://127.0.0.1:2"]);
         assert_eq!(run.max_age.ms, 7_200_000);
-        assert!(run.trust_proxy && !run.no_look_ups);
+        assert!(!run.proxies.trusted().is_empty() && run.no_look_ups);
         // A list of the command line takes the place of the file's, and a switch can be taken back.
         let typed =
-            ["gateway", "--node", "http://127.0.0.1:9", "--trust-proxy=false", "--max-age=5"];
+            ["gateway", "--node", "http://127.0.0.1:9", "--no-look-ups=false", "--max-age=5"];
         let run = gateway(FILE, &typed);
         assert_eq!(run.folder.node, ["http://127.0.0.1:9"]);
-        assert!(!run.trust_proxy);
+        assert!(!run.no_look_ups);
         assert_eq!(run.max_age.ms, 5_000);
         // What needs something finds it on the other side.
         let run =

@@ -2,6 +2,7 @@ use crate::commands::{Beginning, Seals};
 use crate::home::Home;
 use crate::host::Machine;
 use crate::listen::{self, Listener, Place};
+use crate::metrics::Meter;
 use crate::{commands, http};
 use anyhow::Result;
 use axum::Router;
@@ -41,7 +42,11 @@ impl Parts {
         })
         .await?;
         let (stop, stopped) = watch::channel(false);
-        let node = spawn(listeners.node, http::routes(registry.clone()), &stopped)?;
+        let node = spawn(
+            listeners.node,
+            http::routes(registry.clone(), http::Face::default(), Meter::default()),
+            &stopped,
+        )?;
         let gateway = Gateway::start(GatewayConfig::new(
             home.path("gateway"),
             genesis.clone(),

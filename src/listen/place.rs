@@ -27,13 +27,29 @@ impl Place {
         Self::Port(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
+    /// Whether only this machine can reach it.
+    pub(crate) fn is_near(&self) -> bool {
+        match self {
+            Self::Port(address) => address.ip().is_loopback(),
+            Self::File(_) => true,
+        }
+    }
+
+    /// The host of its address, unless that stands for all of this machine's.
+    pub(crate) fn host(&self) -> Option<String> {
+        match self {
+            Self::Port(address) if !address.ip().is_unspecified() => Some(address.ip().to_string()),
+            _ => None,
+        }
+    }
+
     /// Refuses to listen beyond this machine without TLS, unless told to by name.
     pub(crate) fn check(&self, tls: bool, without_tls: bool) -> Result<()> {
         let Self::Port(address) = self else { return Ok(()) };
         ensure!(
             address.ip().is_loopback() || tls || without_tls,
             "{address} can be reached from other machines and this listener speaks no TLS: \
-             give it --tls-cert and --tls-key, listen on 127.0.0.1 behind a proxy that adds it, \
+             give it --tls-cert and --tls-key or --tls-self-signed, listen on 127.0.0.1 behind a proxy that adds it, \
              or say --without-tls"
         );
         Ok(())
@@ -108,18 +124,21 @@ impl Listener {
         })
     }
 
-    /// The next connection, and who made it. A peer on the socket file has no address: it is on
+    /// The next connection, who made it, and to which address. A peer on the socket file has no address: it is on
     /// this machine, and loopback says just that.
-    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+    pub(super) async fn accept(
+        &self,
+    ) -> io::Result<(Box<dyn Stream>, SocketAddr, Option<SocketAddr>)> {
         match &self.socket {
             Socket::Port(port) => {
                 let (stream, peer) = port.accept().await?;
                 let _ = stream.set_nodelay(true);
-                Ok((Box::new(stream), peer))
+                let local = stream.local_addr()?;
+                Ok((Box::new(stream), peer, Some(local)))
             }
             Socket::File(file) => {
                 let (stream, _) = file.listener.accept().await?;
-                Ok((Box::new(stream), SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
+                Ok((Box::new(stream), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None))
             }
         }
     }

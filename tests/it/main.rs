@@ -9,6 +9,7 @@ mod config;
 mod coverage;
 mod cuts;
 mod enrol;
+mod face;
 mod factory;
 mod fixtures;
 mod keys;

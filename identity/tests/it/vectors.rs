@@ -6,7 +6,8 @@ use crate::made;
 use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{
     Acknowledgement, AgreementKey, Algorithm, Did, Error, Freshness, GatewayProof, Inception,
-    PossessionTerms, Presentation, PublicKey, Registration, SecretKey, Signature, Signer,
+    PossessionTerms, Presentation, PublicKey, Registration, SecretKey, Signature, SignedRead,
+    Signer,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -74,6 +75,7 @@ fn every_valid_file_holds() {
             "presentation" => presentation(&file),
             "acknowledgement" => acknowledgement(&file),
             "registration" => registration(&file),
+            "read" => read(&file),
             "gateway-proof" => {
                 proof(&file).unwrap();
                 let proof = GatewayProof::parse(file.text("token")).unwrap();
@@ -155,6 +157,18 @@ fn registration(file: &File) {
     assert_eq!(holder.map_or("", |h| &h.site), file.text("site"));
 }
 
+fn read(file: &File) {
+    let r = SignedRead::parse(file.text("token")).unwrap();
+    assert_eq!(r.verify_signature(&file.key()), Ok(()));
+    assert_eq!(r.organisation().to_string(), file.text("organisation"));
+    assert_eq!(r.key(), file.key().to_multicodec());
+    let asked = r.asked();
+    assert_eq!(asked.audience.as_str(), file.text("audience"));
+    assert_eq!(asked.target, file.text("target"));
+    assert_eq!(format!("{} {}", asked.iat, asked.exp), file.text("times"));
+    assert_eq!(asked.jti, file.text("jti"));
+}
+
 #[test]
 fn every_invalid_file_is_refused_for_its_flaw() {
     for path in on_disk("invalid") {
@@ -177,6 +191,9 @@ fn every_invalid_file_is_refused_for_its_flaw() {
                 .map_err(Error::from)
                 .and_then(|a| a.verify_signature(&file.key())),
             "registration" => Registration::parse(file.text("token"))
+                .map_err(Error::from)
+                .and_then(|r| r.verify_signature(&file.key())),
+            "read" => SignedRead::parse(file.text("token"))
                 .map_err(Error::from)
                 .and_then(|r| r.verify_signature(&file.key())),
             "gateway-proof" => proof(&file),

@@ -48,3 +48,12 @@ pub(crate) struct GatewaysSave {
     pub(crate) gone: Vec<(Did, String)>,
     pub(crate) seen: Vec<SeenRow>,
 }
+
+/// When a gateway last let a device through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sighting {
+    pub(crate) time: u64,
+    /// Who runs the gateway.
+    pub(crate) organisation: Did,
+    pub(crate) gateway: String,
+}

@@ -12,6 +12,7 @@ mod folder;
 mod load;
 mod lots;
 mod network;
+mod readers;
 mod restore;
 mod standing;
 mod uploads;

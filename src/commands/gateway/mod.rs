@@ -4,8 +4,10 @@ use super::{Session, outlive_limits, stop_signal};
 use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
 use crate::home::read_genesis;
 use crate::host::Machine;
-use crate::listen::{self, Tls};
+use crate::http::Face;
+use crate::listen::{self, Own, Tls};
 use crate::logs::{self, Believed};
+use crate::metrics::{self, Meter, OwnMetrics, Told, metered};
 use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_gateway::{
@@ -43,8 +45,12 @@ fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Resul
 
 async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     outlive_limits();
-    let tls = Tls::read(&arg.tls)?;
+    let dir = arg.folder.dir.clone().unwrap_or_else(|| session.home.path("gateway"));
+    let tls = Tls::read(&arg.tls, Own::new(dir.join("tls"), arg.listen.host()))?;
+    let pin = tls.as_ref().and_then(Tls::pin).map(|pin| pin.to_string());
+    let pin_words = pin.as_ref().map(|pin| format!("key of the certificate: {pin}\n"));
     arg.listen.check(tls.is_some(), arg.folder.without_tls)?;
+    arg.metrics.check(tls.is_some(), arg.folder.without_tls)?;
     let rules = arg.topics.as_deref().map(read_rules).transpose()?;
     let audience = arg.audience.context("--audience is missing")?;
     let mut config = config(session, arg.folder, audience.parse().context("--audience")?)?;
@@ -57,7 +63,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     config.source_rate = arg.source_rate;
     config.learn = arg.learn;
     config.look_ups = !arg.no_look_ups;
-    config.trust_proxy = arg.trust_proxy;
+    config.trust_proxy = arg.proxies.trusted();
     let mut key = None;
     if let Some(place) = arg.key.clone() {
         let organisation = match &arg.operator {
@@ -70,8 +76,12 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
         config.reporting = Some(Reporting { organisation, signer, last_seen });
     }
     let nodes = config.nodes.clone();
-    let listener = arg.listen.bind("--listen").await?.with_tls(tls);
+    let listener = arg.listen.bind("--listen").await?.with_tls(tls.clone());
     let address = listener.url()?;
+    let port = muster_api::limits::GATEWAY_METRICS_PORT;
+    let metrics = metrics::bind(&arg.metrics.place(), port, tls.as_ref()).await?;
+    let metrics_at = metrics.url()?;
+    let dir = config.dir.clone();
     let gateway = Gateway::start(config).await?;
     let stop = stop_signal();
     session.output.result(
@@ -81,12 +91,18 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
             "audience": audience,
             "nodes": nodes,
             "key": key,
+            "metrics": metrics_at,
+            "pin": pin,
         }),
         format!(
             "gateway for audience {audience:?} on network {network}\n\
-             following {}{}\nlistening on {address}, path /v1/authenticate\nStop with Ctrl-C.",
+             following {}{}\nlistening on {address}, path /v1/authenticate\n{}Stop with Ctrl-C.",
             nodes.join(", "),
             key.map_or(String::new(), |key| format!("\nacknowledging with key {key}")),
+            [metrics_at.map(|url| format!("metrics on {url}\n")), pin_words]
+                .into_iter()
+                .flatten()
+                .collect::<String>(),
         ),
     );
     let mut routes = muster_gateway::sidecar(gateway.clone());
@@ -95,9 +111,24 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
         let door = BrokerDoor::new(gateway.clone(), rules, ids);
         routes = routes.merge(muster_gateway::mqtt_hook(door));
     }
-    let believed = if arg.trust_proxy { Believed::ThisMachine } else { Believed::Nobody };
+    let believed = match arg.proxies.trusted().is_empty() {
+        true => Believed::Nobody,
+        false => Believed::ThisMachine,
+    };
+    let meter = Meter::default();
+    let own: OwnMetrics = Arc::new({
+        let gateway = gateway.clone();
+        move || {
+            let text = gateway.metrics();
+            Box::pin(async move { text })
+        }
+    });
+    let told = Told { meter: meter.clone(), dir, tls };
+    let metrics = metrics.serve(own, told, Face::default());
+    let routes = logs::numbered(metered(routes, meter), believed);
     notify::ready();
-    listen::serve(listener, logs::numbered(routes, believed), stop).await?;
+    listen::serve(listener, routes, stop).await?;
+    metrics.end().await;
     gateway.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ mod keys;
 mod possession;
 mod presentations;
 mod proofs;
+mod reads;
 
 pub(crate) use gateways::said_in;
 
@@ -70,6 +71,8 @@ pub(crate) fn all() -> Vec<Vector> {
         gateways::invalid(),
         proofs::valid(),
         proofs::invalid(),
+        reads::valid(),
+        reads::invalid(),
     ]
     .into_iter()
     .flatten()
