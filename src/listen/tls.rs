@@ -66,7 +66,9 @@ impl Tls {
 
     /// Whether the options name files, which must be a pair; nothing listens yet.
     pub(crate) fn check(arg: &TlsArg) -> Result<bool> {
-        let (Some(chain), Some(key)) = (&arg.tls_cert, &arg.tls_key) else { return Ok(false) };
+        let (Some(chain), Some(key)) = (&arg.tls_cert, &arg.tls_key) else {
+            return Ok(arg.tls_self_signed);
+        };
         let tickets = ring::Ticketer::new().context("no key for session tickets can be made")?;
         configure(chain, key, tickets).map(|_| true)
     }

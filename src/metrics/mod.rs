@@ -116,5 +116,5 @@ fn with_type(text: String) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "node"))]
 mod tests;
