@@ -2,6 +2,7 @@
 //! the newest head that is signed.
 
 use crate::claims::Claim;
+use crate::console::Console;
 use crate::consensus::Application;
 use crate::coverage::Coverage;
 use crate::folder::Folder;
@@ -64,6 +65,7 @@ pub(crate) struct Node {
     pub(crate) lost: Lost,
     pub(crate) snapshots: Snapshots,
     pub(crate) overviews: Overviews,
+    pub(crate) console: Console,
 }
 
 /// An operation in a block under way.
@@ -118,6 +120,7 @@ impl Node {
             lost,
             snapshots: Snapshots::default(),
             overviews: Overviews::default(),
+            console: Console::default(),
         }
     }
 
@@ -233,7 +236,9 @@ impl Node {
         let (after, changes) = extended.map_err(|e| Error::Peer(e.to_string()))?;
         let commit = self.commit_of(&before, &after, &block, &changes)?;
         let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
+        let flips = commit.flips.clone();
         self.store.commit(commit).await?;
+        self.console.decided(&changes, &flips);
         // From here on nothing can fail: memory follows the disk.
         let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
         hashes.into_iter().for_each(|hash| log.push(hash));
@@ -341,6 +346,7 @@ impl Application for Node {
             )
         })?;
         let published = Arc::new(Published { chain, checkpoint });
+        self.console.publish(&published);
         self.published.send_replace(Some(published.clone()));
         self.metrics.failing.store(false, Relaxed);
         let mut in_flight = locked(&self.in_flight);
