@@ -246,7 +246,7 @@ async fn recall(session: &Session, parts: &Parts, fleet: &Fleet, visitor: &Visit
 /// the demonstration's root key anyway.
 async fn welcome(session: &Session, parts: &Parts) -> Result<String> {
     let root = Desk { key: Arc::new(session.home.key("keys/root.pem")?), ..desk(session, parts)? };
-    let offer = Offer::make(&root, "You", Role::Admin, 24, &parts.node).await?;
+    let offer = Offer::make(&root, "Demo admin", Role::Admin, 24, &parts.node).await?;
     let link = offer.link.clone();
     tokio::spawn(async move {
         let admitted = async {

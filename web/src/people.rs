@@ -41,7 +41,7 @@ pub(crate) fn purpose(role: Role) -> &'static str {
             "sees everything, what people did here too, and exports it; changes nothing"
         }
         Role::Operator => "enrols, holds, releases and revokes devices",
-        Role::Admin => "does all that, invites people, approves",
+        Role::Admin => "does what an operator does, invites people, approves",
     }
 }
 
