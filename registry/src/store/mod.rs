@@ -166,7 +166,6 @@ pub(crate) trait Store: Send + Sync {
     /// When a gateway last said that it let a device through, and which.
     fn seen(&self, did: Did) -> Answer<'_, Option<(u64, String)>>;
 
-<<<<<<< HEAD
     /// A note of the private directory.
     fn note(&self, name: &'static str) -> Answer<'_, Option<Vec<u8>>>;
 
@@ -178,7 +177,7 @@ pub(crate) trait Store: Send + Sync {
 
     /// Acts before a number, newest first.
     fn acts(&self, before: u64, count: u64) -> Answer<'_, Vec<(u64, Act)>>;
-=======
+
     /// The batches whose leaves are here, and their numbers.
     fn batch_numbers(&self) -> Answer<'_, BTreeMap<BatchId, u64>>;
 
@@ -214,7 +213,6 @@ pub(crate) trait Store: Send + Sync {
 
     /// What all gateways let through and refused, hour by hour.
     fn gateway_hours(&self, from: u64, to: u64) -> Answer<'_, Vec<GatewayHour>>;
->>>>>>> query
 
     /// The batches whose leaves are here.
     fn batch_ids(&self) -> Answer<'_, Vec<BatchId>>;

@@ -358,7 +358,6 @@ impl Store for Sqlite {
         Box::pin(gateways::seen(&self.readers, did))
     }
 
-<<<<<<< HEAD
     fn note(&self, name: &'static str) -> Answer<'_, Option<Vec<u8>>> {
         Box::pin(notes::note(&self.readers, name))
     }
@@ -373,7 +372,8 @@ impl Store for Sqlite {
 
     fn acts(&self, before: u64, count: u64) -> Answer<'_, Vec<(u64, Act)>> {
         Box::pin(notes::acts(&self.readers, before, count))
-=======
+    }
+
     fn batch_numbers(&self) -> Answer<'_, BTreeMap<BatchId, u64>> {
         Box::pin(search::batch_numbers(&self.readers))
     }
@@ -424,7 +424,6 @@ impl Store for Sqlite {
 
     fn gateway_hours(&self, from: u64, to: u64) -> Answer<'_, Vec<GatewayHour>> {
         Box::pin(search::gateway_hours(&self.readers, from, to))
->>>>>>> query
     }
 
     fn batch_ids(&self) -> Answer<'_, Vec<BatchId>> {
