@@ -1,5 +1,7 @@
 //! The pages. Each is a module and a template of the same name.
 
+mod device;
+mod devices;
 mod organisation;
 mod overview;
 
@@ -14,7 +16,13 @@ use axum::routing::get;
 use muster_api::Problem;
 
 pub(crate) fn routes() -> Router<Console> {
-    Router::new().route("/", get(overview::page)).route("/organisation", get(organisation::page))
+    Router::new()
+        .route("/", get(overview::page))
+        .route("/devices", get(devices::page))
+        .route("/devices/export.csv", get(devices::export::csv))
+        .route("/devices/export.json", get(devices::export::json))
+        .route("/devices/{did}", get(device::page))
+        .route("/organisation", get(organisation::page))
 }
 
 /// What is at no path of ours.

@@ -23,7 +23,7 @@ pub(crate) enum Intent {
     /// End DIDs.
     Deactivate { targets: Vec<String> },
     /// End one key of a device.
-    RevokeKey { target: String, key: String },
+    RevokeKey { targets: Vec<String>, key: String },
     /// Give a key that used an invitation its place on the ledger.
     Admit { invite: String },
     /// Take keys of people off the ledger.
@@ -113,9 +113,9 @@ impl Intent {
                 })
                 .await
             }
-            Self::RevokeKey { target, key } => {
+            Self::RevokeKey { targets, key } => {
                 let key = PublicKey::from_multikey(&key).map_err(|_| malformed("the key"))?;
-                each(console, vec![target], |named| match named {
+                each(console, targets, |named| match named {
                     Named::Device(device, _) => {
                         Ok(vec![Action::RevokeKey(RevokeKey { device: device.clone(), key })])
                     }
