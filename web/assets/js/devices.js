@@ -22,7 +22,7 @@ let chosen = new Set(JSON.parse(sessionStorage.getItem("devices") ?? "[]"));
 let all = false;
 
 /** @param {HTMLInputElement} box */
-const name = (box) => box.dataset.pick ?? "";
+const name = (box) => /** @type {HTMLElement | null} */ (box.closest("tr"))?.dataset.did ?? "";
 const boxes = () => /** @type {HTMLInputElement[]} */ ([...document.querySelectorAll("[data-pick]")]);
 
 /** Shows what is selected. */

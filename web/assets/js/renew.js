@@ -30,13 +30,22 @@ function page(url) {
   });
 }
 
+/** Where something is, so that it is found again in what is read anew. @param {Element | null} it */
+function place(it) {
+  if (!it || it === document.body) return null;
+  if (it.id) return `#${CSS.escape(it.id)}`;
+  const row = /** @type {HTMLElement | null} */ (it.closest("tr[data-did]"));
+  return row && `tr[data-did="${row.dataset.did}"] ${it.localName}`;
+}
+
 /** What a part would lose: the focus, and how far it is scrolled. @param {HTMLElement} part */
 function kept(part) {
-  const focused = part.contains(document.activeElement) ? document.activeElement?.id : "";
+  const focused = part.contains(document.activeElement) ? place(document.activeElement) : null;
   const left = part.querySelector(".scroll")?.scrollLeft ?? 0;
   const open = [...part.querySelectorAll("details[open][id]")].map((details) => details.id);
   return () => {
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    const again = focused && document.querySelector(focused);
+    if (again instanceof HTMLElement) again.focus({ preventScroll: true });
     const scroll = document.getElementById(part.id)?.querySelector(".scroll");
     if (scroll) scroll.scrollLeft = left;
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
