@@ -121,7 +121,12 @@ document.addEventListener("click", (event) => {
   if (button.dataset.chooseAll !== undefined) all = true;
   if (button.dataset.chooseNone !== undefined) [all, chosen] = [false, new Set()];
   if (button.dataset.chooseAll !== undefined || button.dataset.chooseNone !== undefined) show();
-  if (button.dataset.act !== undefined) location.assign(hand());
+  if (button.dataset.act !== undefined) {
+    const next = hand();
+    // It is the next page's now; whoever goes back finds it in this one.
+    sessionStorage.removeItem("devices");
+    location.assign(next);
+  }
 });
 
 /** Where the selection is acted on: by its search, by name, or by this browser's memory. */
