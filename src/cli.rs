@@ -1,8 +1,10 @@
 //! The command line. Scripts rely on it: names and exit statuses are stable.
 
+mod approve;
 mod backup;
 mod bench;
 mod cohort;
+mod config;
 mod device;
 mod enrol;
 mod gateway;
@@ -11,13 +13,16 @@ mod key;
 mod lot;
 mod org;
 mod reach;
+mod rules;
 
+pub(crate) use approve::{Approve, ProposeArg};
 pub(crate) use backup::{Backup, Restore};
 pub(crate) use bench::{
-    Bench, BenchAuthenticate, BenchBare, BenchEnrol, BenchFormat, BenchGateway, BenchResolve,
-    BenchRevoke,
+    Bench, BenchAuthenticate, BenchBare, BenchConsole, BenchEnrol, BenchFormat, BenchGateway,
+    BenchResolve, BenchRevoke,
 };
 pub(crate) use cohort::Cohort;
+pub(crate) use config::{ConfigCheck, ConfigCommand, LogFormat, LogLevel};
 pub(crate) use device::{
     AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
 };
@@ -32,8 +37,10 @@ pub(crate) use org::{
     Org, OrgGrant, OrgInvite, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover,
     OrgValidator, OrgWithdraw,
 };
-pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
+pub(crate) use reach::{CaArg, MetricsArg, MetricsPlace, NodeArg, ProxiesArg, TlsArg, reach};
+pub(crate) use rules::{OrgProtocol, OrgRules, OrgRulesCommand, OrgRulesSet};
 
+use crate::http::Origin;
 use crate::keys::{Given, KeyPlace, Passphrases};
 use crate::listen::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -51,6 +58,24 @@ pub(crate) struct Cli {
     /// One JSON object on standard output instead of words.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// File of settings (docs/config.md); by default muster.toml of the home folder, else
+    /// /etc/muster/muster.toml.
+    #[arg(long, global = true, env = "MUSTER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How log lines are written, on standard error.
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_LOG_FORMAT",
+        value_enum,
+        default_value = "human",
+        value_name = "FORMAT"
+    )]
+    pub(crate) log: LogFormat,
+    /// Which log lines: error, warn, info, debug, trace, or such as info,muster_gateway=debug. By
+    /// default info for servers, else warn.
+    #[arg(long, global = true, env = "MUSTER_LOG", value_name = "LEVEL")]
+    pub(crate) log_level: Option<LogLevel>,
     /// Passphrase of sealed key files: the first line of this file. Without it, that of
     /// MUSTER_PASSPHRASE, or what is typed on a terminal.
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_fd")]
@@ -65,11 +90,16 @@ pub(crate) struct Cli {
 impl Cli {
     /// Where passphrases come from.
     pub(crate) fn passphrases(&self) -> Passphrases {
-        Passphrases::new(match (&self.passphrase_file, self.passphrase_fd) {
+        Passphrases::new(self.given())
+    }
+
+    /// What was said of passphrases.
+    pub(crate) fn given(&self) -> Given {
+        match (&self.passphrase_file, self.passphrase_fd) {
             (Some(file), _) => Given::File(file.clone()),
             (None, Some(n)) => Given::Descriptor(n),
             (None, None) => Given::Environment,
-        })
+        }
     }
 }
 
@@ -81,6 +111,9 @@ pub(crate) enum Command {
     Init(Init),
     /// Run a node.
     Serve(Serve),
+    /// The file of settings: check it.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Copy a node's ledger and private directory while it runs.
     Backup(Backup),
     /// Put a backup back and take from gateways and nodes what happened since.
@@ -110,6 +143,8 @@ pub(crate) enum Command {
     Release(Release),
     /// End a DID (or those of a batch) for good.
     Deactivate(Deactivate),
+    /// Approve or reject what somebody proposed, or list it. Signs with keys/admin2.pem by default.
+    Approve(Approve),
     /// Replace a device's key, signed by the old and the new one.
     Rotate(Rotate),
     /// Hold or revoke at once all that one key enrolled, such as a stolen one.
@@ -149,6 +184,17 @@ pub(crate) struct SignArg {
     pub(crate) node: NodeArg,
     /// Private key that signs: a file (PKCS#8 PEM), or a key in a token (pkcs11:...); by default
     /// keys/admin.pem of the home folder.
+    #[arg(long, value_name = "FILE|pkcs11:...")]
+    pub(crate) sign_with: Option<KeyPlace>,
+}
+
+/// How to ask for what belongs to the organisation.
+#[derive(Args, Clone)]
+pub(crate) struct ReadArg {
+    #[command(flatten)]
+    pub(crate) node: NodeArg,
+    /// Private key that signs the question if the node asks for it, as a node on another machine
+    /// does; by default keys/admin.pem of the home folder.
     #[arg(long, value_name = "FILE|pkcs11:...")]
     pub(crate) sign_with: Option<KeyPlace>,
 }
@@ -211,6 +257,14 @@ pub(crate) struct Serve {
     pub(crate) listen: Place,
     #[command(flatten)]
     pub(crate) tls: TlsArg,
+    /// What it calls itself: the address by which others reach it, such as
+    /// https://node.example. Signed reads and browsers must name it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<Origin>,
+    #[command(flatten)]
+    pub(crate) proxies: ProxiesArg,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArg,
     /// The newest head that a gateway or another follower has, after the node's folder was
     /// restored from a backup: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
@@ -280,7 +334,7 @@ pub(crate) struct Subject {
     #[arg(long, value_name = "FILE")]
     pub(crate) receipt: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) node: NodeArg,
+    pub(crate) read: ReadArg,
 }
 
 #[derive(Args)]
@@ -293,6 +347,8 @@ pub(crate) struct Revoke {
     /// Public reason.
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
     #[command(flatten)]
     pub(crate) watch: WatchArg,
     #[command(flatten)]
@@ -344,6 +400,8 @@ pub(crate) struct Deactivate {
     /// A device (DID) or batch (id).
     pub(crate) target: String,
     #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
     pub(crate) watch: WatchArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
@@ -391,5 +449,6 @@ mod tests {
     #[test]
     fn every_command_is_sound() {
         super::Cli::command().debug_assert();
+        crate::config::command().debug_assert();
     }
 }

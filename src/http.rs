@@ -1,25 +1,37 @@
 //! The node's HTTP face. Routes only translate: what they say is decided in the registry.
 
+mod answers;
+mod bounds;
+mod face;
 mod gateways;
+mod origin;
+mod reader;
+
+pub(crate) use answers::Refused;
+pub(crate) use face::Face;
+pub(crate) use origin::Origin;
 
 use crate::listen::whole_body;
+use crate::metrics::{Meter, metered};
+use answers::{Answer, Failure, cbor, json, json_bytes, not_found, private, typed};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
 use muster_api::{LineRecords, LotQuery, Problem, Rows, limits};
 use muster_did_methods::{
     Answer as Resolved, Jwk, Key, Muster, Options, Representation, Resolver, negotiate,
 };
 use muster_identity::Did;
-use muster_identity::cbor::{Decode, Encode};
+use muster_identity::cbor::Decode;
 use muster_ledger::{BatchId, SignedOperation};
 use muster_registry::Registry;
 use muster_web::{Console, Origins};
-use serde::{Deserialize, Serialize};
+use reader::{Anybody, Who};
+use serde::Deserialize;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,14 +58,20 @@ async fn small_body(request: Request, next: Next) -> Response {
     whole_body(muster_ledger::limits::OPERATION_BYTES, request, next).await
 }
 
-/// The node's routes, and its console's.
-pub(crate) fn routes(registry: Registry, console: Option<&Console>) -> Router {
-    match console {
+/// The node's routes and its console's, behind the rules of its face.
+pub(crate) fn routes(
+    registry: Registry,
+    face: Face,
+    meter: Meter,
+    console: Option<&Console>,
+) -> Router {
+    let routes = match console {
         // The console answers what is at no path, to people as a page.
-        Some(console) => api(registry).merge(console.api_routes()).merge(console.routes()),
-        None => api(registry)
+        Some(console) => node_routes(registry).merge(console.api_routes()).merge(console.routes()),
+        None => node_routes(registry)
             .fallback(|| async { Failure(Problem::new(404, "no-such-path", "no such path")) }),
-    }
+    };
+    metered(guarded(routes, face), meter)
 }
 
 /// Under which origins a listener's console is reached. This machine has more than one name.
@@ -62,14 +80,23 @@ pub(crate) fn origins(address: &str) -> Origins {
     Origins::new([address.to_owned(), local])
 }
 
-fn api(registry: Registry) -> Router {
+/// Puts routes behind the rules of a face: whatever is served beside the node's routes is merged
+/// with them first.
+pub(crate) fn guarded(routes: Router, face: Face) -> Router {
+    routes.layer(from_fn_with_state(face, face::guard))
+}
+
+/// The node's routes alone.
+fn node_routes(registry: Registry) -> Router {
     let muster = Muster::new(Arc::new(registry.clone()));
     let resolver = Arc::new(Resolver::new(vec![Box::new(muster), Box::new(Key), Box::new(Jwk)]));
     let waiting = Arc::new(Semaphore::new(limits::WAITING_FOLLOWERS));
     let few_lots = GlobalConcurrencyLimitLayer::new(limits::LOT_REQUESTS);
     Router::new()
         .route("/v1/genesis", get(genesis))
+        .route("/v1/limits", get(async || json(&bounds::all_limits())))
         .route("/v1/network", get(network))
+        .route("/v1/proposals", get(proposals))
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/feed", get(feed))
         .route("/v1/snapshot", get(snapshot))
@@ -105,48 +132,8 @@ fn api(registry: Registry) -> Router {
         .route("/1.0/identifiers/{did}", get(resolve))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(muster_ledger::limits::OPERATION_BYTES))
         .with_state(Node { registry, resolver, waiting })
-}
-
-/// A refusal on its way out.
-struct Failure(Problem);
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        Self(problem)
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        typed(status, "application/problem+json", json_bytes(&self.0))
-    }
-}
-
-type Answer = Result<Response, Failure>;
-
-fn typed(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response {
-    (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
-}
-
-fn json_bytes(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("our own types have string keys and serialise")
-}
-
-fn json(value: &impl Serialize) -> Response {
-    typed(StatusCode::OK, "application/json", json_bytes(value))
-}
-
-fn cbor(value: &impl Encode) -> Response {
-    typed(StatusCode::OK, "application/cbor", value.to_cbor())
-}
-
-fn not_found(what: &str) -> Failure {
-    Failure(Problem::new(404, "not-found", format!("{what} is not on this ledger")))
 }
 
 fn did(text: &str) -> Result<Did, Failure> {
@@ -161,6 +148,10 @@ fn batch_id(text: &str) -> Result<BatchId, Failure> {
 
 async fn genesis(State(node): State<Node>) -> Response {
     cbor(node.registry.genesis())
+}
+
+async fn proposals(State(node): State<Node>) -> Answer {
+    Ok(json(&node.registry.proposals().await?))
 }
 
 async fn network(State(node): State<Node>) -> Answer {
@@ -242,12 +233,16 @@ async fn note_line(State(node): State<Node>, Path(upload): Path<String>, body: B
     Ok(json(&node.registry.note_line(&upload, told).await?))
 }
 
-async fn lots(State(node): State<Node>, Query(query): Query<LotQuery>) -> Answer {
-    Ok(json(&node.registry.lots(&query).await?))
+async fn lots(State(node): State<Node>, Who(reader): Who, Query(query): Query<LotQuery>) -> Answer {
+    Ok(private(&node.registry.read_as(reader).lots(&query).await?))
 }
 
-async fn lot_devices(State(node): State<Node>, Query(query): Query<LotQuery>) -> Answer {
-    Ok(json(&node.registry.lot_devices(&query).await?))
+async fn lot_devices(
+    State(node): State<Node>,
+    Who(reader): Who,
+    Query(query): Query<LotQuery>,
+) -> Answer {
+    Ok(private(&node.registry.read_as(reader).lot_devices(&query).await?))
 }
 
 async fn seal_upload(State(node): State<Node>, Path(upload): Path<String>) -> Answer {
@@ -259,9 +254,13 @@ async fn drop_upload(State(node): State<Node>, Path(upload): Path<String>) -> An
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn device(State(node): State<Node>, Path(text): Path<String>) -> Answer {
-    let device = node.registry.device(&did(&text)?).await?;
-    Ok(json(&device.ok_or_else(|| not_found(&text))?))
+async fn device(
+    State(node): State<Node>,
+    Anybody(reader): Anybody,
+    Path(text): Path<String>,
+) -> Answer {
+    let device = node.registry.read_as(reader).device(&did(&text)?).await?;
+    Ok(private(&device.ok_or_else(|| not_found(&text))?))
 }
 
 async fn device_part(State(node): State<Node>, Path(text): Path<String>) -> Answer {
@@ -333,12 +332,4 @@ async fn ready(State(node): State<Node>) -> Answer {
     } else {
         Err(Failure(Problem::new(503, "not-ready", "the node cannot commit at present")))
     }
-}
-
-async fn metrics(State(node): State<Node>) -> Response {
-    typed(
-        StatusCode::OK,
-        "text/plain; version=0.0.4; charset=utf-8",
-        node.registry.metrics().await.into_bytes(),
-    )
 }

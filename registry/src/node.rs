@@ -1,16 +1,19 @@
 //! The ledger at work: it turns waiting operations into blocks, commits them, and shows readers
 //! the newest head that is signed.
 
+use crate::changes;
 use crate::claims::Claim;
-use crate::console::Console;
 use crate::consensus::Application;
+use crate::console::Console;
 use crate::coverage::Coverage;
 use crate::folder::Folder;
 use crate::lost::Lost;
+use crate::lots::LineRows;
 use crate::mempool::{Mempool, Reservations, Reserved, Waiting};
 use crate::metrics::Metrics;
-use crate::overview::Overviews;
+use crate::overview::Overview;
 use crate::pace::Pace;
+use crate::readers::AskedOnce;
 use crate::snapshots::Snapshots;
 use crate::store::{Commit, Flip, Store};
 use crate::upload::Warm;
@@ -20,8 +23,8 @@ use muster_identity::cbor::Encode as _;
 use muster_ledger::merkle::{Tree, leaf_hash};
 use muster_ledger::{
     Action, Block, Chain, Changes, Checkpoint, Entry, EntryProof, Genesis, Head, Network,
-    OperationHash, QuorumCheckpoint, Refusal, SignedOperation, Time, VerifiedOperation, View as _,
-    limits,
+    OpenProposal, OperationHash, QuorumCheckpoint, Refusal, SignedOperation, Time, UpgradeAhead,
+    VerifiedOperation, View as _, carried_out, limits,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -32,6 +35,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) chain: Chain,
+    pub(crate) overview: Arc<Overview>,
     pub(crate) checkpoint: QuorumCheckpoint,
 }
 
@@ -54,7 +58,7 @@ pub(crate) struct Node {
     /// One upload at a time is sealed.
     pub(crate) sealing: AsyncMutex<()>,
     /// What was decided; it may be ahead of what is signed.
-    decided: Mutex<Chain>,
+    decided: Mutex<Decided>,
     /// Hashes of all entries decided.
     pub(crate) log: RwLock<Tree>,
     /// Operations of blocks that are not signed yet.
@@ -64,8 +68,18 @@ pub(crate) struct Node {
     /// Batches whose leaves are not here.
     pub(crate) lost: Lost,
     pub(crate) snapshots: Snapshots,
-    pub(crate) overviews: Overviews,
     pub(crate) console: Console,
+    /// What was said last of a protocol version to come.
+    pub(crate) said_upgrade: Mutex<Option<UpgradeAhead>>,
+    pub(crate) asked_once: AskedOnce,
+    pub(crate) line_rows: LineRows,
+}
+
+/// A ledger, and what it has besides devices.
+#[derive(Clone)]
+struct Decided {
+    chain: Chain,
+    overview: Arc<Overview>,
 }
 
 /// An operation in a block under way.
@@ -79,7 +93,7 @@ struct InFlight {
     _keys: Reserved,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves whole values behind: they are replaced, never edited.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -98,8 +112,10 @@ impl Node {
         folder: Folder,
         recovered: recovery::Recovered,
         lost: Lost,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Error> {
+        let overview = Arc::new(Overview::of(&recovered.chain)?);
+        let decided = Decided { chain: recovered.chain, overview };
+        Ok(Self {
             network: genesis.network(),
             genesis,
             store,
@@ -112,16 +128,18 @@ impl Node {
             staging: Semaphore::new(1),
             warm: Warm::default(),
             sealing: AsyncMutex::new(()),
-            decided: Mutex::new(recovered.chain),
+            decided: Mutex::new(decided),
             log: RwLock::new(recovered.log),
             in_flight: Mutex::default(),
             folder,
             coverage: Coverage::default(),
             lost,
             snapshots: Snapshots::default(),
-            overviews: Overviews::default(),
             console: Console::default(),
-        }
+            said_upgrade: Mutex::default(),
+            asked_once: AskedOnce::default(),
+            line_rows: LineRows::default(),
+        })
     }
 
     /// The newest signed head.
@@ -160,7 +178,7 @@ impl Node {
     }
 
     pub(crate) fn decided(&self) -> Chain {
-        locked(&self.decided).clone()
+        locked(&self.decided).chain.clone()
     }
 
     /// Refuses keys that are on the ledger or staged. The state alone does not know those that
@@ -168,6 +186,7 @@ impl Node {
     async fn reserve_keys(
         &self,
         operation: &VerifiedOperation,
+        carried_out: Option<&OpenProposal>,
         changes: &Changes,
     ) -> Result<Reserved, Problem> {
         let claims = Claim::brought_by(changes);
@@ -176,7 +195,8 @@ impl Node {
             return Ok(reserved);
         }
         let taken = self.store.claimed(claims).await?;
-        let mut keys = match &operation.operation().action {
+        let action = carried_out.map_or(&operation.operation().action, |it| &it.action);
+        let mut keys = match action {
             Action::Rotate(a) => vec![a.key.key],
             Action::ChangeKeys(a) => a.add.iter().map(|(new, _)| new.key).collect(),
             _ => Vec::new(),
@@ -211,6 +231,7 @@ impl Node {
         after: &Chain,
         block: &Block,
         changes: &Changes,
+        proposals: &BTreeMap<u64, OpenProposal>,
     ) -> Result<Commit, Error> {
         let mut flips: Vec<Flip> = Vec::new();
         let mut known: BTreeMap<OperationHash, VerifiedOperation> = BTreeMap::new();
@@ -219,7 +240,9 @@ impl Node {
             known.insert(one.waiting.verified.hash(), one.waiting.verified.clone());
         }
         let chains = (before, after);
-        Commit::of(&self.network, chains, block, changes, flips, |hash| known.remove(&hash))
+        Commit::of(&self.network, chains, block, changes, proposals, flips, |hash| {
+            known.remove(&hash)
+        })
     }
 
     async fn try_decide(&self, block: Block) -> Result<(), Error> {
@@ -227,14 +250,15 @@ impl Node {
         let (block, extended) = {
             let before = before.clone();
             tokio::task::spawn_blocking(move || {
-                let extended = before.extend(&block);
+                let extended = before.extend_telling(&block);
                 (block, extended)
             })
             .await
             .map_err(|e| Error::Us(e.to_string()))?
         };
-        let (after, changes) = extended.map_err(|e| Error::Peer(e.to_string()))?;
-        let commit = self.commit_of(&before, &after, &block, &changes)?;
+        let (after, changes, proposals) = extended.map_err(|e| Error::Peer(e.to_string()))?;
+        let overview = locked(&self.decided).overview.after(&changes)?;
+        let commit = self.commit_of(&before, &after, &block, &changes, &proposals)?;
         let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
         let flips = commit.flips.clone();
         self.store.commit(commit).await?;
@@ -243,8 +267,11 @@ impl Node {
         let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
         hashes.into_iter().for_each(|hash| log.push(hash));
         drop(log);
-        *locked(&self.decided) = after;
-        locked(&self.in_flight).iter_mut().for_each(|one| one.decided = true);
+        *locked(&self.decided) = Decided { chain: after, overview };
+        for one in locked(&self.in_flight).iter_mut().filter(|one| !one.decided) {
+            one.decided = true;
+            changes::told(&self.network, &one.waiting.verified, one.index);
+        }
         Ok(())
     }
 }
@@ -265,14 +292,19 @@ impl Application for Node {
             let bytes = limits::BLOCK_BYTES - 5 * limits::BLOCK_OPERATIONS - 30;
             let mut operations = Vec::new();
             for waiting in self.mempool.take(limits::BLOCK_OPERATIONS, bytes).await {
-                let changes = match chain.try_apply(&waiting.verified, time) {
-                    Ok(changes) => changes,
+                let operation = waiting.verified.operation();
+                let tried = chain.try_apply(&waiting.verified, time).and_then(|changes| {
+                    Ok((carried_out(chain.state(), operation, &changes)?, changes))
+                });
+                let (done, changes) = match tried {
+                    Ok(tried) => tried,
                     Err(refusal) => {
                         self.refuse(waiting, refusal.into());
                         continue;
                     }
                 };
-                let keys = match self.reserve_keys(&waiting.verified, &changes).await {
+                let reserved = self.reserve_keys(&waiting.verified, done.as_ref(), &changes);
+                let keys = match reserved.await {
                     Ok(keys) => keys,
                     Err(problem) => {
                         self.refuse(waiting, problem);
@@ -337,15 +369,20 @@ impl Application for Node {
         self.decided().head(time).map_err(Error::damaged)
     }
 
+    fn upgrade_ahead(&self) -> Result<Option<UpgradeAhead>, Error> {
+        self.decided().upgrade_ahead().map_err(Error::damaged)
+    }
+
     fn publish(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let chain = self.decided();
+        let Decided { chain, overview } = locked(&self.decided).clone();
+        self.say_upgrade(&chain);
         let checkpoint = chain.check(checkpoint).map_err(|e| {
             Error::operator(
                 format!("this node's signature does not make a quorum: {e}"),
                 "a node that runs alone needs the key of the network's only validator",
             )
         })?;
-        let published = Arc::new(Published { chain, checkpoint });
+        let published = Arc::new(Published { chain, overview, checkpoint });
         self.console.publish(&published);
         self.published.send_replace(Some(published.clone()));
         self.metrics.failing.store(false, Relaxed);

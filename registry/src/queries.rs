@@ -2,7 +2,9 @@
 //! change, so no reader waits for a commit.
 
 use crate::claims::Claim;
+use crate::governance::{protocol_view, rules_view};
 use crate::node::{Node, Published};
+use crate::readers::Reader;
 use crate::store::LeafRow;
 use crate::{Error, tiles};
 use data_encoding::BASE64;
@@ -15,7 +17,7 @@ use muster_identity::cbor::Decode;
 use muster_ledger::merkle::leaf_hash;
 use muster_ledger::{
     Action, BatchId, BatchRecord, DevicePart, DeviceRecord, Entry, GrantId, GrantRecord, Leaf,
-    OrganisationRecord, Power, Receipt, Standing, Time, View as _, status,
+    OrganisationRecord, Power, Receipt, Standing, Time, VerifiedOperation, View as _, status,
 };
 
 /// A device, its leaf and its batch, all under one head.
@@ -43,7 +45,7 @@ impl Node {
     }
 
     pub(crate) async fn network_view(&self) -> Result<NetworkView, Problem> {
-        let (published, overview) = self.overview().await?;
+        let (published, overview) = self.overview();
         let head = published.checkpoint.head();
         Ok(NetworkView {
             network: self.network.to_string(),
@@ -60,10 +62,16 @@ impl Node {
                 .map(|(did, record)| organisation_view(did, record))
                 .collect(),
             grants: overview.grants.iter().map(|(id, grant)| grant_view(id, grant)).collect(),
+            rules: rules_view(&published.chain)?,
+            protocol: protocol_view(&published.chain)?,
         })
     }
 
-    pub(crate) async fn device_view(&self, did: &Did) -> Result<Option<DeviceView>, Problem> {
+    pub(crate) async fn device_view(
+        &self,
+        did: &Did,
+        reader: Reader,
+    ) -> Result<Option<DeviceView>, Problem> {
         let published = self.published();
         let Some(device) = self.find(&published, did).await? else { return Ok(None) };
         let index = match &device.record {
@@ -73,6 +81,12 @@ impl Node {
         let time = published.checkpoint.head().time;
         let directory = self.store.directory(*did).await?;
         let seen = self.store.seen(*did).await?;
+        let withheld = [&directory.as_ref().map(|d| d.0), &seen.as_ref().map(|s| s.organisation)]
+            .into_iter()
+            .flatten()
+            .any(|owner| !reader.sees(owner));
+        let directory = directory.filter(|(owner, _)| reader.sees(owner)).map(|(_, row)| row);
+        let seen = seen.filter(|seen| reader.sees(&seen.organisation));
         let record = device.record.as_ref();
         let first = device.leaf.inception.key;
         let key = record.map_or(Some(first), |r| r.key.given(first));
@@ -92,8 +106,9 @@ impl Node {
             holds: record.map(|r| holds(&r.standing, time)).unwrap_or_default(),
             lot: directory.as_ref().and_then(|d| d.lot.clone()),
             serial: directory.map(|d| d.serial),
-            last_seen: seen.as_ref().map(|(time, _)| *time),
-            last_seen_by: seen.map(|(_, gateway)| gateway),
+            last_seen: seen.as_ref().map(|seen| seen.time),
+            last_seen_by: seen.map(|seen| seen.gateway),
+            withheld,
         }))
     }
 
@@ -154,7 +169,7 @@ impl Node {
     }
 
     pub(crate) async fn batch_views(&self) -> Result<Vec<BatchView>, Problem> {
-        let (published, overview) = self.overview().await?;
+        let (published, overview) = self.overview();
         let time = published.checkpoint.head().time;
         let mut all: Vec<_> = overview.batches.iter().collect();
         all.sort_by_key(|(_, record)| std::cmp::Reverse(record.entry));
@@ -174,8 +189,17 @@ impl Node {
             let under_head = entries.into_iter().filter(|(place, _)| *place < size);
             under_head.map(|(place, bytes)| change_view(place, &bytes)).collect()
         });
-        let changes: Result<_, Error> = changes.await.map_err(|e| Error::Us(e.to_string()))?;
-        Ok(changes?)
+        let changes: Result<Vec<_>, Error> = changes.await.map_err(|e| Error::Us(e.to_string()))?;
+        let mut views = Vec::new();
+        for (mut view, verified) in changes? {
+            if let Some(approved) = self.approved(&published, &verified, view.entry).await? {
+                let reason = reason(&approved.action);
+                view.reason = (!reason.is_empty()).then(|| reason.into());
+                view.approved = Some(approved.view);
+            }
+            views.push(view);
+        }
+        Ok(views)
     }
 }
 
@@ -236,16 +260,26 @@ fn holds(standing: &Standing, time: Time) -> Vec<HoldView> {
     present.map(view).collect()
 }
 
-pub(crate) fn change_view(place: u64, bytes: &[u8]) -> Result<ChangeView, Error> {
+/// The public reason of an action, possibly empty.
+pub(crate) fn reason(action: &Action) -> &str {
+    match action {
+        Action::Hold(a) => a.reason.as_str(),
+        Action::Revoke(a) => a.reason.as_str(),
+        Action::Propose(a) if a.reason.is_empty() => reason(&a.action),
+        Action::Propose(a) => a.reason.as_str(),
+        _ => "",
+    }
+}
+
+pub(crate) fn change_view(
+    place: u64,
+    bytes: &[u8],
+) -> Result<(ChangeView, VerifiedOperation), Error> {
     let entry = Entry::from_cbor(bytes).map_err(Error::damaged)?;
     let verified = entry.operation.verify().map_err(Error::damaged)?;
     let operation = verified.operation();
-    let reason = match &operation.action {
-        Action::Hold(a) => a.reason.as_str(),
-        Action::Revoke(a) => a.reason.as_str(),
-        _ => "",
-    };
-    Ok(ChangeView {
+    let reason = reason(&operation.action);
+    let view = ChangeView {
         entry: place,
         height: entry.height,
         time: entry.time.0,
@@ -254,5 +288,7 @@ pub(crate) fn change_view(place: u64, bytes: &[u8]) -> Result<ChangeView, Error>
         key: verified.key().to_multikey(),
         hash: verified.hash().to_string(),
         reason: (!reason.is_empty()).then(|| reason.into()),
-    })
+        approved: None,
+    };
+    Ok((view, verified))
 }

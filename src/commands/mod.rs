@@ -1,8 +1,10 @@
 //! One module for each command. They print results; what they do is done by the crates below.
 
+mod approve;
 mod backup;
 mod change;
 mod cohort;
+mod config;
 mod confirm;
 mod coverage;
 mod device;
@@ -16,6 +18,7 @@ mod lot;
 mod org;
 mod read;
 mod restore;
+mod rules;
 mod serve;
 
 pub(crate) use device::{keep as keep_key, window};
@@ -38,11 +41,13 @@ pub(crate) struct Session {
 
 /// Runs the command.
 pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
+    let named = cli.config.clone();
     let home = Home::at(&cli.home).with_keys(Keys::new(cli.passphrases()));
     let session = Session { home, output };
     match cli.command {
         Command::Demo(arg) => crate::demo::run(&session, &arg).await,
         Command::Init(arg) => init::run(&session, &arg),
+        Command::Config(arg) => config::run(&session, &arg, named.as_deref()),
         Command::Serve(arg) => serve::run(&session, &arg).await,
         Command::Backup(arg) => backup::run(&session, &arg).await,
         Command::Restore(arg) => restore::run(&session, &arg).await,
@@ -58,6 +63,7 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Hold(arg) => change::hold(&session, arg).await,
         Command::Release(arg) => change::release(&session, arg).await,
         Command::Deactivate(arg) => change::deactivate(&session, arg).await,
+        Command::Approve(arg) => approve::run(&session, arg).await,
         Command::Rotate(arg) => change::rotate(&session, arg).await,
         Command::Cohort(arg) => cohort::run(&session, arg).await,
         Command::Key(arg) => key::run(&session, arg),

@@ -1,15 +1,19 @@
 //! End-to-end tests, all in one binary: one link, one list of results.
 
+mod approval;
 mod architecture;
 mod at_once;
 mod balance;
 mod bench;
 mod cohort;
+mod config;
 mod coverage;
 mod cuts;
 mod enrol;
+mod face;
 mod factory;
 mod keys;
+mod logs;
 mod muster;
 mod recover;
 mod snapshot;

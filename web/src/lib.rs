@@ -6,6 +6,7 @@
 
 mod act;
 mod assets;
+mod chart;
 mod failure;
 mod frame;
 mod guard;

@@ -1,9 +1,14 @@
 //! The pages. Each is a module and a template of the same name.
 
+mod approvals;
+mod audit;
 mod device;
 mod devices;
+mod gateways;
+mod ledger;
 mod organisation;
 mod overview;
+mod revoke;
 
 use crate::frame::Frame;
 use crate::session::Visitor;
@@ -12,7 +17,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use muster_api::Problem;
 
 pub(crate) fn routes() -> Router<Console> {
@@ -22,7 +27,16 @@ pub(crate) fn routes() -> Router<Console> {
         .route("/devices/export.csv", get(devices::export::csv))
         .route("/devices/export.json", get(devices::export::json))
         .route("/devices/{did}", get(device::page))
+        .route("/approvals", get(approvals::page))
+        .route("/audit", get(audit::page))
+        .route("/audit/export.csv", get(audit::csv))
+        .route("/gateways", get(gateways::page))
+        .route("/ledger", get(ledger::page))
         .route("/organisation", get(organisation::page))
+        .route("/revoke", get(revoke::page))
+        .route("/revoke/{entry}", get(revoke::progress))
+        .route("/console/targets", get(revoke::targets))
+        .route("/console/effect", post(revoke::listed))
 }
 
 /// What is at no path of ours.
@@ -50,5 +64,15 @@ pub(crate) fn shown(
     match page {
         Ok(page) => failure::rendered(&page),
         Err(problem) => failure::page(frame(), &problem),
+    }
+}
+
+/// The colour of an action.
+pub(crate) fn tag(action: &str) -> &'static str {
+    match action {
+        "enrol" | "release" => "good",
+        "hold" | "propose" => "held",
+        "revoke" | "deactivate" | "revoke-key" => "bad",
+        _ => "",
     }
 }

@@ -59,3 +59,19 @@ pub(crate) fn audits(role: Role) -> bool {
 pub(crate) fn administers(role: Role) -> bool {
     role == Role::Admin
 }
+
+/// What keys are called: the names of people, as this node has them.
+pub(crate) struct Names(std::collections::HashMap<String, String>);
+
+/// The names of an organisation's people.
+pub(crate) fn names(book: &Book, organisation: &str) -> Names {
+    let ours = book.people.iter().filter(|p| p.organisation == organisation);
+    Names(ours.flat_map(|p| p.keys.iter().map(|k| (k.key.clone(), p.name.clone()))).collect())
+}
+
+impl Names {
+    /// A person's name, or the beginning of the key.
+    pub(crate) fn of(&self, key: &str) -> String {
+        self.0.get(key).cloned().unwrap_or_else(|| format!("key {}…", key.get(..12).unwrap_or(key)))
+    }
+}

@@ -126,7 +126,8 @@ mod tests {
         for cursor in all {
             assert_eq!(Cursor::read(&cursor.text()), Ok(cursor));
         }
-        let others = ["", "x", "b.1", "b.-1.00", "s.?", "d.00", "k.00.00", "b.1.2.3.4", "\0", "l.."];
+        let others =
+            ["", "x", "b.1", "b.-1.00", "s.?", "d.00", "k.00.00", "b.1.2.3.4", "\0", "l.."];
         for text in others {
             assert_eq!(Cursor::read(text).unwrap_err().code(), "cursor", "{text:?}");
         }

@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// How often it looks for batches whose leaves came back, and at gateways that fell silent.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// The longest pause between two pieces of work.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Follows until the node closes.
 pub(crate) async fn follow(node: Arc<Node>, mut closing: watch::Receiver<bool>) {
     let mut heads = node.published.subscribe();
@@ -49,13 +52,13 @@ pub(crate) async fn follow(node: Arc<Node>, mut closing: watch::Receiver<bool>) 
     }
 }
 
-/// Pauses for as long as the work took.
+/// Pauses for as long as the work took, and no longer than a piece of work may take.
 async fn breathe(since: Instant, closing: &watch::Receiver<bool>) -> Result<(), Error> {
-    if *closing.borrow() {
-        return Err(Error::Closing);
+    let mut closing = closing.clone();
+    match timeout(since.elapsed().min(PAUSE), closing.wait_for(|closing| *closing)).await {
+        Ok(_) => Err(Error::Closing),
+        Err(_) => Ok(()),
     }
-    sleep(since.elapsed()).await;
-    Ok(())
 }
 
 impl Node {
@@ -88,7 +91,14 @@ impl Node {
                 let stated = Stated::read(bytes)?;
                 let at = stated.entry.time.0 / HOUR_MS;
                 let hour = hours.entry(at).or_insert(LogHour { hour: at, ..LogHour::default() });
-                self.note(hour, &chain, &stated.operation.action);
+                match &stated.operation.action {
+                    Action::Approve(_) => {
+                        if let Some(action) = self.carried_out(&stated, place).await? {
+                            self.note(hour, &chain, &action);
+                        }
+                    }
+                    action => self.note(hour, &chain, action),
+                }
                 match &stated.operation.action {
                     Action::Enrol(_) => {
                         let number = self.console.roster().at(place).and_then(|b| b.number);
@@ -114,6 +124,15 @@ impl Node {
             index.write(further).await?;
             breathe(started, closing).await?;
         }
+    }
+
+    /// What an approval carried out, if it did.
+    async fn carried_out(&self, stated: &Stated, place: u64) -> Result<Option<Action>, Error> {
+        let verified = stated.entry.operation.verify().map_err(Error::damaged)?;
+        let published = self.published();
+        let approved = self.approved(&published, &verified, place).await;
+        let approved = approved.map_err(|problem| Error::Us(problem.to_string()))?;
+        Ok(approved.filter(|a| a.view.carried_out).map(|a| a.action))
     }
 
     /// How many devices an operation names.
@@ -193,8 +212,11 @@ impl Node {
             }
             breathe(started, closing).await?;
         }
-        let sizes = lots.into_iter().map(|((organisation, lot), (count, _))| {
-            LotSize { organisation, lot, entry, count }
+        let sizes = lots.into_iter().map(|((organisation, lot), (count, _))| LotSize {
+            organisation,
+            lot,
+            entry,
+            count,
         });
         Ok(sizes.collect())
     }

@@ -4,11 +4,11 @@ use super::asking::LogFilter;
 use super::stated::{Concerns, Stated};
 use crate::Error;
 use crate::node::{Node, Published};
-use crate::queries::change_view;
+use crate::queries::{change_view, reason};
 use data_encoding::HEXLOWER;
 use muster_api::{ChangeView, LogPage, LogRow, Problem, limits};
 use muster_ledger::merkle::leaf_hash;
-use muster_ledger::{Action, Time};
+use muster_ledger::{Action, Time, VerifiedOperation};
 use std::sync::Arc;
 
 /// Entries that are read at once.
@@ -42,12 +42,16 @@ impl Node {
             let Some((last, _)) = entries.last() else { return Ok(page) };
             let last = *last;
             looked += entries.len() as u64;
-            let (node, published, filter) = (self.clone(), published.clone(), filter.clone());
+            let (node, under, filter) = (self.clone(), published.clone(), filter.clone());
             let room = limit + 1 - page.rows.len();
-            let rows = tokio::task::spawn_blocking(move || {
-                node.log_rows(&published, &entries, &filter, room)
-            });
-            page.rows.extend(rows.await.map_err(|e| Error::Us(e.to_string()))??);
+            let rows =
+                tokio::task::spawn_blocking(move || node.log_rows(&under, &entries, &filter, room));
+            for (mut row, verified) in rows.await.map_err(|e| Error::Us(e.to_string()))?? {
+                if let Some(verified) = verified {
+                    self.tell_approval(&published, &mut row, &verified).await?;
+                }
+                page.rows.push(row);
+            }
             if page.rows.len() > limit {
                 page.rows.truncate(limit);
                 page.next = page.rows.last().map(|row| row.change.entry);
@@ -91,7 +95,7 @@ impl Node {
         entries: &[(u64, Vec<u8>)],
         filter: &LogFilter,
         room: usize,
-    ) -> Result<Vec<LogRow>, Error> {
+    ) -> Result<Vec<(LogRow, Option<VerifiedOperation>)>, Error> {
         let key = filter.key.map(|key| key.to_multicodec());
         let mut rows = Vec::new();
         for (place, bytes) in entries {
@@ -103,20 +107,55 @@ impl Node {
                 continue;
             }
             let concerns = Concerns::of(&self.network, &stated.operation);
-            let devices = self.named(&published.chain, action);
-            rows.push(LogRow {
-                change: change_view(*place, bytes)?,
+            let proposed = match action {
+                Action::Propose(a) => &*a.action,
+                action => action,
+            };
+            let devices = self.named(&published.chain, proposed);
+            let (change, verified) = change_view(*place, bytes)?;
+            let approves = matches!(action, Action::Approve(_)).then_some(verified);
+            let row = LogRow {
+                change,
                 subject: concerns.text(&self.network),
                 subject_kind: concerns.kind().into(),
                 devices,
                 words: words(action, concerns, devices),
                 leaf_hash: HEXLOWER.encode(&leaf_hash(bytes)),
-            });
+            };
+            rows.push((row, approves));
             if rows.len() == room {
                 break;
             }
         }
         Ok(rows)
+    }
+
+    /// Says of an approval what it was about, and whether it carried that out.
+    async fn tell_approval(
+        &self,
+        published: &Published,
+        row: &mut LogRow,
+        verified: &VerifiedOperation,
+    ) -> Result<(), Problem> {
+        let place = row.change.entry;
+        let Some(approved) = self.approved(published, verified, place).await? else {
+            return Ok(());
+        };
+        let author = verified.operation().author;
+        let concerns = Concerns::of_action(&self.network, author, &approved.action);
+        row.devices = self.named(&published.chain, &approved.action);
+        row.words = match approved.view.carried_out {
+            true => format!(
+                "approved, and so carried out: {}",
+                words(&approved.action, concerns, row.devices)
+            ),
+            false => format!("approved: {}", approved.action.word()),
+        };
+        row.subject = concerns.text(&self.network);
+        row.subject_kind = concerns.kind().into();
+        row.change.reason = Some(reason(&approved.action).to_owned()).filter(|r| !r.is_empty());
+        row.change.approved = Some(approved.view);
+        Ok(())
     }
 
     /// Entries of blocks before a time: block times ascend, so it is looked for by halves.
@@ -168,10 +207,24 @@ fn words(action: &Action, concerns: Concerns, devices: u64) -> String {
             let (more, less) = (a.add.len(), a.remove.len());
             format!("changed the keys of an organisation: {more} added, {less} removed")
         }
-        Action::Grant(a) => format!("granted the enrolment of {} devices until {}", a.count, a.expires),
+        Action::Grant(a) => {
+            format!("granted the enrolment of {} devices until {}", a.count, a.expires)
+        }
         Action::WithdrawGrant(_) => "withdrew a grant".into(),
         Action::ChangeValidators(a) => {
             format!("changed the validators: {} from now on", a.validators.0.len())
         }
+        Action::ChangeRules(_) => "changed the rules of the network".into(),
+        Action::UpgradeProtocol(a) => match a.next {
+            Some(next) => {
+                format!("announced protocol version {} for height {}", next.version, next.height)
+            }
+            None => "took an announced protocol version back".into(),
+        },
+        Action::Propose(a) => {
+            format!("proposed, for others to approve: {}", words(&a.action, concerns, devices))
+        }
+        Action::Approve(_) => "approved a proposal".into(),
+        Action::WithdrawProposal(_) => "withdrew a proposal".into(),
     }
 }

@@ -15,6 +15,7 @@ mod pages;
 mod query;
 mod roster;
 mod search;
+mod sources;
 mod stated;
 mod text;
 
@@ -26,8 +27,8 @@ pub(crate) use text::{HEAD, Head};
 
 use crate::folder::{Folder, INDEX};
 use crate::node::{Node, Published};
-use crate::store::{Flip, Store};
 use crate::store::sqlite::Index;
+use crate::store::{Flip, Store};
 use crate::{Error, Registry};
 use muster_api::{
     ActivityPoint, ChangeView, DevicePage, EffectView, Event, LogPage, OverviewCounts, Problem,
@@ -119,10 +120,7 @@ impl Console {
     /// Notes what a block changed.
     pub(crate) fn decided(&self, changes: &Changes, flips: &[Flip]) {
         let mut coming = self.coming();
-        let keys = changes.0.keys().copied();
-        coming
-            .changed
-            .extend(keys.filter(|k| matches!(k, StateKey::Batch(_) | StateKey::Device(_))));
+        coming.changed.extend(changes.0.keys().copied());
         coming.numbers.extend(flips.iter().map(|flip| (flip.batch, flip.upload)));
     }
 
@@ -138,6 +136,11 @@ impl Console {
         for id in numbers.keys() {
             self.tell_enrolled(id);
         }
+    }
+
+    /// Keys of organisations, grants and batches.
+    pub(crate) fn small_keys(&self) -> BTreeSet<StateKey> {
+        self.roster().small.clone()
     }
 
     /// The leaves of a batch came back.

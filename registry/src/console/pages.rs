@@ -94,9 +94,9 @@ impl Node {
         }
         let batches = index.lot_batches(organisation, lot).await?;
         let roster = self.console.roster();
-        let of = batches.iter().filter(|(entry, _)| {
-            roster.at(*entry).is_some_and(|batch| query.which.admits(batch))
-        });
+        let of = batches
+            .iter()
+            .filter(|(entry, _)| roster.at(*entry).is_some_and(|batch| query.which.admits(batch)));
         Ok(Some(of.map(|(_, count)| *count).sum()))
     }
 

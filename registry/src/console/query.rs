@@ -8,7 +8,7 @@ use super::text::{Text, head};
 use crate::Error;
 use crate::claims::Claim;
 use muster_identity::Did;
-use muster_ledger::{BatchRecord, BatchId, DeviceKey, DeviceRecord, Status};
+use muster_ledger::{BatchId, BatchRecord, DeviceKey, DeviceRecord, Status};
 use std::cmp::Reverse;
 use std::sync::Arc;
 

@@ -60,16 +60,26 @@ pub(super) enum Concerns {
 
 impl Concerns {
     pub(super) fn of(network: &Network, operation: &Operation) -> Self {
-        match operation.action.target() {
+        // A proposal is about what it proposes.
+        let action = match &operation.action {
+            Action::Propose(a) => &*a.action,
+            action => action,
+        };
+        Self::of_action(network, operation.author, action)
+    }
+
+    /// What an action of an author changes.
+    pub(super) fn of_action(network: &Network, author: Did, action: &Action) -> Self {
+        match action.target() {
             Some(Target::Device(device)) => return Self::Device(device.did),
             Some(Target::Batch(batch)) => return Self::Batch(batch),
             None => {}
         }
-        match &operation.action {
+        match action {
             Action::Enrol(a) => Self::Batch(a.batch(network)),
-            Action::Grant(a) => Self::Grant(Grant::id(network, &operation.author, a.seq)),
+            Action::Grant(a) => Self::Grant(Grant::id(network, &author, a.seq)),
             Action::WithdrawGrant(a) => Self::Grant(a.grant),
-            Action::ChangeKeys(_) => Self::Organisation(operation.author),
+            Action::ChangeKeys(_) => Self::Organisation(author),
             _ => Self::Network,
         }
     }

@@ -83,7 +83,8 @@ impl Kind {
     /// The values whose digits begin with these; none if there is none.
     fn range(&self, digits: &[u8]) -> Option<Range> {
         let pad = self.digits.checked_sub(digits.len())?;
-        let filled = |with: u8| number(digits.iter().copied().chain(std::iter::repeat_n(with, pad)));
+        let filled =
+            |with: u8| number(digits.iter().copied().chain(std::iter::repeat_n(with, pad)));
         let (low, high) = (filled(0), filled(57));
         let end = |with: u8| {
             let mut value = [0; ROOM];
@@ -209,10 +210,15 @@ mod tests {
         assert_eq!(read(" SN-7 "), Text { text: "SN-7".into(), ..Text::default() });
         for all in ["did:", "did:mus", "did:muster:", "did:muster:z", "z", "zQ", "zQm"] {
             let text = read(all);
-            assert_eq!(text.dids.unwrap(), Range { low: vec![0; 32], high: vec![0xff; 32] }, "{all}");
+            assert_eq!(
+                text.dids.unwrap(),
+                Range { low: vec![0; 32], high: vec![0xff; 32] },
+                "{all}"
+            );
             assert_eq!(text.keys, [], "{all}");
         }
-        for none in ["d", "did", "did:web:x", "zQn", "zl", "Qm", "did:muster:Qm", "did:muster:z6Mk"] {
+        for none in ["d", "did", "did:web:x", "zQn", "zl", "Qm", "did:muster:Qm", "did:muster:z6Mk"]
+        {
             assert_eq!(read(none).dids, None, "{none}");
         }
         assert_eq!(read("z6Mk").keys.len(), 1);

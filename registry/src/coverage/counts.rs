@@ -44,8 +44,9 @@ impl Counts {
     /// All of it, to be written.
     pub(super) fn take(&mut self) -> Vec<CountedHour> {
         let all = std::mem::take(&mut self.0).into_iter();
-        all.map(|((by, hour), (allowed, refused))| {
-            CountedHour { by, counts: GatewayHour { hour, allowed, refused } }
+        all.map(|((by, hour), (allowed, refused))| CountedHour {
+            by,
+            counts: GatewayHour { hour, allowed, refused },
         })
         .collect()
     }

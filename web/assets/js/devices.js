@@ -44,7 +44,8 @@ function show() {
   const place = /** @type {HTMLElement} */ (bar.querySelector("[data-chosen]"));
   if (place.textContent !== words) place.textContent = words;
   const more = /** @type {HTMLElement} */ (bar.querySelector("[data-choose-all]"));
-  more.hidden = all || !head?.checked || (total <= rows.length);
+  // Without a search it would be the whole ledger: that is no slip to make by two presses.
+  more.hidden = all || !head?.checked || total <= rows.length || !found().dataset.query;
   more.textContent = Number.isNaN(total) ? "Select all that match this search" : `Select all ${grouped(total)} that match this search`;
   sessionStorage.setItem("devices", JSON.stringify([...chosen]));
 }
@@ -131,10 +132,10 @@ document.addEventListener("click", (event) => {
 
 /** Where the selection is acted on: by its search, by name, or by this browser's memory. */
 function hand() {
-  if (all) return `/revoke?${found().dataset.query || "all=yes"}`;
+  if (all) return `/revoke?${found().dataset.query}`;
   if (chosen.size <= NAMED) return `/revoke?${new URLSearchParams([...chosen].map((did) => ["did", did]))}`;
-  sessionStorage.setItem("selection", JSON.stringify([...chosen]));
-  return "/revoke?selection=here";
+  sessionStorage.setItem("muster:chosen", JSON.stringify([...chosen]));
+  return "/revoke?list=1";
 }
 
 document.addEventListener("keydown", (event) => {

@@ -1,34 +1,11 @@
-// Parts of a page read again from the server. The browser parses the answer as a document of its
-// own (XMLHttpRequest §3.6.6): no script of it runs, and no text becomes markup here.
+// Parts of a page read again from the server while somebody works in them: the focus, what is
+// scrolled and what is open stay, and of two answers the later question's counts.
 
-import { localiseAll } from "./app.js";
-import { Refused } from "./talk.js";
+import { pageAt } from "./talk.js";
 
-/** @type {XMLHttpRequest | undefined} */
-let under;
 /** What stands in each part, as the server said it. @type {Map<string, string>} */
 const said = new Map();
-
-/** @param {string} url @returns {Promise<Document | null>} null: another request came after it */
-function page(url) {
-  under?.abort();
-  const asked = new XMLHttpRequest();
-  under = asked;
-  return new Promise((resolve, reject) => {
-    asked.open("GET", url);
-    asked.responseType = "document";
-    asked.onabort = () => resolve(null);
-    asked.onerror = () => reject(new Refused({ status: 0, title: "The server cannot be reached", detail: "what you see is from before" }));
-    asked.onload = () => {
-      const found = asked.responseXML;
-      // Whoever is not signed in any more is sent on to the sign-in.
-      if (new URL(asked.responseURL).pathname === "/sign-in" || asked.status === 401) location.reload();
-      else if (found?.querySelector("main")) resolve(found);
-      else reject(new Refused({ status: asked.status, title: `The server answered ${asked.status}` }));
-    };
-    asked.send();
-  });
-}
+let asked = 0;
 
 /** Where something is, so that it is found again in what is read anew. @param {Element | null} it */
 function place(it) {
@@ -53,27 +30,26 @@ function kept(part) {
 }
 
 /**
- * Puts parts of a page, by their ids, in place of those that are here. The later of two wins.
+ * Puts parts of a page, by their ids, in place of those that are here.
  * @param {string[]} ids @param {string} [url] @returns {Promise<boolean>} whether it was done
  */
 export async function renew(ids, url = location.href) {
-  const found = await page(url);
-  if (!found) return false;
+  const turn = ++asked;
+  const found = await pageAt(url);
+  if (turn !== asked) return false;
+  // Whoever is not signed in any more got the sign-in instead.
+  if (!found.querySelector("header.bar")) location.reload();
   for (const id of ids) {
     const [old, made] = [document.getElementById(id), found.getElementById(id)];
-    if (!old) continue;
-    // What says the same stays: a reader or a pointer may be in it.
-    const text = made?.outerHTML ?? "";
-    if (made && said.get(id) === text) continue;
+    if (!old || !made) continue;
+    const text = made.outerHTML;
+    // What says the same stays as it is.
+    if (said.get(id) === text) continue;
     said.set(id, text);
     const after = kept(old);
-    if (made) {
-      const part = document.importNode(made, true);
-      localiseAll(part);
-      old.replaceWith(part);
-    } else {
-      old.replaceChildren();
-    }
+    const part = document.importNode(made, true);
+    old.replaceWith(part);
+    part.dispatchEvent(new CustomEvent("muster:renewed", { bubbles: true }));
     after();
   }
   return true;

@@ -11,11 +11,11 @@ use crate::claims::Claim;
 use crate::console::{HEAD, Head};
 use muster_identity::Did;
 use muster_ledger::Network;
+use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::ConnectOptions as _;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -236,9 +236,8 @@ impl Index {
         const SQL: &str = "SELECT head, name FROM keys WHERE head >= ?1 AND head <= ?2 \
             AND (head, name) > (?3, ?4) ORDER BY head, name LIMIT ?5";
         let low = after.map_or(low, |(head, _)| head.max(low));
-        let (head, name) = after.map_or((Vec::new(), Vec::new()), |(head, name)| {
-            (head.to_vec(), name.0.to_vec())
-        });
+        let (head, name) =
+            after.map_or((Vec::new(), Vec::new()), |(head, name)| (head.to_vec(), name.0.to_vec()));
         let rows: Vec<(Bytes, Bytes)> = sqlx::query_as(SQL)
             .bind(&low[..])
             .bind(&high[..])
@@ -248,9 +247,7 @@ impl Index {
             .fetch_all(&self.readers)
             .await
             .map_err(fault)?;
-        let one = |(head, name): (Bytes, Bytes)| {
-            Ok((fixed::<HEAD>(&head)?, Claim(fixed(&name)?)))
-        };
+        let one = |(head, name): (Bytes, Bytes)| Ok((fixed::<HEAD>(&head)?, Claim(fixed(&name)?)));
         rows.into_iter().map(one).collect()
     }
 
@@ -366,10 +363,7 @@ async fn begin(
             .await
             .map_err(fault)?;
         let version = format!("PRAGMA user_version = {VERSION}");
-        sqlx::query(sqlx::AssertSqlSafe(version))
-            .execute(&mut *connection)
-            .await
-            .map_err(fault)?;
+        sqlx::query(sqlx::AssertSqlSafe(version)).execute(&mut *connection).await.map_err(fault)?;
     }
     let version: i64 = sqlx::query_scalar("PRAGMA user_version")
         .fetch_one(&mut *connection)

@@ -108,10 +108,8 @@ pub(super) async fn serials_from(
         Some(after) => after.max(&range.low).clone(),
         None => range.low,
     };
-    let query = sqlx::query_as(SQL)
-        .bind(range.organisation.digest().to_vec())
-        .bind(low)
-        .bind(range.after);
+    let query =
+        sqlx::query_as(SQL).bind(range.organisation.digest().to_vec()).bind(low).bind(range.after);
     let query = match range.behind {
         Some(behind) => query.bind(behind),
         // Bytes come behind every text.
