@@ -1,7 +1,7 @@
 // One device: acting on it, watching gateways follow, checking its proof.
 
 import { renew } from "./renew.js";
-import { busy, grouped, tell } from "./talk.js";
+import { busy, go, grouped, tell } from "./talk.js";
 
 /** While gateways are waited for: how often it is looked, and how long. */
 const LOOK_MS = 700;
@@ -79,6 +79,10 @@ async function change(button) {
   const done = await act(wanted);
   if (!done) return;
   const refused = done.find((one) => one.problem)?.problem;
+  if (refused?.type?.endsWith(":needs-approval")) {
+    // The page of revoking puts it before those who approve.
+    return go(`Not done: ${refused.title}.`, `/revoke?${new URLSearchParams({ action: kind, did: device().did })}`);
+  }
   if (refused) throw new Error(`Refused: ${refused.title}.${refused.detail ? ` ${refused.detail}.` : ""}`);
   const entry = done.at(-1)?.entry ?? 0;
   tell(`${DONE[kind]}: entry ${grouped(entry)} of the ledger.`);

@@ -20,6 +20,7 @@ use muster_api::{DeviceView, Problem, Resolve as _};
 use muster_identity::cbor::Decode as _;
 use muster_identity::{Did, PublicKey};
 use muster_ledger::{Leaf, Retired, View as _};
+use muster_registry::Reader;
 use standing::{Can, Reason};
 
 #[derive(Template)]
@@ -96,11 +97,9 @@ async fn build(
     did: &Did,
 ) -> Result<Option<Device>, Problem> {
     let registry = console.registry();
-    let Some(mut view) = registry.device(did).await? else { return Ok(None) };
+    let reader = Reader::Organisation(who.session.organisation);
+    let Some(view) = registry.read_as(reader).device(did).await? else { return Ok(None) };
     let own = view.owner == who.session.organisation.to_string();
-    if !own {
-        (view.serial, view.lot, view.last_seen, view.last_seen_by) = (None, None, None, None);
-    }
     let batch = view.batch.parse().map_err(|_| damaged("the batch of the device"))?;
     let chain = registry.chain();
     let record = chain.state().device(did)?;
