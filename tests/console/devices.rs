@@ -291,7 +291,8 @@ fn what_is_seen_is_exported_whole_and_written_down() {
     );
     assert_eq!(links, json!(["/devices/export.csv?q=P", "/devices/export.json?q=P"]));
     let fetched = |path: &str| -> String {
-        let text = browser.script("return fetch(arguments[0]).then((a) => a.text())", &[json!(path)]);
+        let text =
+            browser.script("return fetch(arguments[0]).then((a) => a.text())", &[json!(path)]);
         text.as_str().expect("a text").to_owned()
     };
     let some = fetched("/devices/export.csv?q=P");
@@ -302,6 +303,7 @@ fn what_is_seen_is_exported_whole_and_written_down() {
     let rows: Value = serde_json::from_str(&fetched("/devices/export.json")).expect("JSON");
     assert_eq!(rows.as_array().map(Vec::len), Some(4));
     // Whoever is not signed in gets none.
-    let stranger = crate::muster::get(&fleet.url("/devices/export.csv"), &[("sec-fetch-mode", "cors")]);
+    let stranger =
+        crate::muster::get(&fleet.url("/devices/export.csv"), &[("sec-fetch-mode", "cors")]);
     assert_eq!(stranger.0, 401);
 }

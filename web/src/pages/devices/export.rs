@@ -15,8 +15,7 @@ use muster_registry::Export;
 use std::io;
 
 /// The names of the columns (RFC 4180 §2, rule 3).
-const HEADER: &str =
-    "serial,did,model,lot,state,owner,batch,last_seen,last_changed_by_entry\r\n";
+const HEADER: &str = "serial,did,model,lot,state,owner,batch,last_seen,last_changed_by_entry\r\n";
 
 /// A spreadsheet takes a cell that begins so for a formula.
 const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
