@@ -282,7 +282,7 @@ fn what_is_seen_is_exported_whole_and_written_down() {
     let (bench, fleet) = (Bench::take(), Fleet::start(&[HOSTILE, "P-1", "P-2", "a,\"b\""]));
     let browser = bench.browser();
     browser.size(1_440, 900);
-    fleet.join(&browser, "Ada", "operator");
+    fleet.join(&browser, "Ada", "admin");
     browser.open(&fleet.url("/devices?q=P"));
     browser.control("Export").click();
     let links = browser.script(
@@ -302,6 +302,8 @@ fn what_is_seen_is_exported_whole_and_written_down() {
     assert!(all.contains("\r\n\"a,\"\"b\"\"\","), "quoted: {all}");
     let rows: Value = serde_json::from_str(&fetched("/devices/export.json")).expect("JSON");
     assert_eq!(rows.as_array().map(Vec::len), Some(4));
+    browser.open(&fleet.url("/audit"));
+    browser.wait_for_text("main", "devices?q=P");
     // Whoever is not signed in gets none.
     let stranger =
         crate::muster::get(&fleet.url("/devices/export.csv"), &[("sec-fetch-mode", "cors")]);
