@@ -6,9 +6,14 @@ mod accessible;
 mod bench;
 #[allow(dead_code, reason = "what a person does with a browser, whole")]
 mod browser;
+mod devices;
 mod driver;
+mod fleet;
 mod keys;
 mod modules;
+#[allow(dead_code, reason = "shared with the end-to-end tests, which need more of it")]
+#[path = "../it/muster.rs"]
+mod muster;
 mod proposals;
 mod signatures;
 mod site;

@@ -2,6 +2,8 @@
 
 mod approvals;
 mod audit;
+mod device;
+mod devices;
 mod gateways;
 mod ledger;
 mod organisation;
@@ -21,6 +23,10 @@ use muster_api::Problem;
 pub(crate) fn routes() -> Router<Console> {
     Router::new()
         .route("/", get(overview::page))
+        .route("/devices", get(devices::page))
+        .route("/devices/export.csv", get(devices::export::csv))
+        .route("/devices/export.json", get(devices::export::json))
+        .route("/devices/{did}", get(device::page))
         .route("/approvals", get(approvals::page))
         .route("/audit", get(audit::page))
         .route("/audit/export.csv", get(audit::csv))
