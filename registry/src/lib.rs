@@ -35,7 +35,9 @@ mod upload;
 pub use audit::{AuditReport, Finding, audit};
 pub use backup::{COPIED, Copied, copy, look};
 pub use consensus::{Application, Consensus};
-pub use console::{DeviceSearch, Export, LogFilter, Selection, Subject, Watch};
+pub use console::{
+    BatchPage, BatchSearch, DeviceSearch, Export, LogFilter, Selection, Subject, UploadView, Watch,
+};
 pub use coverage::Covered;
 pub use error::Error;
 pub use registry::{Config, Registry};

@@ -205,7 +205,7 @@ fn grant_view(id: &GrantId, record: &GrantRecord) -> GrantView {
     }
 }
 
-fn batch_view(id: &BatchId, record: &BatchRecord, time: Time) -> BatchView {
+pub(crate) fn batch_view(id: &BatchId, record: &BatchRecord, time: Time) -> BatchView {
     BatchView {
         batch: id.to_string(),
         owner: record.owner.to_string(),
@@ -236,7 +236,7 @@ fn holds(standing: &Standing, time: Time) -> Vec<HoldView> {
     present.map(view).collect()
 }
 
-fn change_view(place: u64, bytes: &[u8]) -> Result<ChangeView, Error> {
+pub(crate) fn change_view(place: u64, bytes: &[u8]) -> Result<ChangeView, Error> {
     let entry = Entry::from_cbor(bytes).map_err(Error::damaged)?;
     let verified = entry.operation.verify().map_err(Error::damaged)?;
     let operation = verified.operation();

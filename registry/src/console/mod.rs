@@ -3,8 +3,10 @@
 //! follow from the log; the work of one request has a bound.
 
 mod asking;
+mod batches;
 
 pub use asking::{DeviceSearch, LogFilter, Selection, Subject};
+pub use batches::{BatchPage, BatchSearch, UploadView};
 
 use crate::Registry;
 use muster_api::{
