@@ -61,6 +61,9 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     );
     let console =
         Console::open(registry.clone(), Arc::new(Machine), http::origins(&address)).await?;
+    let console = console
+        .imports_in(session.home.path("node/imports"), session.home.node_directory_secret()?)
+        .context("imports at the console")?;
     listen::serve(listener, http::routes(registry.clone(), Some(&console)), stop).await?;
     registry.close().await;
     Ok(ExitCode::SUCCESS)

@@ -45,6 +45,8 @@ impl Parts {
         let address = listeners.node.url()?;
         let origins = http::origins(&address);
         let console = Console::open(registry.clone(), Arc::new(Machine), origins).await?;
+        let console =
+            console.imports_in(home.path("node/imports"), home.node_directory_secret()?)?;
         let routes = http::routes(registry.clone(), Some(&console));
         let node = spawn(listeners.node, routes, &stopped)?;
         let gateway = Gateway::start(GatewayConfig::new(

@@ -25,6 +25,7 @@ const ASSETS: &[Asset] = assets![
     "js/action.js",
     "js/app.js",
     "js/base58.js",
+    "js/batch.js",
     "js/bytes.js",
     "js/cbor.js",
     "js/cose.js",
@@ -32,6 +33,8 @@ const ASSETS: &[Asset] = assets![
     "js/did.js",
     "js/fields.js",
     "js/genesis.js",
+    "js/import.js",
+    "js/import_signs.js",
     "js/join.js",
     "js/keys.js",
     "js/leaf.js",
@@ -47,6 +50,7 @@ const ASSETS: &[Asset] = assets![
     "js/state_proof.js",
     "js/talk.js",
     "js/token.js",
+    "js/upload.js",
     "js/words.js",
 ];
 

@@ -1,5 +1,8 @@
 //! The pages. Each is a module and a template of the same name.
 
+mod batch;
+mod batches;
+mod import;
 mod organisation;
 mod overview;
 
@@ -14,7 +17,16 @@ use axum::routing::get;
 use muster_api::Problem;
 
 pub(crate) fn routes() -> Router<Console> {
-    Router::new().route("/", get(overview::page)).route("/organisation", get(organisation::page))
+    Router::new()
+        .route("/", get(overview::page))
+        .route("/organisation", get(organisation::page))
+        .route("/batches", get(batches::page))
+        .route("/batches/uploads", get(batches::uploads))
+        .route("/batches/{id}", get(batch::page))
+        .route("/batches/{id}/coverage", get(batch::coverage))
+        .route("/batches/{id}/lots", get(batch::lots))
+        .route("/import", get(import::page))
+        .route("/import/{id}", get(import::job))
 }
 
 /// What is at no path of ours.

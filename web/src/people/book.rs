@@ -256,12 +256,12 @@ mod tests {
         assert_eq!(book.opened(b"secret", NOW).expect("open").id, "a");
         book.claim("a", claim(2)).expect("the first key has it");
         book.claim("a", claim(2)).expect("the same again");
-        assert_eq!(book.claim("a", claim(3)).unwrap_err().code, "invite-used");
+        assert_eq!(book.claim("a", claim(3)).unwrap_err().code(), "invite-used");
         assert_eq!(book.admit("a", |_, _, _| false, NOW).expect("a viewer"), Joined::Yes);
         assert_eq!(book.people.len(), 1);
         assert!(book.opened(b"secret", NOW).is_none(), "used");
         assert_eq!(book.claim("a", claim(3)).unwrap_err().status, 410);
-        assert_eq!(book.claim("a", claim(2)).unwrap_err().code, "key-known");
+        assert_eq!(book.claim("a", claim(2)).unwrap_err().code(), "key-known");
     }
 
     #[test]
