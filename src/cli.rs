@@ -1,5 +1,6 @@
 //! The command line. Scripts rely on it: names and exit statuses are stable.
 
+mod approve;
 mod backup;
 mod bench;
 mod cohort;
@@ -11,11 +12,13 @@ mod key;
 mod lot;
 mod org;
 mod reach;
+mod rules;
 
+pub(crate) use approve::{Approve, ProposeArg};
 pub(crate) use backup::{Backup, Restore};
 pub(crate) use bench::{
-    Bench, BenchAuthenticate, BenchBare, BenchEnrol, BenchFormat, BenchGateway, BenchResolve,
-    BenchRevoke,
+    Bench, BenchAuthenticate, BenchBare, BenchConsole, BenchEnrol, BenchFormat, BenchGateway,
+    BenchResolve, BenchRevoke,
 };
 pub(crate) use cohort::Cohort;
 pub(crate) use device::{
@@ -33,6 +36,7 @@ pub(crate) use org::{
     OrgValidator, OrgWithdraw,
 };
 pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
+pub(crate) use rules::{OrgProtocol, OrgRules, OrgRulesCommand, OrgRulesSet};
 
 use crate::keys::{Given, KeyPlace, Passphrases};
 use crate::listen::Place;
@@ -110,6 +114,8 @@ pub(crate) enum Command {
     Release(Release),
     /// End a DID (or those of a batch) for good.
     Deactivate(Deactivate),
+    /// Approve or reject what somebody proposed, or list it. Signs with keys/admin2.pem by default.
+    Approve(Approve),
     /// Replace a device's key, signed by the old and the new one.
     Rotate(Rotate),
     /// Hold or revoke at once all that one key enrolled, such as a stolen one.
@@ -294,6 +300,8 @@ pub(crate) struct Revoke {
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
     #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
     pub(crate) watch: WatchArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
@@ -343,6 +351,8 @@ pub(crate) struct Release {
 pub(crate) struct Deactivate {
     /// A device (DID) or batch (id).
     pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
     #[command(flatten)]
     pub(crate) watch: WatchArg,
     #[command(flatten)]

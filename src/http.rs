@@ -70,6 +70,7 @@ fn api(registry: Registry) -> Router {
     Router::new()
         .route("/v1/genesis", get(genesis))
         .route("/v1/network", get(network))
+        .route("/v1/proposals", get(proposals))
         .route("/v1/checkpoint", get(checkpoint))
         .route("/v1/feed", get(feed))
         .route("/v1/snapshot", get(snapshot))
@@ -161,6 +162,10 @@ fn batch_id(text: &str) -> Result<BatchId, Failure> {
 
 async fn genesis(State(node): State<Node>) -> Response {
     cbor(node.registry.genesis())
+}
+
+async fn proposals(State(node): State<Node>) -> Answer {
+    Ok(json(&node.registry.proposals().await?))
 }
 
 async fn network(State(node): State<Node>) -> Answer {

@@ -2,8 +2,8 @@ use crate::limits;
 use crate::tls::{self, Reach};
 use crate::{
     BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
-    Leaves, LineNoted, LotDevicesView, LotQuery, LotsView, NetworkView, Problem, Resolution,
-    Resolve, Sealed, Submit, UploadOpened, Verdicts,
+    Leaves, LineNoted, LotDevicesView, LotQuery, LotsView, NetworkView, Problem, ProposalsView,
+    Resolution, Resolve, Sealed, Submit, UploadOpened, Verdicts,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
@@ -104,6 +104,11 @@ impl Client {
     /// The network as the node sees it.
     pub async fn network(&self) -> Result<NetworkView> {
         self.get_json("/v1/network").await
+    }
+
+    /// What waits for approval.
+    pub async fn proposals(&self) -> Result<ProposalsView> {
+        self.get_json("/v1/proposals").await
     }
 
     /// The head's note.

@@ -66,6 +66,16 @@ pub struct StateCounts {
 }
 
 impl StateCounts {
+    /// Counts a device by the word of its standing.
+    pub fn add(&mut self, word: &str) {
+        match word {
+            "held" => self.held += 1,
+            "revoked" => self.revoked += 1,
+            "deactivated" => self.deactivated += 1,
+            _ => self.active += 1,
+        }
+    }
+
     /// All of them.
     pub fn all(&self) -> u64 {
         self.active + self.held + self.revoked + self.deactivated

@@ -5,6 +5,7 @@
 mod client;
 mod console;
 mod coverage;
+mod governance;
 mod invites;
 pub mod limits;
 mod lots;
@@ -24,6 +25,11 @@ pub use console::{
 };
 pub use coverage::{CoverageView, CoveredView, GatewayView, GatewaysView, ReportView};
 pub use invites::{InviteClaim, InviteView};
+
+pub use governance::{
+    ApprovalView, ApprovedView, EndedView, NextProtocolView, ProposalView, ProposalsView,
+    ProtocolView, RulesView,
+};
 pub use lots::{
     CounterView, LineNoted, LineRecord, LineRecords, LineResult, LotDeviceView, LotDevicesView,
     LotQuery, LotView, LotsView,

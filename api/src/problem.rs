@@ -49,13 +49,26 @@ impl From<muster_ledger::Refusal> for Problem {
     fn from(refusal: muster_ledger::Refusal) -> Self {
         use muster_ledger::Refusal as R;
         let status = match &refusal {
-            R::UnknownBatch(_) | R::UnknownGrant(_) | R::UnknownHold(_) => 404,
+            R::UnknownBatch(_) | R::UnknownGrant(_) | R::UnknownHold(_) | R::UnknownProposal(_) => {
+                404
+            }
             R::UnknownAuthor(_) | R::NotAKeyOf { .. } | R::Capability { .. } | R::NotOwner(_) => {
                 403
             }
             R::Corrupt(_) => 500,
             _ => 409,
         };
-        Self::new(status, refusal.code(), refusal.to_string())
+        let problem = Self::new(status, refusal.code(), refusal.to_string());
+        match &refusal {
+            R::TooManyEnded { .. } => problem.cure(
+                "propose it, and another person approves (--propose, then `muster approve`); you may \
+                 hold at once",
+            ),
+            R::NeedsApproval(_) => {
+                problem.cure("propose it, and another person approves (--propose, `muster approve`)")
+            }
+            R::Upgrade { .. } => problem.cure("install a version of muster that knows it"),
+            _ => problem,
+        }
     }
 }

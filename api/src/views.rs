@@ -1,6 +1,7 @@
 //! What a node answers about organisations, batches and devices: JSON for people and scripts.
 //! It is the node's word; what must be proved travels as receipts and checkpoints.
 
+use crate::{ApprovedView, ProtocolView, RulesView};
 use serde::{Deserialize, Serialize};
 
 /// `GET /v1/network`.
@@ -26,6 +27,12 @@ pub struct NetworkView {
     pub organisations: Vec<OrganisationView>,
     /// Grants.
     pub grants: Vec<GrantView>,
+    /// Rules.
+    #[serde(default)]
+    pub rules: RulesView,
+    /// Protocol version.
+    #[serde(default)]
+    pub protocol: ProtocolView,
 }
 
 /// An organisation.
@@ -168,4 +175,7 @@ pub struct ChangeView {
     /// Public reason, where one was given.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// What was proposed and by whom, if this is an approval.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub approved: Option<ApprovedView>,
 }

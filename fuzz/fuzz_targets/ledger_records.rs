@@ -3,7 +3,7 @@
 
 use muster_fuzz::one_encoding;
 use muster_ledger::{
-    BatchRecord, DeviceRecord, GrantRecord, OrganisationRecord, Rules, StateKey, ValidatorSet,
+    BatchRecord, DeviceRecord, GrantRecord, OrganisationRecord, OversightRecord, ProposalRecord, ProtocolRecord, Rules, StateKey, ValidatorSet,
 };
 
 pub fn run(data: &[u8]) -> bool {
@@ -16,6 +16,9 @@ pub fn run(data: &[u8]) -> bool {
         | one_encoding::<GrantRecord>(data)
         | one_encoding::<BatchRecord>(data)
         | one_encoding::<DeviceRecord>(data)
+        | one_encoding::<ProtocolRecord>(data)
+        | one_encoding::<OversightRecord>(data)
+        | one_encoding::<ProposalRecord>(data)
 }
 
 muster_fuzz::target!(run);

@@ -8,7 +8,8 @@ use crate::threads::Threads;
 use crate::{Error, GatewayConfig, Roll};
 use muster_api::Feed;
 use muster_ledger::{
-    Chain, Checkpoint, ConsistencyProof, Genesis, NoteFault, QuorumCheckpoint, Snapshot, Time, View,
+    Chain, Checkpoint, ConsistencyProof, Genesis, NoteFault, QuorumCheckpoint, Snapshot, Time,
+    UpgradeAhead, View,
 };
 use std::io;
 use std::sync::Arc;
@@ -23,7 +24,6 @@ pub(crate) struct Book {
     /// Entries on the way to a head that is not reached yet.
     pending: Option<Candidate>,
     pinned: Option<PinnedHead>,
-    trust_period_ms: u64,
     keeper: Keeper,
     /// Whether to follow every operation, also if a snapshot is to be had.
     from_genesis: bool,
@@ -46,7 +46,6 @@ impl Book {
         let genesis: &Genesis = &config.genesis;
         genesis.check().map_err(Error::Genesis)?;
         let chain = Chain::new(genesis);
-        let rules = chain.state().rules().map_err(Error::Genesis)?;
         let mut folder = Folder::open(&config.dir, &genesis.network())?;
         let path = folder.checkpoint_path();
         let note = folder.checkpoint()?;
@@ -64,11 +63,21 @@ impl Book {
             head,
             pending: None,
             pinned,
-            trust_period_ms: rules.trust_period_ms,
             keeper,
             from_genesis: config.from_genesis,
         };
         Ok((book, roll))
+    }
+
+    /// The trust period, by the rules of the verified ledger. Without rules nothing is trusted.
+    fn trust_period_ms(&self) -> u64 {
+        let rules = self.verified.chain().state().rules();
+        rules.map_or(0, |rules| rules.trust_period_ms)
+    }
+
+    /// The protocol version that the verified ledger announces and this program does not know.
+    pub(crate) fn upgrade_ahead(&self) -> Option<UpgradeAhead> {
+        self.verified.chain().upgrade_ahead().ok().flatten()
     }
 
     /// Whether it has nothing, and would begin with a snapshot.
@@ -97,7 +106,7 @@ impl Book {
         note.verify(&chain.network(), &validators).map_err(Fault::Unsigned)?;
         let head = note.head();
         // Keys of validators that signed long ago may be anybody's by now.
-        if now.since(head.time) > self.trust_period_ms {
+        if now.since(head.time) > self.trust_period_ms() {
             return Err(Fault::Useless("its head is older than the trust period"));
         }
         if let Some(pin) = self.pinned {
@@ -145,7 +154,7 @@ impl Book {
     pub(crate) fn out_of_trust(&self, now: Time) -> bool {
         self.pinned.is_none()
             && self.head.is_some()
-            && now.since(self.time()) > self.trust_period_ms
+            && now.since(self.time()) > self.trust_period_ms()
     }
 
     /// Takes a node's answer. After a fault everything is as it was at the last verified head.
@@ -255,7 +264,7 @@ impl Book {
         // keys of validators that left long ago.
         let ran_out = self.head.is_some()
             && self.pinned.is_none()
-            && head.head().time.since(self.time()) > self.trust_period_ms;
+            && head.head().time.since(self.time()) > self.trust_period_ms();
         if ran_out {
             return Err(Fault::TrustPeriod);
         }

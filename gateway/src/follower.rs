@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use crate::status::Counts;
 use crate::{Roll, limits};
 use muster_api::{Client, ClientError, Feed, Host, limits as api};
-use muster_ledger::{Checkpoint, ConsistencyProof, Snapshot};
+use muster_ledger::{Checkpoint, ConsistencyProof, Snapshot, UpgradeAhead};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -36,6 +36,9 @@ impl Follower {
         let (mut node, mut pause) = (0, shortest);
         // Whether the last verified head is too old by the clock.
         let mut waits = false;
+        // What was said of a protocol version to come.
+        let mut said = None;
+        self.say_upgrade(&mut said);
         self.counts.follows(node);
         while !*self.stop.borrow() {
             if self.book.out_of_trust(self.host.now()) {
@@ -98,6 +101,7 @@ impl Follower {
                     let time = roll.checkpoint().head().time;
                     tracing::debug!(size, height, "verified head");
                     self.rolls.send_replace(Some(roll));
+                    self.say_upgrade(&mut said);
                     pause = shortest;
                     // It counts all the same; but another node may have a younger one.
                     let age = self.host.now().since(time);
@@ -137,6 +141,21 @@ impl Follower {
         self.counts.follows(node);
         self.book.abandon();
         node
+    }
+
+    /// Says once what is ahead, and once that it is there. Following goes on: the head before that
+    /// height may be signed anew, and one behind it stops this program by itself.
+    fn say_upgrade(&self, said: &mut Option<UpgradeAhead>) {
+        let ahead = self.book.upgrade_ahead();
+        match &ahead {
+            same if *same == *said => {}
+            Some(ahead) if ahead.due => {
+                tracing::error!("{ahead}; deciding until the roll is stale");
+            }
+            Some(ahead) => tracing::warn!("{ahead}: install a newer one before"),
+            None => tracing::info!("the protocol version that was announced is off"),
+        }
+        *said = ahead;
     }
 
     fn report(&self, node: usize, fault: &Fault) {

@@ -6,7 +6,7 @@ use crate::evidence::EvidenceCache;
 use crate::follower::Follower;
 use crate::relay::Relay;
 use crate::report::{self, Reporting, Reports};
-use crate::status::{Counts, GatewayStatus};
+use crate::status::{Counts, GatewayStatus, UpgradeStatus};
 use crate::watermark::Watermark;
 use crate::{Error, GatewayConfig, Roll, limits, metrics};
 use muster_api::{Client, Host};
@@ -186,6 +186,10 @@ impl Gateway {
             forks_seen: following.forks,
             last_error: following.last_error,
             stopped: following.stopped,
+            upgrade: roll
+                .as_ref()
+                .and_then(|roll| roll.chain().upgrade_ahead().ok().flatten())
+                .map(UpgradeStatus::from),
             evidence: self.0.evidence.len(),
             devices: self.0.evidence.devices.len(),
             presentations: self.memory().len(),

@@ -56,5 +56,5 @@ pub use request::AuthRequest;
 pub use roll::Roll;
 pub use sessions::Session;
 pub use sidecar::sidecar;
-pub use status::{GatewayStatus, NodeStatus};
+pub use status::{GatewayStatus, NodeStatus, UpgradeStatus};
 pub use topics::{Access, Names, TopicRules};

@@ -36,6 +36,11 @@ pub(crate) fn text(status: &GatewayStatus) -> String {
     family("forks_total", "counter", help, &one(status.forks_seen));
     let help = "Whether it follows no further.";
     family("stopped", "gauge", help, &one(status.stopped.is_some().into()));
+    let (height, needed) = status.upgrade.as_ref().map_or((0, false), |u| (u.height, u.needed));
+    let help = "Height from which on a newer program is needed, 0 if none is announced.";
+    family("upgrade_height", "gauge", help, &one(height));
+    let help = "1 if that height is reached.";
+    family("upgrade_needed", "gauge", help, &one(needed.into()));
     let help = "Devices whose evidence is at hand.";
     family("evidence", "gauge", help, &one(status.evidence as u64));
     let help = "Presentations remembered.";

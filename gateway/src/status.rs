@@ -1,5 +1,6 @@
 use crate::fault::Fault;
 use crate::report::AcknowledgedStatus;
+use muster_ledger::{NextProtocol, UpgradeAhead};
 use muster_verifier::{Reason, Rejected, Verified};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -44,6 +45,9 @@ pub struct GatewayStatus {
     /// Why it follows no further, if it stopped: `upgrade needed`, an invalid operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
+    /// A protocol version that the ledger announces and this program does not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
     /// Devices whose evidence is at hand.
     pub evidence: usize,
     /// Devices whose parts are on disk.
@@ -53,6 +57,26 @@ pub struct GatewayStatus {
     /// How the nodes take its acknowledgements; absent if it makes none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Vec<AcknowledgedStatus>>,
+}
+
+/// A protocol version to come, seen from a gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UpgradeStatus {
+    /// The version.
+    pub version: u64,
+    /// Height of its first block.
+    pub height: u64,
+    /// Whether the next block is that one: then nothing can be followed any more.
+    pub needed: bool,
+    /// The same in words.
+    pub words: String,
+}
+
+impl From<UpgradeAhead> for UpgradeStatus {
+    fn from(ahead: UpgradeAhead) -> Self {
+        let NextProtocol { version, height } = ahead.next;
+        Self { version, height, needed: ahead.due, words: ahead.to_string() }
+    }
 }
 
 /// How a node is doing, seen from a gateway.

@@ -1,9 +1,13 @@
+mod encoding;
+
+pub(crate) use encoding::UNKNOWN_ACTION;
+
 use crate::{
-    BatchId, Capabilities, DeviceRef, EvidencePolicy, GrantId, HoldId, Network, Power, Target,
-    Time, ValidatorSet, limits,
+    Approve, BatchId, Capabilities, ChangeRules, DeviceRef, EvidencePolicy, GrantId, HoldId,
+    Network, Power, Propose, Target, Time, UpgradeProtocol, ValidatorSet, WithdrawProposal, limits,
 };
 use alloc::{string::String, vec::Vec};
-use muster_identity::cbor::{Decode, Encode, Reader, Writer};
+use muster_identity::cbor::{Reader, Writer};
 use muster_identity::{Did, Error, PublicKey, Signature, sha256};
 
 /// What an operation does. *Empowering* actions bind the target's change counter (`seq`);
@@ -32,6 +36,16 @@ pub enum Action {
     WithdrawGrant(WithdrawGrant),
     /// Replaces the validators of a network that one organisation runs alone (empowering).
     ChangeValidators(ChangeValidators),
+    /// Replaces the rules of a network that one organisation runs alone (empowering).
+    ChangeRules(ChangeRules),
+    /// Announces the next protocol version, or takes it back (empowering).
+    UpgradeProtocol(UpgradeProtocol),
+    /// Puts an action before those who approve.
+    Propose(Propose),
+    /// Approves a proposal; the last approval needed carries it out.
+    Approve(Approve),
+    /// Ends a proposal without carrying it out (restricting).
+    WithdrawProposal(WithdrawProposal),
 }
 
 /// Enrols `count` devices whose leaves have this root.
@@ -215,6 +229,11 @@ impl Action {
             Self::Grant(_) => "grant",
             Self::WithdrawGrant(_) => "withdraw-grant",
             Self::ChangeValidators(_) => "change-validators",
+            Self::ChangeRules(_) => "change-rules",
+            Self::UpgradeProtocol(_) => "upgrade-protocol",
+            Self::Propose(_) => "propose",
+            Self::Approve(_) => "approve",
+            Self::WithdrawProposal(_) => "withdraw-proposal",
         }
     }
 
@@ -231,7 +250,12 @@ impl Action {
             | Self::ChangeKeys(_)
             | Self::Grant(_)
             | Self::WithdrawGrant(_)
-            | Self::ChangeValidators(_) => None,
+            | Self::ChangeValidators(_)
+            | Self::ChangeRules(_)
+            | Self::UpgradeProtocol(_)
+            | Self::Propose(_)
+            | Self::Approve(_)
+            | Self::WithdrawProposal(_) => None,
         }
     }
 
@@ -248,148 +272,14 @@ impl Action {
             Self::Grant(_) => 9,
             Self::WithdrawGrant(_) => 10,
             Self::ChangeValidators(_) => 11,
+            Self::ChangeRules(_) => 12,
+            Self::UpgradeProtocol(_) => 13,
+            Self::Propose(_) => 14,
+            Self::Approve(_) => 15,
+            Self::WithdrawProposal(_) => 16,
         }
     }
 }
-
-/// `[number, map]`.
-impl Encode for Action {
-    fn encode(&self, w: &mut Writer) {
-        w.array(2).uint(self.number());
-        match self {
-            Self::Enrol(a) => {
-                w.map(4).uint(1).value(&a.grant).uint(2).text(&a.model);
-                w.uint(3).uint(a.count).uint(4).bytes(&a.root);
-            }
-            Self::Hold(a) => {
-                w.map(if a.until.is_some() { 6 } else { 5 });
-                w.uint(1).value(&a.target).uint(2).value(&a.id).uint(3).value(&a.power);
-                if let Some(until) = &a.until {
-                    w.uint(4).value(until);
-                }
-                w.uint(5).uint(a.seen).uint(6).text(&a.reason);
-            }
-            Self::Release(a) => {
-                w.map(3).uint(1).value(&a.target).uint(2).value(&a.hold).uint(3).uint(a.seq);
-            }
-            Self::Revoke(a) => {
-                w.map(2).uint(1).value(&a.target).uint(2).text(&a.reason);
-            }
-            Self::Deactivate(a) => {
-                w.map(1).uint(1).value(&a.target);
-            }
-            Self::RevokeKey(a) => {
-                w.map(2).uint(1).value(&a.device).uint(2).value(&a.key);
-            }
-            Self::Rotate(a) => {
-                w.map(if a.next_key.is_some() { 4 } else { 3 });
-                w.uint(1).value(&a.device).uint(2).uint(a.seq).uint(3).value(&a.key);
-                if let Some(next) = &a.next_key {
-                    w.uint(4).bytes(next);
-                }
-            }
-            Self::ChangeKeys(a) => {
-                w.map(3).uint(1).uint(a.seq).uint(2).array(a.add.len());
-                for (key, capabilities) in &a.add {
-                    w.array(2).value(key).value(capabilities);
-                }
-                w.uint(3).list(&a.remove);
-            }
-            Self::Grant(a) => {
-                w.map(6).uint(1).uint(a.seq).uint(2).value(&a.organisation);
-                w.uint(3).array(a.models.len());
-                for model in &a.models {
-                    w.text(model);
-                }
-                w.uint(4).uint(a.count).uint(5).value(&a.expires).uint(6).value(&a.evidence);
-            }
-            Self::WithdrawGrant(a) => {
-                w.map(1).uint(1).value(&a.grant);
-            }
-            Self::ChangeValidators(a) => {
-                w.map(2).uint(1).uint(a.seq).uint(2).value(&a.validators);
-            }
-        }
-    }
-}
-
-impl Decode for Action {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        r.tuple(2)?;
-        let number = r.uint()?;
-        if !(1..=11).contains(&number) {
-            return Err(r.fault(UNKNOWN_ACTION));
-        }
-        let mut m = r.map()?;
-        let action = match number {
-            1 => Self::Enrol(Enrol {
-                grant: m.required(1)?.value()?,
-                model: model(m.required(2)?)?,
-                count: m.required(3)?.uint_max(limits::BATCH_DEVICES)?,
-                root: m.required(4)?.array_of()?,
-            }),
-            2 => Self::Hold(Hold {
-                target: m.required(1)?.value()?,
-                id: m.required(2)?.value()?,
-                power: m.required(3)?.value()?,
-                until: m.optional(4)?.map(|r| r.value()).transpose()?,
-                seen: m.required(5)?.uint()?,
-                reason: printable(m.required(6)?, limits::REASON_BYTES)?,
-            }),
-            3 => Self::Release(Release {
-                target: m.required(1)?.value()?,
-                hold: m.required(2)?.value()?,
-                seq: m.required(3)?.uint()?,
-            }),
-            4 => Self::Revoke(Revoke {
-                target: m.required(1)?.value()?,
-                reason: printable(m.required(2)?, limits::REASON_BYTES)?,
-            }),
-            5 => Self::Deactivate(Deactivate { target: m.required(1)?.value()? }),
-            6 => Self::RevokeKey(RevokeKey {
-                device: m.required(1)?.value()?,
-                key: m.required(2)?.value()?,
-            }),
-            7 => Self::Rotate(Rotate {
-                device: m.required(1)?.value()?,
-                seq: m.required(2)?.uint()?,
-                key: m.required(3)?.value()?,
-                next_key: m.optional(4)?.map(|r| r.array_of()).transpose()?,
-            }),
-            8 => Self::ChangeKeys(ChangeKeys {
-                seq: m.required(1)?.uint()?,
-                add: m.required(2).and_then(|r| {
-                    let n = r.array(limits::ORGANISATION_KEYS)?;
-                    (0..n)
-                        .map(|_| {
-                            r.tuple(2)?;
-                            Ok((r.value()?, r.value()?))
-                        })
-                        .collect()
-                })?,
-                remove: m.required(3)?.list(limits::ORGANISATION_KEYS)?,
-            }),
-            9 => Self::Grant(Grant {
-                seq: m.required(1)?.uint()?,
-                organisation: m.required(2)?.value()?,
-                models: models(m.required(3)?)?,
-                count: m.required(4)?.uint()?,
-                expires: m.required(5)?.value()?,
-                evidence: m.required(6)?.value()?,
-            }),
-            10 => Self::WithdrawGrant(WithdrawGrant { grant: m.required(1)?.value()? }),
-            _ => Self::ChangeValidators(ChangeValidators {
-                seq: m.required(1)?.uint()?,
-                validators: m.required(2)?.value()?,
-            }),
-        };
-        m.end()?;
-        Ok(action)
-    }
-}
-
-/// What the decoder says of an action of a later version; a follower stops there.
-pub(crate) const UNKNOWN_ACTION: &str = "an unknown action";
 
 /// A model id: 1 to 64 bytes of printable ASCII, so that it is safe in a header and a path.
 pub(crate) fn model(r: &mut Reader<'_>) -> Result<String, Error> {
@@ -413,17 +303,4 @@ pub(crate) fn printable(r: &mut Reader<'_>, max: usize) -> Result<String, Error>
 pub(crate) fn models(r: &mut Reader<'_>) -> Result<Vec<String>, Error> {
     let n = r.array(limits::GRANT_MODELS)?;
     (0..n).map(|_| model(r)).collect()
-}
-
-impl Encode for NewKey {
-    fn encode(&self, w: &mut Writer) {
-        w.array(2).value(&self.key).value(&self.proof);
-    }
-}
-
-impl Decode for NewKey {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        r.tuple(2)?;
-        Ok(Self { key: r.value()?, proof: r.value()? })
-    }
 }

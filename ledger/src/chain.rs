@@ -2,10 +2,10 @@ use crate::merkle::{Frontier, leaf_hash};
 use crate::snapshot;
 use crate::{
     Block, Changes, Checkpoint, Context, Entry, Error, Genesis, Head, Network, NoteFault,
-    QuorumCheckpoint, Refusal, SignedOperation, State, Time, VerifiedOperation, View, apply,
-    limits,
+    OpenProposal, QuorumCheckpoint, Refusal, SignedOperation, State, Time, UpgradeAhead,
+    VerifiedOperation, View, apply, carried_out, limits, operation,
 };
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 use muster_identity::cbor::{Decode as _, Encode};
 
 /// The ledger at one moment: what every node, follower and audit recomputes, by this code.
@@ -104,6 +104,12 @@ impl Chain {
         self.time
     }
 
+    /// The protocol version that is announced and not known to this program, if there is one.
+    pub fn upgrade_ahead(&self) -> Result<Option<UpgradeAhead>, Refusal> {
+        let next = self.state.protocol()?.next.filter(|next| next.version > operation::PROTOCOL);
+        Ok(next.map(|next| UpgradeAhead { next, due: next.height <= self.height + 1 }))
+    }
+
     /// The head, to be signed at a time (never before the last block's).
     pub fn head(&self, time: Time) -> Result<Head, Refusal> {
         Ok(Head {
@@ -119,7 +125,8 @@ impl Chain {
 
     /// What an operation would do if it came next.
     pub fn try_apply(&self, operation: &VerifiedOperation, time: Time) -> Result<Changes, Refusal> {
-        let at = Context { network: self.network, index: self.size(), time };
+        let (network, index, height) = (self.network, self.size(), self.height + 1);
+        let at = Context { network, index, height, time };
         apply(&self.state, operation, &at)
     }
 
@@ -159,6 +166,15 @@ impl Chain {
     /// The ledger after a block, and the records it changed. Checks everything that needs no
     /// leaves and no clock.
     pub fn extend(&self, block: &Block) -> Result<(Self, Changes), ChainFault> {
+        self.extend_telling(block).map(|(chain, changes, _)| (chain, changes))
+    }
+
+    /// As [`Self::extend`], with the proposals that were carried out, by the places of the
+    /// approvals that did it.
+    pub fn extend_telling(
+        &self,
+        block: &Block,
+    ) -> Result<(Self, Changes, BTreeMap<u64, OpenProposal>), ChainFault> {
         self.extend_by(block, SignedOperation::verify)
     }
 
@@ -167,14 +183,14 @@ impl Chain {
     /// the log's root with the checkpoint it kept. If they are equal, then the bytes are those whose
     /// signatures were verified; if not, it throws everything away.
     pub fn replay(&self, block: &Block) -> Result<Self, ChainFault> {
-        self.extend_by(block, SignedOperation::verified_before).map(|(chain, _)| chain)
+        self.extend_by(block, SignedOperation::verified_before).map(|(chain, ..)| chain)
     }
 
     fn extend_by(
         &self,
         block: &Block,
         read: impl Fn(&SignedOperation) -> Result<VerifiedOperation, Error>,
-    ) -> Result<(Self, Changes), ChainFault> {
+    ) -> Result<(Self, Changes, BTreeMap<u64, OpenProposal>), ChainFault> {
         let height = block.height;
         let fault = |why| Err(ChainFault::Block { height, why });
         if height != self.height + 1 {
@@ -190,7 +206,7 @@ impl Chain {
             return fault("a block has at most 1,048,576 bytes");
         }
         let mut next = self.clone();
-        let mut all = Changes::default();
+        let (mut all, mut proposals) = (Changes::default(), BTreeMap::new());
         for entry in block.entries() {
             let index = next.size();
             let operation = read(&entry.operation).map_err(|error| ChainFault::Operation {
@@ -198,15 +214,16 @@ impl Chain {
                 index,
                 error,
             })?;
-            let changes = next
-                .try_apply(&operation, block.time)
-                .map_err(|refusal| ChainFault::Refused { height, index, refusal })?;
+            let refused = |refusal| ChainFault::Refused { height, index, refusal };
+            let changes = next.try_apply(&operation, block.time).map_err(refused)?;
+            let carried_out = carried_out(&next.state, operation.operation(), &changes);
+            proposals.extend(carried_out.map_err(refused)?.map(|proposal| (index, proposal)));
             next = next.push(&entry.to_cbor(), &changes);
             all.extend(changes);
         }
         next.height = height;
         next.time = block.time;
-        Ok((next, all))
+        Ok((next, all, proposals))
     }
 
     /// Checks a checkpoint against what the operations gave: signatures by a quorum of the

@@ -1,4 +1,4 @@
-use crate::{BatchId, GrantId, HoldId, Status, Time};
+use crate::{BatchId, GrantId, HoldId, Outcome, ProposalId, Status, Time};
 use alloc::string::String;
 use muster_identity::{Did, PublicKey};
 
@@ -38,6 +38,53 @@ pub enum Refusal {
     /// It asks to be valid for longer than the ledger allows.
     #[error("valid_until lies more than 24 hours ahead")]
     TooLongLived,
+    /// From this block on operations state a protocol version that this program does not know.
+    #[error(
+        "upgrade needed: from block {height} on the network speaks protocol {version}, this program \
+         knows up to {known}"
+    )]
+    Upgrade {
+        /// The version.
+        version: u64,
+        /// Height of the next block.
+        height: u64,
+        /// The version of this program.
+        known: u64,
+    },
+    /// More devices than one signature may end in a day.
+    #[error(
+        "this ends {devices} devices; without approval an organisation ends {allowed} a day, and \
+         {today} were ended today"
+    )]
+    TooManyEnded {
+        /// By the operation.
+        devices: u64,
+        /// On this day of UTC, before it.
+        today: u64,
+        /// In a day.
+        allowed: u64,
+    },
+    /// A matter that takes more than one signature.
+    #[error("by the network's rules {0} needs a proposal that others approve")]
+    NeedsApproval(&'static str),
+    /// Fewer keys that approve than the rules ask for.
+    #[error(
+        "the rules ask for more approvals than the organisation's keys could give: whoever proposes \
+         does not approve; add keys with `approve`, in the same change if one is removed"
+    )]
+    TooFewApprovers,
+    /// No such proposal.
+    #[error("no proposal {0} on this ledger")]
+    UnknownProposal(ProposalId),
+    /// The same proposal twice.
+    #[error("proposal {0} is on the ledger already")]
+    ProposalExists(ProposalId),
+    /// The proposal is over.
+    #[error("the proposal is {}", .0.word())]
+    ProposalClosed(Outcome),
+    /// The key cannot approve this proposal: it made it, or approved it before.
+    #[error("{0}")]
+    OwnApproval(&'static str),
     /// The author is neither an organisation nor the device concerned.
     #[error(
         "{0} may not do this: it is neither an organisation of this network nor the device itself"
@@ -166,6 +213,13 @@ impl Refusal {
             Self::WrongNetwork => "wrong-network",
             Self::Expired { .. } => "expired",
             Self::TooLongLived => "too-long-lived",
+            Self::Upgrade { .. } => "upgrade-needed",
+            Self::TooManyEnded { .. } | Self::NeedsApproval(_) => "needs-approval",
+            Self::TooFewApprovers => "too-few-approvers",
+            Self::UnknownProposal(_) => "unknown-proposal",
+            Self::ProposalExists(_) => "proposal-exists",
+            Self::ProposalClosed(_) => "proposal-closed",
+            Self::OwnApproval(_) => "own-approval",
             Self::UnknownAuthor(_) => "unknown-author",
             Self::NotAKeyOf { .. } => "not-a-key",
             Self::Capability { .. } => "capability",

@@ -1,6 +1,6 @@
 use crate::{
     Capability, Changes, EvidencePolicy, Grant, GrantId, GrantRecord, Network, OrgKey,
-    OrganisationRecord, Refusal, State, StateKey, Time, ValidatorSet, action, limits,
+    OrganisationRecord, Refusal, Rules, State, StateKey, Time, ValidatorSet, action, limits,
 };
 use alloc::{string::String, vec::Vec};
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};
@@ -36,21 +36,6 @@ pub struct FirstOrganisation {
     pub label: String,
     /// Its keys.
     pub keys: Vec<OrgKey>,
-}
-
-/// What the members agreed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
-    /// How old a follower's last verified head may be before it needs a pinned one (ms).
-    pub trust_period_ms: u64,
-    /// The least evidence that any grant may ask for.
-    pub evidence: EvidencePolicy,
-}
-
-impl Rules {
-    /// 30 days of trust, and the enroller's word suffices unless a grant asks for more.
-    pub const DEFAULT: Self =
-        Self { trust_period_ms: 30 * 24 * 60 * 60 * 1_000, evidence: EvidencePolicy::Enroller };
 }
 
 /// The grant of the genesis.
@@ -127,11 +112,16 @@ impl Genesis {
         if self.grant.evidence < self.rules.evidence {
             return Err(Refusal::Limit(WEAK_GRANT));
         }
+        if self.rules.approval.is_some_and(|approval| !approval.can_be_met_by(keys)) {
+            return Err(Refusal::TooFewApprovers);
+        }
         Ok(())
     }
 }
 
 const WEAK_GRANT: &str = "the rules ask for stronger evidence than the first grant";
+
+const FEW_APPROVERS: &str = "the rules ask for more approvals than the organisation has keys for";
 
 impl Encode for Genesis {
     fn encode(&self, w: &mut Writer) {
@@ -182,25 +172,10 @@ impl Decode for Genesis {
             r.fault(match refusal {
                 Refusal::NoRootKey => "the first organisation has no root key",
                 Refusal::KeyUsed(_) => "a key of the first organisation stands twice",
+                Refusal::TooFewApprovers => FEW_APPROVERS,
                 _ => WEAK_GRANT,
             })
         })?;
         Ok(genesis)
-    }
-}
-
-impl Encode for Rules {
-    fn encode(&self, w: &mut Writer) {
-        w.map(2).uint(1).uint(self.trust_period_ms).uint(2).value(&self.evidence);
-    }
-}
-
-impl Decode for Rules {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        let mut m = r.map()?;
-        let rules =
-            Self { trust_period_ms: m.required(1)?.uint()?, evidence: m.required(2)?.value()? };
-        m.end()?;
-        Ok(rules)
     }
 }

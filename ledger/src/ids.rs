@@ -69,6 +69,10 @@ id!(
     HoldId, 16
 );
 id!(
+    /// A proposal: the SHA-256 of the signed operation that made it.
+    ProposalId, 32
+);
+id!(
     /// The SHA-256 of a signed operation's bytes.
     OperationHash, 32
 );

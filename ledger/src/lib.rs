@@ -15,6 +15,7 @@ mod device_key;
 mod error;
 mod filter;
 mod genesis;
+mod governance;
 mod ids;
 mod leaf;
 pub mod limits;
@@ -23,6 +24,7 @@ mod operation;
 mod organisation;
 mod receipt;
 mod records;
+mod rules;
 mod snapshot;
 mod state;
 mod state_proof;
@@ -35,18 +37,22 @@ pub use action::{
     Action, ChangeKeys, ChangeValidators, Deactivate, Enrol, Grant, Hold, NewKey, Release, Revoke,
     RevokeKey, Rotate, WithdrawGrant,
 };
-pub use apply::{Changes, Context, View, apply};
+pub use apply::{Changes, Context, View, apply, carried_out};
 pub use block::{Block, Entry};
 pub use chain::{Chain, ChainFault};
 pub use checkpoint::{Checkpoint, Head, NoteFault, QuorumCheckpoint, cosign};
 pub use device_key::DeviceKey;
 pub use error::{Error, Refusal};
-pub use genesis::{FirstOrganisation, Genesis, GenesisGrant, Rules};
-pub use ids::{BatchId, GrantId, HoldId, Network, OperationHash};
+pub use genesis::{FirstOrganisation, Genesis, GenesisGrant};
+pub use governance::{
+    Approve, ChangeRules, NextProtocol, OpenProposal, Outcome, OversightRecord, ProposalRecord,
+    Propose, ProtocolRecord, UpgradeAhead, UpgradeProtocol, WithdrawProposal,
+};
+pub use ids::{BatchId, GrantId, HoldId, Network, OperationHash, ProposalId};
 pub use leaf::{
     Evidence, EvidencePolicy, Leaf, LeafFrontier, LeafTree, SerialCommitment, VouchedBy,
 };
-pub use operation::{Operation, SignedOperation, VerifiedOperation};
+pub use operation::{Operation, PROTOCOL, SignedOperation, VerifiedOperation};
 pub use organisation::{Capabilities, Capability, OrgKey};
 pub use receipt::{
     DevicePart, EnrolledDevice, EntryProof, Receipt, ReceiptFault, VerifiedEntry, VerifiedReceipt,
@@ -55,6 +61,7 @@ pub use records::{
     BatchRecord, DeviceRecord, GrantRecord, HoldRecord, OrganisationRecord, Retired, RetiredKey,
     Standing, Status, ValidatorSet, status,
 };
+pub use rules::{Approval, Rules};
 pub use snapshot::{ConsistencyProof, Snapshot, SnapshotFault};
 pub use state::{State, StateKey};
 pub use state_proof::StateProof;

@@ -53,6 +53,20 @@ pub const MODEL_BYTES: usize = 64;
 /// Bytes of the reason given with a hold or a revocation. It is public: no personal data.
 pub const REASON_BYTES: usize = 128;
 
+/// Bytes of a proposed action, which the state keeps until it is decided: the largest, a change of
+/// 32 keys or a device with its part, have under 5,000.
+pub const PROPOSED_BYTES: usize = 6_144;
+
+/// Open proposals of an organisation: what people can look through. The state keeps them whole.
+pub const OPEN_PROPOSALS: usize = 16;
+
+/// Keys that may have to approve a proposal: more people are never at hand at once.
+pub const APPROVALS: usize = 8;
+
+/// Longest time that a proposal waits, in milliseconds (7 days): a weekend and a leave. What was
+/// proposed longer ago is judged anew.
+pub const PROPOSAL_LIFETIME_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
 /// Validators of a network.
 pub const VALIDATORS: usize = 128;
 

@@ -8,7 +8,10 @@ use muster_identity::{Did, PublicKey, Signer, SignerError, sha256};
 const TYP: &str = "muster-op+cose";
 
 /// The protocol version this code speaks.
-pub(crate) const PROTOCOL: u64 = 1;
+pub const PROTOCOL: u64 = 1;
+
+/// The protocol version that networks begin with.
+pub(crate) const FIRST_PROTOCOL: u64 = 1;
 
 /// One change of the ledger, as its author means it.
 ///
@@ -82,7 +85,11 @@ impl SignedOperation {
         let verified = self.read(checked)?;
         let operation = &verified.operation;
         let (network, author) = (&operation.network, &operation.author);
-        match &operation.action {
+        let action = match &operation.action {
+            Action::Propose(a) => &*a.action,
+            action => action,
+        };
+        match action {
             Action::Rotate(a) => a.key.verify(network, &a.device.did, a.seq)?,
             Action::ChangeKeys(a) => {
                 for (key, _) in &a.add {

@@ -11,7 +11,7 @@ pub enum Capability {
     Enrol = 2,
     /// Hold, release, revoke and deactivate the organisation's devices.
     Operate = 4,
-    /// Give and withdraw grants, place governance holds.
+    /// Give and withdraw grants, place governance holds, approve proposals of others.
     Approve = 8,
     /// Speak for gateways: incident holds, acknowledgements.
     Gateway = 16,

@@ -4,7 +4,7 @@
 
 use crate::filter::Filter;
 use crate::tree::{Hash, InOrder, Join, Leaf, Link, Placed, build, insert};
-use crate::{BatchId, Changes, GrantId, Refusal, StateProof, View};
+use crate::{BatchId, Changes, GrantId, ProposalId, Refusal, StateProof, View};
 use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
 use muster_identity::cbor::Decode;
@@ -27,6 +27,12 @@ pub enum StateKey {
     Device(Did),
     /// A key that entered by an operation, and whose it is.
     Key([u8; 32]),
+    /// The protocol version, from its first change on.
+    Protocol,
+    /// What is counted of an organisation.
+    Oversight(Did),
+    /// A proposal.
+    Proposal(ProposalId),
 }
 
 impl StateKey {
@@ -51,6 +57,9 @@ impl StateKey {
             Self::Batch(id) => (5, &id.0),
             Self::Device(did) => (6, did.digest()),
             Self::Key(digest) => (7, digest),
+            Self::Protocol => (8, &[]),
+            Self::Oversight(did) => (9, did.digest()),
+            Self::Proposal(id) => (10, &id.0),
         }
     }
 
@@ -66,6 +75,9 @@ impl StateKey {
             5 => Self::Batch(BatchId(digest()?)),
             6 => Self::Device(Did::from_digest(digest()?)),
             7 => Self::Key(digest()?),
+            8 if id.is_empty() => Self::Protocol,
+            9 => Self::Oversight(Did::from_digest(digest()?)),
+            10 => Self::Proposal(ProposalId(digest()?)),
             _ => return None,
         })
     }

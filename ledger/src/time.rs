@@ -17,6 +17,11 @@ impl Time {
         Self(self.0.saturating_add(ms))
     }
 
+    /// Days of UTC since the epoch.
+    pub fn day(self) -> u64 {
+        self.0 / (24 * 60 * 60 * 1_000)
+    }
+
     /// Whole seconds since the epoch.
     pub fn seconds(self) -> u64 {
         self.0 / 1_000

@@ -3,7 +3,7 @@
 
 use crate::Error;
 use muster_api::BoxFuture;
-use muster_ledger::{Block, Checkpoint, Head, Time};
+use muster_ledger::{Block, Checkpoint, Head, Time, UpgradeAhead};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -25,6 +25,10 @@ pub trait Application: Send + Sync {
 
     /// The head of what was decided, to be signed at a time.
     fn head(&self, time: Time) -> Result<Head, Error>;
+
+    /// The protocol version that is announced and not known here. Once it is due nothing can be
+    /// decided, so no later time is signed: a roll that takes no revocation must not look fresh.
+    fn upgrade_ahead(&self) -> Result<Option<UpgradeAhead>, Error>;
 
     /// Takes the head's checkpoint with a quorum's signatures, shows it to readers and answers
     /// whoever waits for it.

@@ -72,7 +72,7 @@ pub(crate) fn private() -> OpenOptions {
 }
 
 /// Opens a file, or makes an empty one.
-fn own_file(path: &Path) -> Result<File, Error> {
+pub(crate) fn own_file(path: &Path) -> Result<File, Error> {
     let file = private().open(path).map_err(|e| Error::file(path, &e))?;
     close_to_others(path, 0o600)?;
     Ok(file)
@@ -112,3 +112,6 @@ pub(crate) const DIRECTORY: &str = "directory.db";
 
 /// The last head this node signed, or was about to.
 pub(crate) const SIGNED_HEAD: &str = "signed-head";
+
+/// What consoles look up. It follows from the other files.
+pub(crate) const INDEX: &str = "index.db";

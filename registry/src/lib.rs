@@ -9,6 +9,7 @@ mod counters;
 mod coverage;
 mod error;
 mod folder;
+mod governance;
 mod lost;
 mod lots;
 mod mempool;
@@ -36,7 +37,8 @@ pub use audit::{AuditReport, Finding, audit};
 pub use backup::{COPIED, Copied, copy, look};
 pub use consensus::{Application, Consensus};
 pub use console::{
-    BatchPage, BatchSearch, DeviceSearch, Export, LogFilter, Selection, Subject, UploadView, Watch,
+    BatchPage, BatchRow, BatchSearch, DeviceSearch, Export, LogFilter, Selection, Subject,
+    UploadView, Watch,
 };
 pub use coverage::Covered;
 pub use error::Error;

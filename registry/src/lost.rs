@@ -92,7 +92,9 @@ impl Node {
         }
         // Held so that nobody takes rows out of it meanwhile.
         let _held = self.reserved.upload(upload.number).ok_or_else(crate::upload::under_way)?;
-        self.store.flip(Flip { upload: upload.number, batch, count, root }).await?;
+        let flip = Flip { upload: upload.number, batch, count, root };
+        self.store.flip(flip).await?;
+        self.console.found(&flip);
         self.lost.batches().remove(&batch);
         tracing::info!("the leaves of batch {batch} are back");
         Ok(true)

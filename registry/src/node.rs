@@ -3,6 +3,7 @@
 
 use crate::claims::Claim;
 use crate::consensus::Application;
+use crate::console::Console;
 use crate::coverage::Coverage;
 use crate::folder::Folder;
 use crate::lost::Lost;
@@ -19,8 +20,8 @@ use muster_identity::cbor::Encode as _;
 use muster_ledger::merkle::{Tree, leaf_hash};
 use muster_ledger::{
     Action, Block, Chain, Changes, Checkpoint, Entry, EntryProof, Genesis, Head, Network,
-    OperationHash, QuorumCheckpoint, Refusal, SignedOperation, Time, VerifiedOperation, View as _,
-    limits,
+    OpenProposal, OperationHash, QuorumCheckpoint, Refusal, SignedOperation, Time, UpgradeAhead,
+    VerifiedOperation, View as _, carried_out, limits,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,6 +65,9 @@ pub(crate) struct Node {
     pub(crate) lost: Lost,
     pub(crate) snapshots: Snapshots,
     pub(crate) overviews: Overviews,
+    pub(crate) console: Console,
+    /// What was said last of a protocol version to come.
+    pub(crate) said_upgrade: Mutex<Option<UpgradeAhead>>,
 }
 
 /// An operation in a block under way.
@@ -77,7 +81,7 @@ struct InFlight {
     _keys: Reserved,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic elsewhere leaves whole values behind: they are replaced, never edited.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -118,6 +122,8 @@ impl Node {
             lost,
             snapshots: Snapshots::default(),
             overviews: Overviews::default(),
+            console: Console::default(),
+            said_upgrade: Mutex::default(),
         }
     }
 
@@ -165,6 +171,7 @@ impl Node {
     async fn reserve_keys(
         &self,
         operation: &VerifiedOperation,
+        carried_out: Option<&OpenProposal>,
         changes: &Changes,
     ) -> Result<Reserved, Problem> {
         let claims = Claim::brought_by(changes);
@@ -173,7 +180,8 @@ impl Node {
             return Ok(reserved);
         }
         let taken = self.store.claimed(claims).await?;
-        let mut keys = match &operation.operation().action {
+        let action = carried_out.map_or(&operation.operation().action, |it| &it.action);
+        let mut keys = match action {
             Action::Rotate(a) => vec![a.key.key],
             Action::ChangeKeys(a) => a.add.iter().map(|(new, _)| new.key).collect(),
             _ => Vec::new(),
@@ -208,6 +216,7 @@ impl Node {
         after: &Chain,
         block: &Block,
         changes: &Changes,
+        proposals: &BTreeMap<u64, OpenProposal>,
     ) -> Result<Commit, Error> {
         let mut flips: Vec<Flip> = Vec::new();
         let mut known: BTreeMap<OperationHash, VerifiedOperation> = BTreeMap::new();
@@ -216,7 +225,9 @@ impl Node {
             known.insert(one.waiting.verified.hash(), one.waiting.verified.clone());
         }
         let chains = (before, after);
-        Commit::of(&self.network, chains, block, changes, flips, |hash| known.remove(&hash))
+        Commit::of(&self.network, chains, block, changes, proposals, flips, |hash| {
+            known.remove(&hash)
+        })
     }
 
     async fn try_decide(&self, block: Block) -> Result<(), Error> {
@@ -224,16 +235,18 @@ impl Node {
         let (block, extended) = {
             let before = before.clone();
             tokio::task::spawn_blocking(move || {
-                let extended = before.extend(&block);
+                let extended = before.extend_telling(&block);
                 (block, extended)
             })
             .await
             .map_err(|e| Error::Us(e.to_string()))?
         };
-        let (after, changes) = extended.map_err(|e| Error::Peer(e.to_string()))?;
-        let commit = self.commit_of(&before, &after, &block, &changes)?;
+        let (after, changes, proposals) = extended.map_err(|e| Error::Peer(e.to_string()))?;
+        let commit = self.commit_of(&before, &after, &block, &changes, &proposals)?;
         let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
+        let flips = commit.flips.clone();
         self.store.commit(commit).await?;
+        self.console.decided(&changes, &flips);
         // From here on nothing can fail: memory follows the disk.
         let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
         hashes.into_iter().for_each(|hash| log.push(hash));
@@ -260,14 +273,19 @@ impl Application for Node {
             let bytes = limits::BLOCK_BYTES - 5 * limits::BLOCK_OPERATIONS - 30;
             let mut operations = Vec::new();
             for waiting in self.mempool.take(limits::BLOCK_OPERATIONS, bytes).await {
-                let changes = match chain.try_apply(&waiting.verified, time) {
-                    Ok(changes) => changes,
+                let operation = waiting.verified.operation();
+                let tried = chain.try_apply(&waiting.verified, time).and_then(|changes| {
+                    Ok((carried_out(chain.state(), operation, &changes)?, changes))
+                });
+                let (done, changes) = match tried {
+                    Ok(tried) => tried,
                     Err(refusal) => {
                         self.refuse(waiting, refusal.into());
                         continue;
                     }
                 };
-                let keys = match self.reserve_keys(&waiting.verified, &changes).await {
+                let reserved = self.reserve_keys(&waiting.verified, done.as_ref(), &changes);
+                let keys = match reserved.await {
                     Ok(keys) => keys,
                     Err(problem) => {
                         self.refuse(waiting, problem);
@@ -332,8 +350,13 @@ impl Application for Node {
         self.decided().head(time).map_err(Error::damaged)
     }
 
+    fn upgrade_ahead(&self) -> Result<Option<UpgradeAhead>, Error> {
+        self.decided().upgrade_ahead().map_err(Error::damaged)
+    }
+
     fn publish(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
         let chain = self.decided();
+        self.say_upgrade(&chain);
         let checkpoint = chain.check(checkpoint).map_err(|e| {
             Error::operator(
                 format!("this node's signature does not make a quorum: {e}"),
@@ -341,6 +364,7 @@ impl Application for Node {
             )
         })?;
         let published = Arc::new(Published { chain, checkpoint });
+        self.console.publish(&published);
         self.published.send_replace(Some(published.clone()));
         self.metrics.failing.store(false, Relaxed);
         let mut in_flight = locked(&self.in_flight);

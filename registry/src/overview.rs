@@ -42,7 +42,7 @@ impl Overview {
     }
 }
 
-fn record<T: Decode>(bytes: &[u8]) -> Result<T, Error> {
+pub(crate) fn record<T: Decode>(bytes: &[u8]) -> Result<T, Error> {
     T::from_cbor(bytes).map_err(Error::damaged)
 }
 

@@ -2,6 +2,7 @@
 //! change, so no reader waits for a commit.
 
 use crate::claims::Claim;
+use crate::governance::{protocol_view, rules_view};
 use crate::node::{Node, Published};
 use crate::store::LeafRow;
 use crate::{Error, tiles};
@@ -15,7 +16,7 @@ use muster_identity::cbor::Decode;
 use muster_ledger::merkle::leaf_hash;
 use muster_ledger::{
     Action, BatchId, BatchRecord, DevicePart, DeviceRecord, Entry, GrantId, GrantRecord, Leaf,
-    OrganisationRecord, Power, Receipt, Standing, Time, View as _, status,
+    OrganisationRecord, Power, Receipt, Standing, Time, VerifiedOperation, View as _, status,
 };
 
 /// A device, its leaf and its batch, all under one head.
@@ -60,6 +61,8 @@ impl Node {
                 .map(|(did, record)| organisation_view(did, record))
                 .collect(),
             grants: overview.grants.iter().map(|(id, grant)| grant_view(id, grant)).collect(),
+            rules: rules_view(&published.chain)?,
+            protocol: protocol_view(&published.chain)?,
         })
     }
 
@@ -174,8 +177,17 @@ impl Node {
             let under_head = entries.into_iter().filter(|(place, _)| *place < size);
             under_head.map(|(place, bytes)| change_view(place, &bytes)).collect()
         });
-        let changes: Result<_, Error> = changes.await.map_err(|e| Error::Us(e.to_string()))?;
-        Ok(changes?)
+        let changes: Result<Vec<_>, Error> = changes.await.map_err(|e| Error::Us(e.to_string()))?;
+        let mut views = Vec::new();
+        for (mut view, verified) in changes? {
+            if let Some(approved) = self.approved(&published, &verified, view.entry).await? {
+                let reason = reason(&approved.action);
+                view.reason = (!reason.is_empty()).then(|| reason.into());
+                view.approved = Some(approved.view);
+            }
+            views.push(view);
+        }
+        Ok(views)
     }
 }
 
@@ -236,16 +248,26 @@ fn holds(standing: &Standing, time: Time) -> Vec<HoldView> {
     present.map(view).collect()
 }
 
-pub(crate) fn change_view(place: u64, bytes: &[u8]) -> Result<ChangeView, Error> {
+/// The public reason of an action, possibly empty.
+pub(crate) fn reason(action: &Action) -> &str {
+    match action {
+        Action::Hold(a) => a.reason.as_str(),
+        Action::Revoke(a) => a.reason.as_str(),
+        Action::Propose(a) if a.reason.is_empty() => reason(&a.action),
+        Action::Propose(a) => a.reason.as_str(),
+        _ => "",
+    }
+}
+
+pub(crate) fn change_view(
+    place: u64,
+    bytes: &[u8],
+) -> Result<(ChangeView, VerifiedOperation), Error> {
     let entry = Entry::from_cbor(bytes).map_err(Error::damaged)?;
     let verified = entry.operation.verify().map_err(Error::damaged)?;
     let operation = verified.operation();
-    let reason = match &operation.action {
-        Action::Hold(a) => a.reason.as_str(),
-        Action::Revoke(a) => a.reason.as_str(),
-        _ => "",
-    };
-    Ok(ChangeView {
+    let reason = reason(&operation.action);
+    let view = ChangeView {
         entry: place,
         height: entry.height,
         time: entry.time.0,
@@ -254,5 +276,7 @@ pub(crate) fn change_view(place: u64, bytes: &[u8]) -> Result<ChangeView, Error>
         key: verified.key().to_multikey(),
         hash: verified.hash().to_string(),
         reason: (!reason.is_empty()).then(|| reason.into()),
-    })
+        approved: None,
+    };
+    Ok((view, verified))
 }

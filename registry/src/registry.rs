@@ -1,4 +1,5 @@
 use crate::consensus::Consensus as _;
+use crate::console;
 use crate::coverage::Covered;
 use crate::folder::{self, Folder};
 use crate::lost::Lost;
@@ -14,7 +15,7 @@ use crate::{Error, lost, recovery};
 use muster_api::{
     BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
     Host, Leaves, LineNoted, LineRecords, LotDevicesView, LotQuery, LotsView, NetworkView, Problem,
-    Resolution, Resolve, Rows, Sealed, Submit, UploadOpened, Verdicts,
+    ProposalsView, Resolution, Resolve, Rows, Sealed, Submit, UploadOpened, Verdicts,
 };
 use muster_identity::{Did, Signer};
 use muster_ledger::{
@@ -58,21 +59,29 @@ struct Running {
     node: Arc<Node>,
     closing: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// Brings further what consoles look up.
+    following: Mutex<Option<JoinHandle<()>>>,
     /// Its sender goes when the task ends, however it ends.
     ended: watch::Receiver<()>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(task) = self.task().take() {
-            task.abort();
+        for task in [&self.task, &self.following] {
+            if let Some(task) = locked(task).take() {
+                task.abort();
+            }
         }
     }
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Running {
     fn task(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.task)
     }
 }
 
@@ -112,6 +121,7 @@ impl Registry {
         let lost = Lost::new(lost, accept_lost_leaves);
         let node = Arc::new(Node::new(genesis, store, host, folder, recovered, lost));
         node.coverage.load(node.store.gateways().await?)?;
+        node.begin_console().await?;
         if let Some(operation) = succession
             && let Err(error) = node.succeed(&operation, &key, signed.last()).await
         {
@@ -128,7 +138,9 @@ impl Registry {
             let _end = end;
             run.await;
         });
-        Ok(Self(Arc::new(Running { node, closing, task: Mutex::new(Some(task)), ended })))
+        let following = tokio::spawn(console::follow(node.clone(), closing.subscribe()));
+        let (task, following) = (Mutex::new(Some(task)), Mutex::new(Some(following)));
+        Ok(Self(Arc::new(Running { node, closing, task, following, ended })))
     }
 
     /// Finishes waiting operations, stops, and lets go of the folder's files.
@@ -140,12 +152,22 @@ impl Registry {
             if let Err(error) = task.await {
                 tracing::error!("consensus ended badly: {error}");
             }
+            let following = locked(&self.0.following).take();
+            if let Some(following) = following {
+                // It ends by itself, between two transactions.
+                let _ = following.await;
+            }
+            self.0.node.console.close().await;
             self.0.node.store.close().await;
             self.0.node.folder.release();
         }
     }
 
     pub(crate) fn node(&self) -> &Node {
+        &self.0.node
+    }
+
+    pub(crate) fn shared_node(&self) -> &Arc<Node> {
         &self.0.node
     }
 
@@ -289,6 +311,7 @@ impl Registry {
 
     /// Opens an upload with a signed request.
     pub async fn open_upload(&self, request: &[u8]) -> Result<UploadOpened, Problem> {
+        self.node().check_protocol()?;
         self.node().open_upload(request).await
     }
 
@@ -320,6 +343,11 @@ impl Registry {
     /// Throws an upload away.
     pub async fn drop_upload(&self, upload: &str) -> Result<(), Problem> {
         self.node().drop_upload(upload).await
+    }
+
+    /// What waits for approval.
+    pub async fn proposals(&self) -> Result<ProposalsView, Problem> {
+        self.node().proposals_view().await
     }
 
     /// The network at a glance.
@@ -406,7 +434,7 @@ impl Registry {
              # TYPE muster_lost_batches gauge\nmuster_lost_batches {}\n",
             node.lost.count()
         );
-        ledger + &lost + &node.gateways_metrics()
+        ledger + &lost + &node.protocol_metrics() + &node.gateways_metrics()
     }
 
     /// A note that belongs to this node alone, such as who may use its console.

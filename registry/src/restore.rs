@@ -12,8 +12,10 @@ use muster_api::Feed;
 use muster_identity::cbor::Decode as _;
 use muster_ledger::merkle::leaf_hash;
 use muster_ledger::{
-    Action, BatchId, Block, Chain, Changes, Checkpoint, Entry, Genesis, Head, View as _,
+    Action, BatchId, Block, Chain, Changes, Checkpoint, Entry, Genesis, Head, OpenProposal,
+    View as _,
 };
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A ledger that is being brought up to date. Nothing of a source is written before a head that
@@ -55,6 +57,13 @@ pub struct LostBatch {
     pub model: String,
     /// How many they are.
     pub count: u64,
+}
+
+/// A block that was taken, and what it made of the ledger before it.
+struct Step {
+    before: Chain,
+    block: Block,
+    extended: (Chain, Changes, BTreeMap<u64, OpenProposal>),
 }
 
 fn peer(what: impl Into<String>) -> Error {
@@ -136,9 +145,9 @@ impl Restoring {
         let mut after = chain.clone();
         for block in blocks {
             let before = after.clone();
-            let changes;
-            (after, changes) = before.extend(&block).map_err(|e| peer(e.to_string()))?;
-            steps.push((before, after.clone(), block, changes));
+            let extended = before.extend_telling(&block).map_err(|e| peer(e.to_string()))?;
+            after = extended.0.clone();
+            steps.push(Step { before, block, extended });
         }
         after.check(&note).map_err(|e| peer(e.to_string()))?;
         self.write(steps).await?;
@@ -154,9 +163,9 @@ impl Restoring {
     }
 
     /// Writes blocks as a running node would.
-    async fn write(&mut self, steps: Vec<(Chain, Chain, Block, Changes)>) -> Result<(), Error> {
+    async fn write(&mut self, steps: Vec<Step>) -> Result<(), Error> {
         let mut uploads = self.clear_uploads(&steps).await?;
-        for (before, after, block, changes) in steps {
+        for Step { before, block, extended: (after, changes, proposals) } in steps {
             let mut flips = Vec::new();
             for signed in &block.operations {
                 let verified = signed.verify().map_err(|e| peer(e.to_string()))?;
@@ -164,8 +173,15 @@ impl Restoring {
                 flips.extend(flip);
             }
             let network = after.network();
-            let commit =
-                Commit::of(&network, (&before, &after), &block, &changes, flips, |_| None)?;
+            let commit = Commit::of(
+                &network,
+                (&before, &after),
+                &block,
+                &changes,
+                &proposals,
+                flips,
+                |_| None,
+            )?;
             let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
             self.taken += hashes.len() as u64;
             self.store.commit(commit).await?;
@@ -195,13 +211,10 @@ impl Restoring {
 
     /// Throws away the uploads of the backup, whose rows may have gone elsewhere since; those stay
     /// that became batches as they are.
-    async fn clear_uploads(
-        &self,
-        steps: &[(Chain, Chain, Block, Changes)],
-    ) -> Result<Vec<Upload>, Error> {
+    async fn clear_uploads(&self, steps: &[Step]) -> Result<Vec<Upload>, Error> {
         let mut all = self.store.uploads().await?;
         let mut kept = Vec::new();
-        for signed in steps.iter().flat_map(|(_, _, block, _)| &block.operations) {
+        for signed in steps.iter().flat_map(|step| &step.block.operations) {
             let verified = signed.verify().map_err(|e| peer(e.to_string()))?;
             let number = self.flip(&verified, &mut all.clone()).map(|flip| flip.upload);
             let place = all.iter().position(|upload| Some(upload.number) == number);

@@ -22,7 +22,11 @@ impl Solo {
     /// signed.
     pub(crate) fn sign(&mut self, application: &dyn Application) -> Result<(), Error> {
         let earliest = self.signed.last().map(|head| head.time).unwrap_or_default();
-        let head = application.head(self.pace.tick()?.max(earliest))?;
+        let time = match application.upgrade_ahead()?.filter(|ahead| ahead.due) {
+            Some(_) => earliest,
+            None => self.pace.tick()?.max(earliest),
+        };
+        let head = application.head(time)?;
         self.signed.write(&head)?;
         let checkpoint = cosign(&head, &*self.signer)
             .map_err(|e| Error::operator(e.to_string(), "make the validator's key available"))?;

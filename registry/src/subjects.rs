@@ -1,12 +1,19 @@
-use muster_ledger::{Action, Grant, Network, Operation, Target};
+use muster_ledger::{Action, Grant, Network, OpenProposal, Operation, Target};
 use std::collections::BTreeSet;
 
-/// Whom an operation concerns: its author, and the device, batch, grant or organisation that it
-/// changes. A history is the entries that concern one of them.
-pub(crate) fn subjects(network: &Network, operation: &Operation) -> BTreeSet<[u8; 32]> {
-    let author = *operation.author.digest();
-    let mut all = BTreeSet::from([author]);
-    match operation.action.target() {
+/// Whom an operation concerns: its author, and the device, batch, grant, organisation or proposal
+/// that it changes. A history is the entries that concern one of them. An approval that carried a
+/// proposal out concerns all whom the proposed action does.
+pub(crate) fn subjects(
+    network: &Network,
+    operation: &Operation,
+    carried_out: Option<&OpenProposal>,
+    hash: [u8; 32],
+) -> BTreeSet<[u8; 32]> {
+    let author = &operation.author;
+    let mut all = BTreeSet::from([*author.digest()]);
+    let action = carried_out.map_or(&operation.action, |proposal| &proposal.action);
+    match action.target() {
         Some(Target::Device(device)) => {
             all.insert(*device.did.digest());
         }
@@ -15,13 +22,25 @@ pub(crate) fn subjects(network: &Network, operation: &Operation) -> BTreeSet<[u8
         }
         None => {}
     }
-    match &operation.action {
+    match action {
         Action::Enrol(a) => all.extend([a.batch(network).0, a.grant.0]),
         Action::Grant(a) => {
-            all.extend([Grant::id(network, &operation.author, a.seq).0, *a.organisation.digest()]);
+            all.extend([Grant::id(network, author, a.seq).0, *a.organisation.digest()]);
         }
         Action::WithdrawGrant(a) => {
             all.insert(a.grant.0);
+        }
+        _ => {}
+    }
+    match &operation.action {
+        Action::Propose(_) => {
+            all.insert(hash);
+        }
+        Action::Approve(a) => {
+            all.insert(a.proposal.0);
+        }
+        Action::WithdrawProposal(a) => {
+            all.insert(a.proposal.0);
         }
         _ => {}
     }

@@ -4,6 +4,7 @@
 pub(super) mod http;
 pub(super) mod inserts;
 pub(super) mod loopback;
+pub(super) mod pages;
 pub(super) mod signatures;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests {
             include_str!("limit/http.rs"),
             include_str!("limit/inserts.rs"),
             include_str!("limit/loopback.rs"),
+            include_str!("limit/pages.rs"),
             include_str!("limit/signatures.rs"),
         ];
         for file in files {

@@ -2,6 +2,7 @@
 //! code that uses none of our crates, or beside what is asked.
 
 mod authenticate;
+mod console;
 mod cores;
 mod disk;
 mod during;
@@ -55,6 +56,7 @@ async fn measure(session: &Session, bench: &Bench) -> Result<Vec<Figure>> {
         Bench::Authenticate(arg) => authenticate::run(session, arg).await,
         Bench::Gateway(arg) => gateway::run(session, arg).await,
         Bench::Bare(_) => Ok(Vec::new()),
+        Bench::Console(arg) => console::run(session, arg).await,
         Bench::Revoke(arg) => revoke::run(session, arg).await,
     }
 }

@@ -19,6 +19,22 @@ pub(crate) enum Bench {
     Bare(BenchBare),
     /// From the acknowledgement of a revocation to the first refusal at a gateway.
     Revoke(BenchRevoke),
+    /// What consoles ask of a node with many devices: searches, counts, effects.
+    Console(BenchConsole),
+}
+
+#[derive(Args)]
+pub(crate) struct BenchConsole {
+    /// Devices on the node's ledger, in ten batches.
+    #[arg(long, default_value_t = 100_000, value_parser = value_parser!(u64).range(100..=10_000_000))]
+    pub(crate) devices: u64,
+    /// Questions of each kind.
+    #[arg(long, default_value_t = 1_000, value_parser = value_parser!(u64).range(10..=1_000_000))]
+    pub(crate) questions: u64,
+    /// Folder for the node; it is kept, and a node of an earlier run is used again. By default one
+    /// below the system's folder for temporary files, which is removed.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[derive(Args)]

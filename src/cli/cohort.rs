@@ -1,6 +1,6 @@
 //! `muster cohort`.
 
-use super::SignArg;
+use super::{ProposeArg, SignArg};
 use clap::Args;
 
 #[derive(Args)]
@@ -23,6 +23,8 @@ pub(crate) struct Cohort {
     /// Public reason.
     #[arg(long, default_value = "enrolled by a key that is no longer trusted")]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
 }

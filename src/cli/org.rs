@@ -2,6 +2,8 @@
 
 use crate::keys::KeyPlace;
 
+use super::approve::ProposeArg;
+use super::rules::{OrgProtocol, OrgRules};
 use super::{EvidenceArg, NodeArg, SignArg};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -23,6 +25,10 @@ pub(crate) enum Org {
     Grant(OrgGrant),
     /// End a grant.
     Withdraw(OrgWithdraw),
+    /// The network's rules: show them, change them.
+    Rules(OrgRules),
+    /// Announce the next protocol version and the block that it begins with, or take it back.
+    Protocol(OrgProtocol),
 }
 
 #[derive(Subcommand)]
@@ -84,6 +90,8 @@ pub(crate) struct OrgRecover {
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
     pub(crate) node: NodeArg,
 }
 
@@ -109,6 +117,8 @@ pub(crate) struct OrgKeyAdd {
     #[arg(long, required = true, value_delimiter = ',')]
     pub(crate) can: Vec<String>,
     #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
     pub(crate) sign: SignArg,
 }
 
@@ -116,6 +126,8 @@ pub(crate) struct OrgKeyAdd {
 pub(crate) struct OrgKeyRemove {
     /// The key (Multikey).
     pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
 }
@@ -127,6 +139,8 @@ pub(crate) struct OrgKeyRotate {
     /// Private key that takes its place: a file (PKCS#8 PEM), made if it does not exist, or
     /// pkcs11:...
     pub(crate) new: KeyPlace,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
 }

@@ -1,3 +1,4 @@
+use super::approve::propose;
 use super::{Session, coverage, moment};
 use crate::cli::{Deactivate, Hold, PowerArg, Release, Revoke, Rotate, WatchArg};
 use crate::host::{Machine, random};
@@ -23,7 +24,7 @@ pub(super) fn done(
 }
 
 /// The same, and if it was asked for, waits until the gateways go by it.
-async fn done_everywhere(
+pub(super) async fn done_everywhere(
     session: &Session,
     desk: &Desk,
     entry: &VerifiedEntry,
@@ -44,7 +45,7 @@ async fn done_everywhere(
     Ok(coverage::exit(&view, watch))
 }
 
-fn told(entry: &VerifiedEntry, what: &str, extra: &[(&str, String)]) -> (Value, String) {
+pub(super) fn told(entry: &VerifiedEntry, what: &str, extra: &[(&str, String)]) -> (Value, String) {
     let head = entry.checkpoint.head();
     let mut object = json!({
         "done": what,
@@ -85,6 +86,9 @@ pub(super) async fn revoke(session: &Session, arg: Revoke) -> Result<ExitCode> {
         }
         (Some(_), Named::Batch(_)) => bail!("--key is for a device, not for a batch"),
     };
+    if arg.propose.propose {
+        return propose(session, &desk, action, &format!("{what}, if approved"), arg.propose).await;
+    }
     let entry = desk.submit(action).await?;
     done_everywhere(session, &desk, &entry, told(&entry, &what, &[]), arg.watch).await
 }
@@ -141,8 +145,13 @@ pub(super) async fn release(session: &Session, arg: Release) -> Result<ExitCode>
 pub(super) async fn deactivate(session: &Session, arg: Deactivate) -> Result<ExitCode> {
     let desk = Desk::open(&session.home, &arg.sign, ADMIN)?;
     let (target, _) = Named::parse(&arg.target)?.target(&desk.client).await?;
-    let entry = desk.submit(Action::Deactivate(ledger::Deactivate { target })).await?;
-    let told = told(&entry, &format!("deactivated {}", arg.target), &[]);
+    let (action, what) =
+        (Action::Deactivate(ledger::Deactivate { target }), format!("deactivated {}", arg.target));
+    if arg.propose.propose {
+        return propose(session, &desk, action, &format!("{what}, if approved"), arg.propose).await;
+    }
+    let entry = desk.submit(action).await?;
+    let told = told(&entry, &what, &[]);
     done_everywhere(session, &desk, &entry, told, arg.watch).await
 }
 

@@ -2,13 +2,14 @@
 //! read from the ledger's own entries, every one of them fetched and replayed here; a node cannot
 //! leave one out.
 
+use super::approve::proposal;
 use super::confirm::confirm;
 use super::ledger::replay;
 use super::{Session, moment};
 use crate::cli::Cohort;
 use crate::host::random;
 use crate::signing::Desk;
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Context as _, Error, Result, ensure};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use muster_identity::{Did, PublicKey};
 use muster_ledger::{
@@ -66,6 +67,8 @@ pub(super) async fn run(session: &Session, arg: Cohort) -> Result<ExitCode> {
     let devices: u64 = todo.iter().map(|found| found.record.count).sum();
 
     let (verb, done) = if arg.revoke { ("revoke", "revoked") } else { ("hold", "held") };
+    ensure!(arg.revoke || !arg.propose.propose, "a hold needs no approval: leave out --propose");
+    let done = if arg.propose.propose { "proposed to revoke" } else { done };
     preview(session, &todo, &arg);
     if still {
         session.output.warn(format!(
@@ -103,6 +106,7 @@ pub(super) async fn run(session: &Session, arg: Cohort) -> Result<ExitCode> {
             let (id, power) = (HoldId(random()), Power::Owner);
             Action::Hold(Hold { target, id, power, until: None, seen, reason })
         };
+        let action = if arg.propose.propose { proposal(action, arg.propose) } else { action };
         let id = found.id;
         async move { desk.submit(action).await.with_context(|| format!("batch {id}")) }
     };
@@ -123,8 +127,11 @@ pub(super) async fn run(session: &Session, arg: Cohort) -> Result<ExitCode> {
     Ok(session.output.result(
         &object,
         format!(
-            "{done} {devices} devices by {total} operations, all acknowledged and proved\n\
-             Who refuses them already: muster coverage {last}"
+            "{done} {devices} devices by {total} operations, all acknowledged and proved\n{}",
+            match arg.propose.propose {
+                true => "Next, by another person: muster approve --list".to_owned(),
+                false => format!("Who refuses them already: muster coverage {last}"),
+            }
         ),
     ))
 }

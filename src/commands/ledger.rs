@@ -127,6 +127,11 @@ async fn status(session: &Session, node: &NodeArg) -> Result<ExitCode> {
     let (chain, checkpoint) = replay(session, &client, |_, _| Ok(())).await?;
     let head = checkpoint.head();
     let devices = client.network().await?.devices;
+    let ahead = chain.upgrade_ahead()?;
+    if let Some(ahead) = &ahead {
+        session.output.warn(ahead.to_string());
+    }
+    let version = chain.state().protocol()?.at(chain.height() + 1);
     let validators = chain.state().validators()?.0;
     let validators: Vec<String> = validators.iter().map(|key| key.to_multikey()).collect();
     Ok(session.output.result(
@@ -137,6 +142,7 @@ async fn status(session: &Session, node: &NodeArg) -> Result<ExitCode> {
             "time": head.time.0,
             "log_root": BASE64.encode(&head.log_root),
             "state_root": BASE64.encode(&head.state_root),
+            "protocol": { "version": version, "upgrade": ahead.map(|ahead| ahead.to_string()) },
             "validators": validators,
             "records": chain.state().len(),
             "devices": devices,

@@ -1,5 +1,6 @@
 //! One module for each command. They print results; what they do is done by the crates below.
 
+mod approve;
 mod backup;
 mod change;
 mod cohort;
@@ -16,6 +17,7 @@ mod lot;
 mod org;
 mod read;
 mod restore;
+mod rules;
 mod serve;
 
 pub(crate) use device::{keep as keep_key, window};
@@ -58,6 +60,7 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Hold(arg) => change::hold(&session, arg).await,
         Command::Release(arg) => change::release(&session, arg).await,
         Command::Deactivate(arg) => change::deactivate(&session, arg).await,
+        Command::Approve(arg) => approve::run(&session, arg).await,
         Command::Rotate(arg) => change::rotate(&session, arg).await,
         Command::Cohort(arg) => cohort::run(&session, arg).await,
         Command::Key(arg) => key::run(&session, arg),

@@ -3,7 +3,9 @@ mod recover;
 
 pub(crate) use invite::Offer;
 
+use super::approve::do_or_propose;
 use super::change::{done, new_key};
+use super::rules;
 use super::{Session, moment};
 use crate::cli::{
     NodeArg, Org, OrgGrant, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgValidator,
@@ -39,6 +41,8 @@ pub(super) async fn run(session: &Session, command: Org) -> Result<ExitCode> {
         Org::Validator(arg) => validator(session, &arg).await,
         Org::Grant(arg) => grant(session, arg).await,
         Org::Withdraw(arg) => withdraw(session, &arg).await,
+        Org::Rules(arg) => rules::run(session, &arg).await,
+        Org::Protocol(arg) => rules::protocol(session, &arg).await,
     }
 }
 
@@ -70,7 +74,7 @@ async fn show(session: &Session, node: &NodeArg) -> Result<ExitCode> {
 }
 
 /// This organisation as the node sees it.
-async fn ours(desk: &Desk) -> Result<OrganisationView> {
+pub(super) async fn ours(desk: &Desk) -> Result<OrganisationView> {
     organisation(&desk.client, &desk.organisation()).await
 }
 
@@ -84,18 +88,18 @@ async fn organisation(client: &Client, did: &Did) -> Result<OrganisationView> {
         .ok_or_else(|| anyhow!("the node does not know {did}: is it a node of this network?"))
 }
 
-async fn change_keys(
+fn change_keys(
     desk: &Desk,
     seq: u64,
     add: &[(&dyn Signer, Capabilities)],
     remove: Vec<PublicKey>,
-) -> Result<ledger::VerifiedEntry> {
+) -> Result<Action> {
     let network = desk.genesis.network();
     let add = add
         .iter()
         .map(|(key, can)| Ok((new_key(&network, &desk.organisation(), seq, *key)?, *can)))
         .collect::<Result<_>>()?;
-    desk.submit(Action::ChangeKeys(ChangeKeys { seq, add, remove })).await
+    Ok(Action::ChangeKeys(ChangeKeys { seq, add, remove }))
 }
 
 async fn key_list(session: &Session, node: &NodeArg) -> Result<ExitCode> {
@@ -113,17 +117,18 @@ async fn key_add(session: &Session, arg: &OrgKeyAdd) -> Result<ExitCode> {
     let can = capabilities(arg.can.iter().map(String::as_str))?;
     let key = session.home.keys().open_or_make(&arg.key)?;
     let seq = ours(&desk).await?.seq;
-    let entry = change_keys(&desk, seq, &[(&*key, can)], Vec::new()).await?;
+    let action = change_keys(&desk, seq, &[(&*key, can)], Vec::new())?;
     let public = key.public_key();
-    Ok(done(session, &entry, &format!("added {public}"), &[("key", public.to_string())]))
+    let told = [("key", public.to_string())];
+    do_or_propose(session, &desk, action, &format!("added {public}"), &told, arg.propose).await
 }
 
 async fn key_remove(session: &Session, arg: &OrgKeyRemove) -> Result<ExitCode> {
     let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
     let key = PublicKey::from_multikey(&arg.key).context("the key")?;
     let seq = ours(&desk).await?.seq;
-    let entry = change_keys(&desk, seq, &[], vec![key]).await?;
-    Ok(done(session, &entry, &format!("removed {key}"), &[]))
+    let action = change_keys(&desk, seq, &[], vec![key])?;
+    do_or_propose(session, &desk, action, &format!("removed {key}"), &[], arg.propose).await
 }
 
 async fn key_rotate(session: &Session, arg: &OrgKeyRotate) -> Result<ExitCode> {
@@ -137,9 +142,11 @@ async fn key_rotate(session: &Session, arg: &OrgKeyRotate) -> Result<ExitCode> {
         .ok_or_else(|| anyhow!("{} is not a present key of {}", arg.old, us.did))?;
     let can = capabilities(present.capabilities.iter().map(String::as_str))?;
     let key = session.home.keys().open_or_make(&arg.new)?;
-    let entry = change_keys(&desk, us.seq, &[(&*key, can)], vec![old]).await?;
+    let action = change_keys(&desk, us.seq, &[(&*key, can)], vec![old])?;
     let new = key.public_key();
-    Ok(done(session, &entry, &format!("replaced {old} by {new}"), &[("key", new.to_string())]))
+    let told = [("key", new.to_string())];
+    let what = format!("replaced {old} by {new}");
+    do_or_propose(session, &desk, action, &what, &told, arg.propose).await
 }
 
 fn capabilities<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Capabilities> {

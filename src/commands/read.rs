@@ -148,8 +148,17 @@ fn holds(holds: &[HoldView]) -> String {
 
 fn change_line(change: &ChangeView) -> String {
     let reason = change.reason.as_deref().map_or(String::new(), |r| format!(" ({r})"));
+    let approved = change.approved.as_ref().map_or(String::new(), |approved| {
+        let what = if approved.carried_out { "did" } else { "of" };
+        format!(
+            " [{what} {}, proposed by {}, approved by {}]",
+            approved.action,
+            approved.proposed_by,
+            approved.approved_by.join(", ")
+        )
+    });
     format!(
-        "{}  {}{reason}  by {} with key {}",
+        "{}  {}{reason}{approved}  by {} with key {}",
         moment(change.time),
         change.action,
         change.author,

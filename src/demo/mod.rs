@@ -2,6 +2,7 @@
 //! a step that does not end as it should makes the command fail.
 
 mod fleet;
+mod living;
 mod parts;
 mod visitor;
 
@@ -11,6 +12,7 @@ pub(crate) use visitor::Visitor;
 
 use crate::cli;
 use crate::commands::{Offer, Session, enrolment, stop_signal, watch, write};
+use crate::home::Home;
 use crate::host::new_key;
 use crate::output::Output;
 use crate::signing::{Desk, device_ref};
@@ -68,8 +70,12 @@ pub(crate) async fn run(session: &Session, arg: &cli::Demo) -> Result<ExitCode> 
         return Ok(out.result(&object, "\nThe story ended as it should."));
     }
     let link = welcome(session, &parts).await?;
+    let lot = Lot { devices: story.fleet.summary().counts.rows, ..lot(home, arg) };
+    let life = living::go_on(Fleet::open(home)?, lot, Visitor::new(&parts)?);
+    let life = tokio::spawn(life);
     out.result(&object, next(session, &parts, &link));
     stop_signal().await;
+    life.abort();
     parts.stop().await;
     Ok(ExitCode::SUCCESS)
 }
@@ -86,12 +92,8 @@ async fn tell(session: &Session, arg: &cli::Demo, parts: &Parts) -> Result<Story
     let fleet = Fleet::open(home)?;
 
     out.say("\nEnrol");
-    let lot = Lot {
-        prefix: "SN".into(),
-        model: MODEL,
-        devices: arg.devices,
-        manifest: home.path("manifest.jsonl"),
-    };
+    living::register_gateway(session, parts).await?;
+    let lot = lot(home, arg);
     if !fleet.write(home, &parts.genesis, &lot)? {
         out.say(format!("  {} is there from an earlier run", lot.manifest.display()));
     }
@@ -113,6 +115,15 @@ async fn tell(session: &Session, arg: &cli::Demo, parts: &Parts) -> Result<Story
     let device_ms = revoke_device(session, parts, &fleet, &lot, victim, &visitor).await?;
     let batch_ms = recall(session, parts, &fleet, &visitor).await?;
     Ok(Story { fleet: finished, seconds, device_ms, batch_ms })
+}
+
+fn lot(home: &Home, arg: &cli::Demo) -> Lot {
+    Lot {
+        prefix: "SN".into(),
+        model: MODEL,
+        devices: arg.devices,
+        manifest: home.path("manifest.jsonl"),
+    }
 }
 
 async fn enrol(session: &Session, parts: &Parts, lot: &Lot) -> Result<Finished> {
@@ -246,7 +257,7 @@ async fn recall(session: &Session, parts: &Parts, fleet: &Fleet, visitor: &Visit
 /// the demonstration's root key anyway.
 async fn welcome(session: &Session, parts: &Parts) -> Result<String> {
     let root = Desk { key: Arc::new(session.home.key("keys/root.pem")?), ..desk(session, parts)? };
-    let offer = Offer::make(&root, "You", Role::Admin, 24, &parts.node).await?;
+    let offer = Offer::make(&root, "Demo admin", Role::Admin, 24, &parts.node).await?;
     let link = offer.link.clone();
     tokio::spawn(async move {
         let admitted = async {

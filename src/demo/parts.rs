@@ -1,12 +1,14 @@
 use crate::commands::{Beginning, Seals};
 use crate::home::Home;
-use crate::host::Machine;
+use crate::host::{Machine, new_key};
+use crate::keys::Sealing;
 use crate::listen::{self, Listener, Place};
 use crate::{commands, http};
 use anyhow::Result;
 use axum::Router;
 use axum::routing::get;
-use muster_gateway::{AuthenticatedDevice, Gateway, GatewayConfig, MusterLayer};
+use muster_gateway::{AuthenticatedDevice, Gateway, GatewayConfig, MusterLayer, Reporting};
+use muster_identity::{Algorithm, SecretKey};
 use muster_ledger::{EvidencePolicy, Genesis};
 use muster_registry::{Config, Registry};
 use muster_web::Console;
@@ -19,6 +21,8 @@ pub(crate) struct Parts {
     pub(crate) node: String,
     pub(crate) gateway: String,
     pub(crate) upstream: String,
+    /// By which the gateway says what it goes by.
+    pub(crate) gateway_key: Arc<SecretKey>,
     running: (Registry, Gateway),
     stop: watch::Sender<bool>,
 }
@@ -49,20 +53,27 @@ impl Parts {
             console.imports_in(home.path("node/imports"), home.node_directory_secret()?)?;
         let routes = http::routes(registry.clone(), Some(&console));
         let node = spawn(listeners.node, routes, &stopped)?;
-        let gateway = Gateway::start(GatewayConfig::new(
+        let gateway_key = Arc::new(gateway_key(home)?);
+        let mut config = GatewayConfig::new(
             home.path("gateway"),
             genesis.clone(),
             vec![node.clone()],
             AUDIENCE.parse()?,
             Arc::new(Machine),
-        ))
-        .await?;
+        );
+        config.reporting = Some(Reporting {
+            organisation: genesis.organisation_did(),
+            signer: gateway_key.clone(),
+            last_seen: true,
+        });
+        let gateway = Gateway::start(config).await?;
         let sidecar = spawn(listeners.gateway, muster_gateway::sidecar(gateway.clone()), &stopped)?;
         let service = Router::new()
             .route("/telemetry", get(telemetry).post(telemetry))
             .layer(MusterLayer::new(gateway.clone()));
         let upstream = spawn(listeners.upstream, service, &stopped)?;
-        Ok(Self { genesis, node, gateway: sidecar, upstream, running: (registry, gateway), stop })
+        let (gateway, running) = (sidecar, (registry, gateway));
+        Ok(Self { genesis, node, gateway, upstream, gateway_key, running, stop })
     }
 
     /// Stops them without losing anything.
@@ -77,6 +88,15 @@ impl Parts {
 /// A service that knows who calls: the layer in front hands it the verified device.
 async fn telemetry(device: AuthenticatedDevice) -> String {
     format!("hello {} ({})\n", device.did(), device.model())
+}
+
+/// The gateway's key: made by the first run.
+fn gateway_key(home: &Home) -> Result<SecretKey> {
+    const FILE: &str = "keys/gateway.pem";
+    if !home.path(FILE).exists() {
+        home.write_key(FILE, &new_key(Algorithm::Ed25519), Sealing::None)?;
+    }
+    home.key(FILE)
 }
 
 fn begin(home: &Home) -> Result<Genesis> {

@@ -1,5 +1,6 @@
 //! End-to-end tests, all in one binary: one link, one list of results.
 
+mod approval;
 mod architecture;
 mod at_once;
 mod balance;

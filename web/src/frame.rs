@@ -16,6 +16,8 @@ pub(crate) struct Frame {
     pub(crate) assets: String,
     pub(crate) theme: &'static str,
     pub(crate) network: String,
+    /// Where the console is reached.
+    pub(crate) origin: String,
     pub(crate) organisation: String,
     pub(crate) visitor: Option<Visitor>,
 }
@@ -62,6 +64,7 @@ impl Frame {
             here,
             assets: assets::base(),
             theme: theme(headers),
+            origin: console.origins().first().into(),
             network: HEXLOWER.encode(&console.network().0),
             organisation,
             visitor: visitor.cloned(),
@@ -125,10 +128,30 @@ fn theme(headers: &HeaderMap) -> &'static str {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(pub(crate) u64);
 
+/// A moment that is told as so long ago.
+pub(crate) struct Ago(Moment);
+
+impl Moment {
+    pub(crate) fn ago(self) -> Ago {
+        Ago(self)
+    }
+}
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let iso = iso(self.0.0);
+        let utc = iso.get(..19).unwrap_or(&iso).replace('T', " ");
+        write!(f, r#"<time datetime="{iso}" data-ago>{utc} UTC</time>"#)
+    }
+}
+
+impl askama::filters::HtmlSafe for Ago {}
+
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let iso = iso(self.0);
-        write!(f, r#"<time datetime="{iso}">{} UTC</time>"#, iso[..19].replace('T', " "))
+        let utc = iso.get(..19).unwrap_or(&iso).replace('T', " ");
+        write!(f, r#"<time datetime="{iso}">{utc} UTC</time>"#)
     }
 }
 
@@ -169,6 +192,33 @@ impl fmt::Display for Count {
 }
 
 impl askama::filters::HtmlSafe for Count {}
+
+/// A number, or a borrowed one: templates have both.
+pub(crate) trait Number {
+    fn number(&self) -> u64;
+}
+
+impl Number for u64 {
+    fn number(&self) -> u64 {
+        *self
+    }
+}
+
+impl<N: Number> Number for &N {
+    fn number(&self) -> u64 {
+        (**self).number()
+    }
+}
+
+/// A number in groups, for templates.
+pub(crate) fn count(n: impl Number) -> Count {
+    Count(n.number())
+}
+
+/// A moment, for templates.
+pub(crate) fn moment(ms: impl Number) -> Moment {
+    Moment(ms.number())
+}
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 
 mod act;
 mod assets;
+mod chart;
 mod failure;
 mod frame;
 mod guard;
@@ -27,11 +28,11 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use data_encoding::BASE64URL_NOPAD;
+use import::Imports;
 use muster_api::{Host, Problem};
 use muster_identity::Did;
 use muster_ledger::{Network, OrganisationRecord, View as _};
 use muster_registry::{Act, Registry};
-use import::Imports;
 use people::Book;
 use session::{Session, Sessions};
 use std::path::PathBuf;

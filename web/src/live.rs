@@ -4,12 +4,12 @@ use crate::Console;
 use crate::session::Visitor;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::stream;
-use serde_json::json;
+use futures_util::{StreamExt as _, stream};
+use muster_api::Event;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -19,28 +19,42 @@ const LISTENERS: usize = 256;
 /// The longest silence: a proxy keeps a connection that says something.
 const SILENCE: Duration = Duration::from_secs(15);
 
-static ROOM: std::sync::LazyLock<Arc<Semaphore>> =
-    std::sync::LazyLock::new(|| Arc::new(Semaphore::new(LISTENERS)));
+static ROOM: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(LISTENERS)));
 
-/// `head` whenever a head was signed.
-pub(crate) async fn events(State(console): State<Console>, _who: Visitor) -> Response {
+/// What the registry tells, of this visitor's organisation or of all. Each listener holds its own
+/// place; a slow one is told that it missed some.
+pub(crate) async fn events(State(console): State<Console>, who: Visitor) -> Response {
     let Ok(turn) = ROOM.clone().try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let begin = (console, turn, None::<(u64, u64)>);
-    let events = stream::unfold(begin, |(console, turn, last)| async move {
-        let registry = console.registry();
-        if let Some((size, time)) = last {
-            // The feed waits for news as followers do; its entries are for them.
-            let _ = registry.feed(size, time, SILENCE).await;
-        }
-        let head = registry.head();
-        let head = head.head();
-        let now = (head.size, head.time.0);
-        let event = Event::default().event("head").data(
-            json!({ "size": head.size, "height": head.height, "time": head.time.0 }).to_string(),
-        );
-        Some((Ok::<_, Infallible>(event), (console, turn, Some(now))))
+    let ours = who.session.organisation.to_string();
+    let watch = console.registry().watch();
+    let events = stream::unfold((watch, turn), |(mut watch, turn)| async move {
+        Some((watch.next().await?, (watch, turn)))
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(SILENCE)).into_response()
+    let head = console.registry().head();
+    let head = head.head();
+    // A page hears at once that it is heard.
+    let first = Event::Head { size: head.size, height: head.height, time: head.time.0 };
+    let told = stream::iter([first]).chain(events).filter_map(move |event| {
+        let sent = sent(&event, &ours);
+        async move { sent.map(Ok::<_, Infallible>) }
+    });
+    Sse::new(told).keep_alive(KeepAlive::new().interval(SILENCE)).into_response()
+}
+
+/// An event for a page; none if it is private to another organisation.
+fn sent(event: &Event, ours: &str) -> Option<Sent> {
+    let (kind, of) = match event {
+        Event::Head { .. } => ("head", None),
+        Event::Enrolled { .. } => ("batch", None),
+        Event::Upload { organisation, .. } => ("progress", Some(organisation)),
+        Event::Coverage { organisation, .. } => ("coverage", Some(organisation)),
+        Event::Gateway { organisation, .. } => ("gateway", Some(organisation)),
+        Event::Missed { .. } => ("missed", None),
+    };
+    if of.is_some_and(|of| of != ours) {
+        return None;
+    }
+    Some(Sent::default().event(kind).data(serde_json::to_string(event).ok()?))
 }

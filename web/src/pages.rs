@@ -1,10 +1,15 @@
 //! The pages. Each is a module and a template of the same name.
 
+mod approvals;
+mod audit;
 mod batch;
 mod batches;
+mod gateways;
 mod import;
+mod ledger;
 mod organisation;
 mod overview;
+mod revoke;
 
 use crate::frame::Frame;
 use crate::session::Visitor;
@@ -13,7 +18,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use muster_api::Problem;
 
 pub(crate) fn routes() -> Router<Console> {
@@ -21,12 +26,19 @@ pub(crate) fn routes() -> Router<Console> {
         .route("/", get(overview::page))
         .route("/organisation", get(organisation::page))
         .route("/batches", get(batches::page))
-        .route("/batches/uploads", get(batches::uploads))
         .route("/batches/{id}", get(batch::page))
-        .route("/batches/{id}/coverage", get(batch::coverage))
         .route("/batches/{id}/lots", get(batch::lots))
         .route("/import", get(import::page))
         .route("/import/{id}", get(import::job))
+        .route("/approvals", get(approvals::page))
+        .route("/audit", get(audit::page))
+        .route("/audit/export.csv", get(audit::csv))
+        .route("/gateways", get(gateways::page))
+        .route("/ledger", get(ledger::page))
+        .route("/revoke", get(revoke::page))
+        .route("/revoke/{entry}", get(revoke::progress))
+        .route("/console/targets", get(revoke::targets))
+        .route("/console/effect", post(revoke::listed))
 }
 
 /// What is at no path of ours.
@@ -54,5 +66,15 @@ pub(crate) fn shown(
     match page {
         Ok(page) => failure::rendered(&page),
         Err(problem) => failure::page(frame(), &problem),
+    }
+}
+
+/// The colour of an action.
+pub(crate) fn tag(action: &str) -> &'static str {
+    match action {
+        "enrol" | "release" => "good",
+        "hold" | "propose" => "held",
+        "revoke" | "deactivate" | "revoke-key" => "bad",
+        _ => "",
     }
 }

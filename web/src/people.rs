@@ -41,7 +41,7 @@ pub(crate) fn purpose(role: Role) -> &'static str {
             "sees everything, what people did here too, and exports it; changes nothing"
         }
         Role::Operator => "enrols, holds, releases and revokes devices",
-        Role::Admin => "does all that, invites people, approves",
+        Role::Admin => "does what an operator does, invites people, approves",
     }
 }
 
@@ -58,4 +58,20 @@ pub(crate) fn audits(role: Role) -> bool {
 /// Whether it invites people and ends their access.
 pub(crate) fn administers(role: Role) -> bool {
     role == Role::Admin
+}
+
+/// What keys are called: the names of people, as this node has them.
+pub(crate) struct Names(std::collections::HashMap<String, String>);
+
+/// The names of an organisation's people.
+pub(crate) fn names(book: &Book, organisation: &str) -> Names {
+    let ours = book.people.iter().filter(|p| p.organisation == organisation);
+    Names(ours.flat_map(|p| p.keys.iter().map(|k| (k.key.clone(), p.name.clone()))).collect())
+}
+
+impl Names {
+    /// A person's name, or the beginning of the key.
+    pub(crate) fn of(&self, key: &str) -> String {
+        self.0.get(key).cloned().unwrap_or_else(|| format!("key {}…", key.get(..12).unwrap_or(key)))
+    }
 }

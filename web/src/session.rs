@@ -262,6 +262,32 @@ impl OptionalFromRequestParts<Console> for Visitor {
     }
 }
 
+/// What a browser is, in a word or two, by what it says of itself.
+pub(crate) fn browser(agent: &str) -> String {
+    const BROWSERS: [(&str, &str); 5] = [
+        ("Edg", "Edge"),
+        ("OPR", "Opera"),
+        ("Firefox", "Firefox"),
+        ("Chrom", "Chromium"),
+        ("Safari", "Safari"),
+    ];
+    const SYSTEMS: [(&str, &str); 5] = [
+        ("Windows", "Windows"),
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("Mac OS", "Mac"),
+        ("Linux", "Linux"),
+    ];
+    let find = |list: &[(&str, &'static str)]| {
+        list.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
+    };
+    match (find(&BROWSERS), find(&SYSTEMS)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        (Some(one), None) | (None, Some(one)) => one.into(),
+        (None, None) => "another program".into(),
+    }
+}
+
 /// Percent-encoding of a query value (RFC 3986 §2.1).
 pub(crate) fn encoded(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'/');
@@ -321,6 +347,13 @@ mod tests {
             all.challenge(i.to_string(), 0);
         }
         assert!(!all.answer("0", 1) && all.answer("1", 1), "bounded");
+    }
+
+    #[test]
+    fn browsers_are_called_by_their_names() {
+        let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0 Safari/537.36";
+        assert_eq!(browser(agent), "Chromium on Linux");
+        assert_eq!(browser("curl/8"), "another program");
     }
 
     #[test]

@@ -18,9 +18,6 @@ use serde_json::json;
 /// How far a browser's clock may be off, in seconds, as with devices.
 const SKEW: u64 = 30;
 
-/// Characters of a browser's own description that are kept.
-const BROWSER: usize = 120;
-
 pub(crate) fn routes() -> Router<Console> {
     Router::new()
         .route("/sign-in", get(page))
@@ -106,7 +103,7 @@ async fn open(
         csrf: console.id(),
         made: now,
         used: now,
-        browser: browser.chars().take(BROWSER).collect(),
+        browser: crate::session::browser(browser),
     };
     console.note_act(&session, "sign-in", known.name).await;
     console.sessions().open(&secret, session, now);

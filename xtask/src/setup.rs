@@ -1,6 +1,6 @@
 //! What tests need before they run: Debian packages and the vectors shared between projects.
 
-use crate::shell::{Result, output_of, program, root, succeeds};
+use crate::shell::{Result, output_of, program, root, succeeds, target_dir};
 use std::{env, fs, path::PathBuf};
 
 /// Debian packages the tests need: the real programs that they start. Everything native of ours
@@ -18,6 +18,10 @@ const DEBIAN_PACKAGES: &[&str] = &[
     "mosquitto-clients",
     // An HSM in software, for keys in tokens.
     "softhsm2",
+    // The browser of `tests/console` and who drives it; npm brings the check of accessibility.
+    "chromium",
+    "chromium-driver",
+    "npm",
     // The tests make an environment of their own for paho and amqtt.
     "python3-venv",
 ];
@@ -44,9 +48,14 @@ const VECTOR_SUITES: &[&str] = &[
     "wycheproof",
 ];
 
+/// What is installed by npm for tests alone, below `target`: nothing of it is in the repository.
+/// axe-core tells what of a page people with other eyes, hands or tools cannot use.
+const AXE: &str = "axe-core@4.14.1";
+
 /// Prepares the tests. Returns the directory of shared vectors, if there is one.
 pub(crate) fn run() -> Result<Option<PathBuf>> {
     ensure_apt(DEBIAN_PACKAGES)?;
+    ensure_npm(AXE)?;
     let vectors = vectors();
     match &vectors {
         Some(dir) => println!("setup: shared vectors in {}", dir.display()),
@@ -89,6 +98,25 @@ pub(crate) fn ensure_apt(packages: &[&str]) -> Result<()> {
         Ok(())
     } else {
         Err(format!("apt-get could not install {list}"))
+    }
+}
+
+/// Installs a package of npm below `target/tmp/npm`, unless it is there in this version.
+fn ensure_npm(package: &str) -> Result<()> {
+    let folder = target_dir().join("tmp/npm");
+    let (name, version) = package.rsplit_once('@').unwrap_or((package, ""));
+    let manifest = folder.join("node_modules").join(name).join("package.json");
+    let stated = format!("\"version\": \"{version}\"");
+    if fs::read_to_string(manifest).is_ok_and(|text| text.contains(&stated)) {
+        return Ok(());
+    }
+    println!("setup: installing {package} of npm");
+    let prefix = folder.to_string_lossy().into_owned();
+    let options = ["install", "--prefix", &prefix, "--ignore-scripts", "--no-audit", "--no-fund"];
+    if succeeds(program("npm").args(options).arg(package))? {
+        Ok(())
+    } else {
+        Err(format!("npm could not install {package}; tests of accessibility need it"))
     }
 }
 

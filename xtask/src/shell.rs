@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::{env, ffi::OsString, fmt::Display};
+use std::{env, fmt::Display};
 
 /// A task that could not be carried out; the text says what to do about it.
 pub(crate) type Result<T> = std::result::Result<T, String>;
@@ -18,9 +18,10 @@ pub(crate) fn root() -> PathBuf {
 
 /// Where every build goes, also those of `fuzz` and `device/no_std`, which are workspaces of
 /// their own: what they share with the main one is then compiled once.
-fn target_dir() -> OsString {
-    let default = || root().join("target").into();
-    env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty()).unwrap_or_else(default)
+pub(crate) fn target_dir() -> PathBuf {
+    let named = env::var_os("CARGO_TARGET_DIR").filter(|dir| !dir.is_empty());
+    // Relative to the root, where programs are started.
+    root().join(named.unwrap_or_else(|| "target".into()))
 }
 
 /// A cargo command.

@@ -298,7 +298,7 @@ async fn an_unknown_action() {
     let mut payload = Writer::default();
     payload.map(5).uint(1).uint(1).uint(2).value(&case.world.genesis.network());
     payload.uint(3).value(&case.world.genesis.organisation_did()).uint(4).uint(START + 60_000);
-    payload.uint(5).array(2).uint(12).map(0);
+    payload.uint(5).array(2).uint(17).map(0);
     let mut protected = Writer::default();
     protected.map(3).uint(1).int(key(1).public_key().algorithm().cose());
     protected.uint(4).value(&key(1).public_key()).uint(16).text("muster-op+cose");
@@ -316,11 +316,25 @@ async fn an_operation_of_a_later_version() {
     stops(case, cose(protected, payload), "upgrade-needed", "another protocol version").await;
 }
 
+/// The head that a program of the next version signs.
+pub(crate) fn later_note(world: &World, time: u64) -> String {
+    let body = world.note(time).replace("protocol 1", "protocol 2");
+    let (body, _) = body.split_once("\n\n").unwrap();
+    let seconds = time / 1_000;
+    let validator = key(VALIDATOR);
+    let name = validator.public_key().to_multikey();
+    let id = sha256(&[name.as_bytes(), b"\n", &[4], validator.public_key().raw()]);
+    let text = format!("cosignature/v1\ntime {seconds}\n{body}\n");
+    let signature = validator.sign(text.as_bytes()).unwrap();
+    let blob = [&id[..4], &seconds.to_be_bytes(), &signature.0].concat();
+    format!("{body}\n\n— {name} {}\n", BASE64.encode(&blob))
+}
+
 #[tokio::test]
 async fn a_head_of_a_later_version() {
     let case = Case::new().await;
-    let body = case.world.note(case.world.time + 1_000).replace("protocol 1", "protocol 2");
-    let (body, _) = body.split_once("\n\n").unwrap();
+    let signed = later_note(&case.world, case.world.time + 1_000);
+    let (body, _) = signed.split_once("\n\n").unwrap();
     // Anybody could have written it: the other node is followed.
     let unsigned = format!("{body}\n\n— a AAAAAAAA\n");
     case.liar.change(|book| {
@@ -331,14 +345,6 @@ async fn a_head_of_a_later_version() {
     eventually(&case.gateway, refused).await;
     assert_eq!(case.gateway.status().stopped, None);
     // The validator wrote it.
-    let seconds = (case.world.time + 1_000) / 1_000;
-    let validator = key(VALIDATOR);
-    let name = validator.public_key().to_multikey();
-    let id = sha256(&[name.as_bytes(), b"\n", &[4], validator.public_key().raw()]);
-    let text = format!("cosignature/v1\ntime {seconds}\n{body}\n");
-    let signature = validator.sign(text.as_bytes()).unwrap();
-    let blob = [&id[..4], &seconds.to_be_bytes(), &signature.0].concat();
-    let signed = format!("{body}\n\n— {name} {}\n", BASE64.encode(&blob));
     for node in [&case.liar, &case.honest] {
         node.change(|book| {
             book.note = signed.clone();

@@ -16,5 +16,6 @@ mod presenting;
 mod relay;
 mod restart;
 mod snapshots;
+mod upgrade;
 #[path = "../../../verifier/tests/it/world.rs"]
 mod world;

@@ -2,8 +2,9 @@
 
 use crate::inputs::secret;
 use muster_identity::{
-    Acknowledgement, Algorithm, Did, Error, Freshness, Holder, Inception, Mode, Presentation,
-    Registered, Registration, Report, Signer, Statement, acknowledge, present, register,
+    Acknowledgement, Algorithm, Did, Error, Freshness, Holder, Inception, Invite, InviteTerms,
+    Login, LoginTerms, Mode, Presentation, Registered, Registration, Report, Role, Signer,
+    Statement, acknowledge, invite, log_in, present, register,
 };
 use proptest::prelude::*;
 
@@ -108,6 +109,51 @@ fn every_flipped_bit_of_a_gateways_words() {
     assert!(register(&did, &unnamed, &key).is_err());
 }
 
+#[test]
+fn every_flipped_bit_of_a_persons_words() {
+    let key = secret(Algorithm::Ed25519);
+    let public = key.public_key();
+    let did = Did::of(&Inception::from_key(public));
+    let terms = LoginTerms {
+        audience: "https://c.example".parse().unwrap(),
+        nonce: "n".into(),
+        iat: 1,
+        exp: 61,
+        jti: "j".into(),
+        network: [5; 32],
+    };
+    let known =
+        |token: &str| Login::parse(token).is_ok_and(|l| l.verify_signature(&public).is_ok());
+    flip_each_bit(&log_in(&did, &terms, &key).unwrap(), known);
+    let invited = InviteTerms {
+        network: [5; 32],
+        jti: "j".into(),
+        iat: 1,
+        exp: 2,
+        role: Role::Admin,
+        name: "Zoë".into(),
+        secret_hash: [6; 32],
+    };
+    let admitted =
+        |token: &str| Invite::parse(token).is_ok_and(|i| i.verify_signature(&public).is_ok());
+    flip_each_bit(&invite(&did, &invited, &key).unwrap(), admitted);
+    // What no console would take is not signed.
+    for bad in [
+        LoginTerms { exp: 62, ..terms.clone() },
+        LoginTerms { nonce: String::new(), ..terms.clone() },
+        LoginTerms { jti: "j\"".into(), ..terms },
+    ] {
+        assert!(log_in(&did, &bad, &key).is_err());
+    }
+    for bad in [
+        InviteTerms { exp: 1, ..invited.clone() },
+        InviteTerms { name: "a\"b".into(), ..invited.clone() },
+        InviteTerms { jti: "j ".into(), ..invited },
+    ] {
+        assert!(invite(&did, &bad, &key).is_err());
+    }
+}
+
 fn freshness() -> impl Strategy<Value = Freshness> {
     prop_oneof![
         (0..=u64::MAX - 60, 1..=60u64)
@@ -154,6 +200,8 @@ proptest! {
         let _ = Presentation::parse(&text);
         let _ = Acknowledgement::parse(&text);
         let _ = Registration::parse(&text);
+        let _ = Login::parse(&text);
+        let _ = Invite::parse(&text);
     }
 
     #[test]

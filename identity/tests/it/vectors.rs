@@ -6,7 +6,8 @@ use crate::made;
 use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{
     Acknowledgement, AgreementKey, Algorithm, Did, Error, Freshness, GatewayProof, Inception,
-    PossessionTerms, Presentation, PublicKey, Registration, SecretKey, Signature, Signer,
+    Invite, Login, PossessionTerms, Presentation, PublicKey, Registration, SecretKey, Signature,
+    Signer,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -74,6 +75,8 @@ fn every_valid_file_holds() {
             "presentation" => presentation(&file),
             "acknowledgement" => acknowledgement(&file),
             "registration" => registration(&file),
+            "login" => login(&file),
+            "invite" => invite(&file),
             "gateway-proof" => {
                 proof(&file).unwrap();
                 let proof = GatewayProof::parse(file.text("token")).unwrap();
@@ -155,6 +158,34 @@ fn registration(file: &File) {
     assert_eq!(holder.map_or("", |h| &h.site), file.text("site"));
 }
 
+fn login(file: &File) {
+    let l = Login::parse(file.text("token")).unwrap();
+    assert_eq!(l.verify_signature(&file.key()), Ok(()));
+    assert_eq!(l.organisation().to_string(), file.text("organisation"));
+    assert_eq!(l.key(), file.key().to_multicodec());
+    let terms = l.terms();
+    assert_eq!(terms.audience.as_str(), file.text("audience"));
+    assert_eq!(terms.nonce, file.text("nonce"));
+    assert_eq!(format!("{}..{}", terms.iat, terms.exp), file.text("window"));
+    assert_eq!(terms.jti, file.text("jti"));
+    assert_eq!(terms.network[..], file.hex("network"));
+}
+
+fn invite(file: &File) {
+    let i = Invite::parse(file.text("token")).unwrap();
+    assert_eq!(i.verify_signature(&file.key()), Ok(()));
+    assert_eq!(i.organisation().to_string(), file.text("organisation"));
+    assert_eq!(i.key(), file.key().to_multicodec());
+    let terms = i.terms();
+    assert_eq!(terms.network[..], file.hex("network"));
+    assert_eq!(terms.jti, file.text("jti"));
+    assert_eq!(format!("{}..{}", terms.iat, terms.exp), file.text("window"));
+    assert_eq!(terms.role.word(), file.text("role"));
+    assert_eq!(terms.name, file.text("name"));
+    let secret = file.hex("secret");
+    assert!(i.opens(&secret) && !i.opens(&secret[1..]) && !i.opens(&terms.secret_hash));
+}
+
 #[test]
 fn every_invalid_file_is_refused_for_its_flaw() {
     for path in on_disk("invalid") {
@@ -179,6 +210,12 @@ fn every_invalid_file_is_refused_for_its_flaw() {
             "registration" => Registration::parse(file.text("token"))
                 .map_err(Error::from)
                 .and_then(|r| r.verify_signature(&file.key())),
+            "login" => Login::parse(file.text("token"))
+                .map_err(Error::from)
+                .and_then(|l| l.verify_signature(&file.key())),
+            "invite" => Invite::parse(file.text("token"))
+                .map_err(Error::from)
+                .and_then(|i| i.verify_signature(&file.key())),
             "gateway-proof" => proof(&file),
             other => panic!("unknown kind {other}"),
         };

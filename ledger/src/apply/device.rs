@@ -1,4 +1,5 @@
-use super::{Author, Changes, Context, View, check_seq, claim};
+use super::governance::count_ended;
+use super::{Author, Changes, Consent, Context, View, check_seq, claim};
 use crate::records::status;
 use crate::{
     BatchId, BatchRecord, Capability, Deactivate, DeviceKey, DeviceRecord, DeviceRef, Hold,
@@ -43,6 +44,14 @@ impl Subject {
         match self {
             Self::Device { record, .. } => record.seq,
             Self::Batch { record, .. } => record.seq,
+        }
+    }
+
+    /// How many devices it is.
+    fn devices(&self) -> u64 {
+        match self {
+            Self::Device { .. } => 1,
+            Self::Batch { record, .. } => record.count,
         }
     }
 
@@ -191,43 +200,56 @@ pub(super) fn revoke(
     view: &impl View,
     author: &Author,
     revoke: &Revoke,
-    _at: &Context,
+    consent: Consent,
+    at: &Context,
 ) -> Result<Changes, Refusal> {
     let mut subject = Subject::load(view, &revoke.target)?;
     check_owner(view, author, &subject)?;
     check_not_ended(subject.standing())?;
+    let counted = count_ended(view, author, subject.devices(), consent, at)?;
     subject.standing().revoked = true;
-    Ok(subject.store())
+    Ok(subject.store().and(counted))
 }
 
 pub(super) fn deactivate(
     view: &impl View,
     author: &Author,
     deactivate: &Deactivate,
+    consent: Consent,
     at: &Context,
 ) -> Result<Changes, Refusal> {
     let mut subject = Subject::load(view, &deactivate.target)?;
-    match &subject {
+    let by_owner = match &subject {
         Subject::Device { did, record, batch } if *did == author.did => {
             check_device_signs(author, record, batch, at)?;
+            false
         }
-        _ => check_owner(view, author, &subject)?,
-    }
+        _ => check_owner(view, author, &subject).map(|()| true)?,
+    };
     if subject.standing().deactivated {
         return Err(Refusal::Standing(Status::Deactivated));
     }
+    // A device that ends itself is nobody's decision about a fleet.
+    let counted = match by_owner {
+        true => count_ended(view, author, subject.devices(), consent, at)?,
+        false => Changes::default(),
+    };
     subject.standing().deactivated = true;
-    Ok(subject.store())
+    Ok(subject.store().and(counted))
 }
 
 pub(super) fn revoke_key(
     view: &impl View,
     author: &Author,
     revoke: &RevokeKey,
-    _at: &Context,
+    consent: Consent,
+    at: &Context,
 ) -> Result<Changes, Refusal> {
     let (mut record, batch) = load_device(view, &revoke.device)?;
+    // Without its present key a device is as good as revoked.
+    let mut ended = 0;
     if record.key.is(&revoke.device.did, &revoke.key) {
+        ended = 1;
         record.key = DeviceKey::Ended;
         record.retired.push(RetiredKey { key: revoke.key, why: Retired::Revoked });
     } else {
@@ -238,7 +260,8 @@ pub(super) fn revoke_key(
     }
     let subject = Subject::Device { did: revoke.device.did, record, batch };
     check_owner(view, author, &subject)?;
-    Ok(subject.store())
+    let counted = count_ended(view, author, ended, consent, at)?;
+    Ok(subject.store().and(counted))
 }
 
 pub(super) fn rotate(

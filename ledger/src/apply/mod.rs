@@ -3,11 +3,14 @@
 //! possession signatures are good and that no DID or key of a batch is on the ledger already.
 
 mod device;
+mod governance;
 mod organisation;
 
 use crate::{
-    Action, BatchId, BatchRecord, Capability, DeviceRecord, GrantId, GrantRecord, Network,
-    OrganisationRecord, Refusal, Rules, StateKey, Time, ValidatorSet, VerifiedOperation, limits,
+    Action, Approve, BatchId, BatchRecord, Capability, DeviceRecord, GrantId, GrantRecord, Network,
+    OpenProposal, Operation, OrganisationRecord, Outcome, OversightRecord, ProposalId,
+    ProposalRecord, ProtocolRecord, Refusal, Rules, StateKey, Time, ValidatorSet,
+    VerifiedOperation, limits, operation,
 };
 use alloc::{collections::BTreeMap, sync::Arc};
 use muster_identity::cbor::{Decode, Encode};
@@ -54,6 +57,22 @@ pub trait View {
     fn rules(&self) -> Result<Rules, Refusal> {
         self.read(StateKey::Rules)?.ok_or(Refusal::Corrupt("no rules"))
     }
+
+    /// The protocol version. A network begins with the first.
+    fn protocol(&self) -> Result<ProtocolRecord, Refusal> {
+        let first = ProtocolRecord { version: operation::FIRST_PROTOCOL, next: None };
+        Ok(self.read(StateKey::Protocol)?.unwrap_or(first))
+    }
+
+    /// What is counted of an organisation.
+    fn oversight(&self, did: &Did) -> Result<OversightRecord, Refusal> {
+        Ok(self.read(StateKey::Oversight(*did))?.unwrap_or_default())
+    }
+
+    /// A proposal.
+    fn proposal(&self, id: &ProposalId) -> Result<Option<ProposalRecord>, Refusal> {
+        self.read(StateKey::Proposal(*id))
+    }
 }
 
 /// Records to write, in one piece or not at all.
@@ -63,6 +82,12 @@ pub struct Changes(pub BTreeMap<StateKey, Arc<[u8]>>);
 impl Changes {
     pub(crate) fn put(&mut self, key: StateKey, record: &impl Encode) {
         self.0.insert(key, record.to_cbor().into());
+    }
+
+    /// These and others, of other records.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.extend(others);
+        self
     }
 
     /// Adds later changes on top.
@@ -78,6 +103,8 @@ pub struct Context {
     pub network: Network,
     /// Position of the operation in the log.
     pub index: u64,
+    /// Height of its block.
+    pub height: u64,
     /// Time of its block.
     pub time: Time,
 }
@@ -98,19 +125,76 @@ pub fn apply(
     if operation.valid_until.since(at.time) > limits::OPERATION_LIFETIME_MS {
         return Err(Refusal::TooLongLived);
     }
+    let (version, known) = (view.protocol()?.at(at.height), operation::PROTOCOL);
+    if version != known {
+        return Err(Refusal::Upgrade { version, height: at.height, known });
+    }
     let author = Author { did: operation.author, key: *signed.key() };
     match &operation.action {
-        Action::Enrol(a) => organisation::enrol(view, &author, a, at),
-        Action::ChangeKeys(a) => organisation::change_keys(view, &author, a),
-        Action::Grant(a) => organisation::grant(view, &author, a, at),
-        Action::WithdrawGrant(a) => organisation::withdraw(view, &author, a),
-        Action::ChangeValidators(a) => organisation::change_validators(view, &author, a),
-        Action::Hold(a) => device::hold(view, &author, a, at),
-        Action::Release(a) => device::release(view, &author, a, at),
-        Action::Revoke(a) => device::revoke(view, &author, a, at),
-        Action::Deactivate(a) => device::deactivate(view, &author, a, at),
-        Action::RevokeKey(a) => device::revoke_key(view, &author, a, at),
-        Action::Rotate(a) => device::rotate(view, &author, a, at),
+        Action::Propose(a) => {
+            governance::propose(view, &author, a, ProposalId(signed.hash().0), at)
+        }
+        Action::Approve(a) => governance::approve(view, &author, a, at),
+        Action::WithdrawProposal(a) => governance::withdraw(view, &author, a, at),
+        action => carry_out(view, &author, action, Consent::Author, at),
+    }
+}
+
+/// Who stands behind an action.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Consent {
+    /// The author alone.
+    Author,
+    /// The author, and as many others as the rules ask for.
+    Others,
+}
+
+/// Does what an action says, of its own or as a proposal says it.
+fn carry_out(
+    view: &impl View,
+    author: &Author,
+    action: &Action,
+    consent: Consent,
+    at: &Context,
+) -> Result<Changes, Refusal> {
+    match action {
+        Action::Enrol(a) => organisation::enrol(view, author, a, at),
+        Action::ChangeKeys(a) => organisation::change_keys(view, author, a, consent),
+        Action::Grant(a) => organisation::grant(view, author, a, at),
+        Action::WithdrawGrant(a) => organisation::withdraw(view, author, a),
+        Action::ChangeValidators(a) => organisation::change_validators(view, author, a),
+        Action::ChangeRules(a) => governance::change_rules(view, author, a, consent),
+        Action::UpgradeProtocol(a) => governance::upgrade(view, author, a, consent, at),
+        Action::Hold(a) => device::hold(view, author, a, at),
+        Action::Release(a) => device::release(view, author, a, at),
+        Action::Revoke(a) => device::revoke(view, author, a, consent, at),
+        Action::Deactivate(a) => device::deactivate(view, author, a, consent, at),
+        Action::RevokeKey(a) => device::revoke_key(view, author, a, consent, at),
+        Action::Rotate(a) => device::rotate(view, author, a, at),
+        // The decoder lets none of these into a proposal.
+        Action::Propose(_) | Action::Approve(_) | Action::WithdrawProposal(_) => {
+            Err(Refusal::Limit("a proposal holds no other"))
+        }
+    }
+}
+
+/// The proposal that an accepted operation carried out, by the state before it and the records that
+/// it changed. Whoever shows or counts what operations do must look at its action, not at the word
+/// *approve* alone.
+pub fn carried_out(
+    before: &impl View,
+    operation: &Operation,
+    changes: &Changes,
+) -> Result<Option<OpenProposal>, Refusal> {
+    let Action::Approve(Approve { proposal }) = &operation.action else { return Ok(None) };
+    let after = changes.0.get(&StateKey::Proposal(*proposal));
+    let after = after.map(|bytes| ProposalRecord::from_cbor(bytes)).transpose();
+    match after.map_err(|_| Refusal::Corrupt("a record"))? {
+        Some(ProposalRecord::Closed(Outcome::CarriedOut)) => match before.proposal(proposal)? {
+            Some(ProposalRecord::Open(open)) => Ok(Some(*open)),
+            _ => Err(Refusal::UnknownProposal(*proposal)),
+        },
+        _ => Ok(None),
     }
 }
 
@@ -121,12 +205,18 @@ struct Author {
 }
 
 impl Author {
-    /// The author's organisation, if the key has the capability there.
-    fn with(&self, view: &impl View, needs: Capability) -> Result<OrganisationRecord, Refusal> {
+    /// The author's organisation, if the key is one of its present keys.
+    fn member(&self, view: &impl View) -> Result<OrganisationRecord, Refusal> {
         let record = view.organisation(&self.did)?.ok_or(Refusal::UnknownAuthor(self.did))?;
         if !record.keys.iter().any(|k| k.key == self.key) {
             return Err(Refusal::NotAKeyOf { key: self.key, author: self.did });
         }
+        Ok(record)
+    }
+
+    /// The author's organisation, if the key has the capability there.
+    fn with(&self, view: &impl View, needs: Capability) -> Result<OrganisationRecord, Refusal> {
+        let record = self.member(view)?;
         if !record.may(&self.key, needs) {
             return Err(Refusal::Capability { key: self.key, needs: needs.word() });
         }

@@ -1,9 +1,9 @@
-use super::{Author, Changes, Context, View, check_seq, claim};
+use super::governance::{check_approved, runs_alone};
+use super::{Author, Changes, Consent, Context, View, check_seq, claim};
 use crate::{
     BatchRecord, Capabilities, Capability, ChangeKeys, ChangeValidators, Enrol, Grant, GrantRecord,
     OrgKey, OrganisationRecord, Refusal, Standing, StateKey, WithdrawGrant, limits,
 };
-use muster_identity::Did;
 
 pub(super) fn enrol(
     view: &impl View,
@@ -86,9 +86,11 @@ pub(super) fn change_keys(
     view: &impl View,
     author: &Author,
     change: &ChangeKeys,
+    consent: Consent,
 ) -> Result<Changes, Refusal> {
     let mut record = author.with(view, Capability::Root)?;
     check_seq(record.seq, change.seq)?;
+    let before = record.keys.clone();
     if change.add.is_empty() && change.remove.is_empty() {
         return Err(Refusal::Limit("a change of keys adds or removes at least one"));
     }
@@ -104,12 +106,20 @@ pub(super) fn change_keys(
         claim(view, &mut changes, &new.key, &author.did)?;
         record.keys.push(OrgKey { key: new.key, capabilities: *capabilities });
     }
+    let rules = view.rules()?;
+    let can = |keys: &[OrgKey]| rules.approval.is_none_or(|a| a.can_be_met_by(keys));
+    // Whoever locks himself out finds nobody who lets him in again.
+    if can(&before) && !can(&record.keys) {
+        return Err(Refusal::TooFewApprovers);
+    }
+    check_approved(&rules, consent, "a change of keys")?;
     put_keys(&mut changes, author, record)?;
     Ok(changes)
 }
 
 /// Only where one organisation has every validator, the new ones included: among several it is
-/// for governance. That the new validators hold their keys is shown by the head they sign.
+/// for governance, which is to come. One signature suffices whatever the rules say: a lost
+/// validator signs no block that could hold a proposal. That the new validators hold their keys is shown by the head they sign.
 pub(super) fn change_validators(
     view: &impl View,
     author: &Author,
@@ -118,11 +128,7 @@ pub(super) fn change_validators(
     let mut record = author.with(view, Capability::Root)?;
     check_seq(record.seq, change.seq)?;
     let (present, next) = (view.validators()?, &change.validators);
-    for key in &present.0 {
-        if view.read::<Did>(StateKey::of_key(key))? != Some(author.did) {
-            return Err(Refusal::Limit("the validators are not all of this organisation"));
-        }
-    }
+    runs_alone(view, &author.did, &present)?;
     if present == *next {
         return Err(Refusal::Limit("these are the validators already"));
     }

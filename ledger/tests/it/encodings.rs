@@ -5,8 +5,8 @@ use crate::vectors;
 use muster_identity::cbor::{Decode, Encode};
 use muster_ledger::{
     BatchRecord, Block, DevicePart, DeviceRecord, Entry, EntryProof, Genesis, GrantRecord, Leaf,
-    Operation, OrganisationRecord, Receipt, Rules, SignedOperation, Snapshot, StateProof, Time,
-    UploadRequest, ValidatorSet,
+    Operation, OrganisationRecord, OversightRecord, ProposalRecord, ProtocolRecord, Receipt, Rules,
+    SignedOperation, Snapshot, StateProof, Time, UploadRequest, ValidatorSet,
 };
 use proptest::prelude::*;
 
@@ -34,6 +34,9 @@ fn decoder(kind: &str) -> Again {
         "grant" => again::<GrantRecord>,
         "batch-record" => again::<BatchRecord>,
         "device" => again::<DeviceRecord>,
+        "protocol" => again::<ProtocolRecord>,
+        "oversight" => again::<OversightRecord>,
+        "proposal" => again::<ProposalRecord>,
         "block" => again::<Block>,
         "snapshot" => |bytes| Snapshot::parse(bytes).ok().map(|snapshot| snapshot.to_bytes()),
         other => panic!("no decoder of {other}"),
@@ -121,7 +124,7 @@ proptest! {
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         for kind in ["genesis", "payload", "upload", "leaf", "device_part", "entry", "state_proof",
             "entry_proof", "receipt", "rules", "validators", "organisation", "grant",
-            "batch-record", "device", "block"]
+            "batch-record", "device", "protocol", "oversight", "proposal", "block"]
         {
             if let Some(again) = decoder(kind)(&bytes) {
                 prop_assert_eq!(&again, &bytes);

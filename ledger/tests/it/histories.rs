@@ -7,9 +7,9 @@ use muster_identity::cbor::Decode;
 use muster_identity::{Did, PublicKey, SecretKey, Signer, sha256};
 use muster_ledger::{
     Action, BatchRecord, Block, Capabilities, Capability, Chain, ChangeKeys, Deactivate,
-    DeviceRecord, GrantRecord, Hold, HoldId, HoldRecord, OrganisationRecord, Power, Release,
-    Revoke, RevokeKey, Rotate, Rules, SignedOperation, Standing, StateKey, Status, Target, Time,
-    ValidatorSet, View,
+    DeviceRecord, GrantRecord, Hold, HoldId, HoldRecord, OrganisationRecord, OversightRecord,
+    Power, ProposalRecord, ProtocolRecord, Release, Revoke, RevokeKey, Rotate, Rules,
+    SignedOperation, Standing, StateKey, Status, Target, Time, ValidatorSet, View,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -294,6 +294,9 @@ impl History {
                 StateKey::Batch(_) => BatchRecord::from_cbor(value).is_ok(),
                 StateKey::Device(_) => DeviceRecord::from_cbor(value).is_ok(),
                 StateKey::Key(_) => Did::from_cbor(value).is_ok(),
+                StateKey::Protocol => ProtocolRecord::from_cbor(value).is_ok(),
+                StateKey::Oversight(_) => OversightRecord::from_cbor(value).is_ok(),
+                StateKey::Proposal(_) => ProposalRecord::from_cbor(value).is_ok(),
             };
             assert!(readable, "{key:?}");
         }

@@ -217,6 +217,7 @@ pub(crate) struct World {
     pub(crate) grant: GrantId,
     pub(crate) state: State,
     pub(crate) index: u64,
+    pub(crate) height: u64,
     pub(crate) time: Time,
 }
 
@@ -237,6 +238,7 @@ impl World {
             maker,
             rival,
             index: 0,
+            height: 1,
             time: START.plus_ms(1_000),
         }
     }
@@ -255,7 +257,8 @@ impl World {
     }
 
     pub(crate) fn at(&self) -> Context {
-        Context { network: self.network, index: self.index, time: self.time }
+        let (network, index, time) = (self.network, self.index, self.time);
+        Context { network, index, height: self.height, time }
     }
 
     pub(crate) fn sign(&self, author: Did, key: &SecretKey, action: Action) -> SignedOperation {
@@ -293,8 +296,11 @@ impl World {
         let key = Org::new("maker");
         let key = match &action {
             Action::Enrol(_) => key.enrol,
-            Action::ChangeKeys(_) | Action::ChangeValidators(_) => key.root,
-            Action::Grant(_) | Action::WithdrawGrant(_) => key.approve,
+            Action::ChangeKeys(_)
+            | Action::ChangeValidators(_)
+            | Action::ChangeRules(_)
+            | Action::UpgradeProtocol(_) => key.root,
+            Action::Grant(_) | Action::WithdrawGrant(_) | Action::Approve(_) => key.approve,
             _ => key.operate,
         };
         self.does(self.maker.did, &key, action)

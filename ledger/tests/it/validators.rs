@@ -1,23 +1,14 @@
 //! The validators of a network that one organisation runs: changed by its root key alone.
 
 use crate::chained::Ledger;
-use crate::network::{Org, checkpoint, ed25519, genesis, p256, validator_set, validators};
+use crate::governed::solo;
+use crate::network::{Org, checkpoint, ed25519, p256, validator_set, validators};
 use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{SecretKey, Signer};
 use muster_ledger::{
-    Action, Capabilities, Capability, Chain, ChainFault, ChangeKeys, ChangeValidators, NoteFault,
-    OrgKey, Refusal, SignedOperation, View,
+    Action, Capability, ChainFault, ChangeKeys, ChangeValidators, NoteFault, Refusal,
+    SignedOperation, View,
 };
-
-/// A ledger whose validators are keys of its organisation, as `muster init` makes it.
-fn solo(count: usize) -> Ledger {
-    let mut genesis = genesis(count);
-    let capabilities = Capabilities::of(&[Capability::Validator]);
-    for key in validators(count) {
-        genesis.organisation.keys.push(OrgKey { key: key.public_key(), capabilities });
-    }
-    Ledger { chain: Chain::new(&genesis), genesis, ..Ledger::new(count) }
-}
 
 fn change(ledger: &Ledger, key: &SecretKey, seq: u64, next: &[SecretKey]) -> SignedOperation {
     let change = ChangeValidators { seq, validators: validator_set(next) };

@@ -152,6 +152,8 @@ async fn network(Shared(node): Shared<Node>) -> Json<NetworkView> {
             evidence: grant.evidence.word().into(),
             withdrawn: grant.withdrawn,
         }],
+        rules: Default::default(),
+        protocol: Default::default(),
     })
 }
 

@@ -80,8 +80,11 @@ pub(super) async fn replay(
 impl Replayed {
     fn extend(&mut self, block: &Block, findings: &mut Findings) -> bool {
         let first = self.chain.size();
-        match self.chain.extend(block) {
-            Ok((next, _)) => self.chain = next,
+        let proposals = match self.chain.extend_telling(block) {
+            Ok((next, _, proposals)) => {
+                self.chain = next;
+                proposals
+            }
             Err(fault) => {
                 let place = match &fault {
                     ChainFault::Operation { index, .. } | ChainFault::Refused { index, .. } => {
@@ -93,10 +96,13 @@ impl Replayed {
                 self.complete = false;
                 return false;
             }
-        }
-        for (place, signed) in (first as i64..).zip(&block.operations) {
+        };
+        for (place, signed) in (first..).zip(&block.operations) {
             if let Ok(verified) = signed.verify() {
-                let concerned = subjects(&self.chain.network(), verified.operation());
+                let (network, hash) = (self.chain.network(), verified.hash().0);
+                let carried_out = proposals.get(&place);
+                let concerned = subjects(&network, verified.operation(), carried_out, hash);
+                let place = place as i64;
                 self.touched.extend(concerned.into_iter().map(|s| (s.to_vec(), place)));
             }
         }

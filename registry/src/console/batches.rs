@@ -1,9 +1,9 @@
 //! Batches in a list, and uploads that may become some.
 
 use crate::node::Node;
-use crate::queries::{batch_view, change_view};
+use crate::queries::change_view;
 use crate::{Error, Registry};
-use muster_api::{BatchView, ChangeView, Problem, limits};
+use muster_api::{BatchView, ChangeView, Problem, StateCounts, limits};
 use muster_identity::Did;
 use std::collections::HashMap;
 
@@ -18,11 +18,22 @@ pub struct BatchSearch {
     pub before: Option<u64>,
 }
 
-/// Batches, each with its enrolment.
+/// A batch in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchRow {
+    /// What it is.
+    pub batch: BatchView,
+    /// Its enrolment.
+    pub enrolled: ChangeView,
+    /// Its devices by standing.
+    pub states: StateCounts,
+}
+
+/// Batches of a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BatchPage {
     /// The batches.
-    pub rows: Vec<(BatchView, ChangeView)>,
+    pub rows: Vec<BatchRow>,
     /// Ask for what was enrolled before this entry; none at the end.
     pub next: Option<u64>,
     /// How many batches the search finds in all, and with how many devices.
@@ -54,48 +65,45 @@ pub struct UploadView {
 
 impl Node {
     async fn find_batches(&self, search: &BatchSearch) -> Result<BatchPage, Problem> {
-        let (published, overview) = self.overview().await?;
-        let time = published.checkpoint.head().time;
-        let (mut batches, mut devices) = (0, 0);
+        let mut page = BatchPage::default();
         let mut found = Vec::new();
-        for (id, record) in overview.batches.iter() {
-            let fits = search.owner.is_none_or(|owner| record.owner == owner)
-                && search.model.as_ref().is_none_or(|model| record.model == *model);
-            if !fits {
-                continue;
-            }
-            (batches, devices) = (batches + 1, devices + record.count);
-            if search.before.is_none_or(|before| record.entry < before) {
-                found.push((record.entry, *id, record));
+        {
+            let roster = self.console.roster();
+            for (entry, batch) in roster.newest() {
+                let fits = search.owner.is_none_or(|owner| batch.owner == owner)
+                    && search.model.as_ref().is_none_or(|model| batch.model == *model);
+                if !fits {
+                    continue;
+                }
+                (page.batches, page.devices) = (page.batches + 1, page.devices + batch.count);
+                if search.before.is_none_or(|before| entry < before)
+                    && found.len() <= limits::SEARCH_PAGE as usize
+                {
+                    found.push((entry, batch.id, batch.tally()));
+                }
             }
         }
-        let page = limits::SEARCH_PAGE as usize;
-        let more = found.len() > page;
-        if more {
-            // All are looked at, but only a page of them is put in order.
-            found.select_nth_unstable_by_key(page, |(entry, ..)| std::cmp::Reverse(*entry));
-            found.truncate(page);
+        if found.len() > limits::SEARCH_PAGE as usize {
+            found.pop();
+            page.next = found.last().map(|(entry, ..)| *entry);
         }
-        found.sort_unstable_by_key(|(entry, ..)| std::cmp::Reverse(*entry));
-        let next = found.last().map(|(entry, ..)| *entry).filter(|_| more);
-        let views: Vec<_> =
-            found.into_iter().map(|(_, id, record)| batch_view(&id, record, time)).collect();
-        let mut places: Vec<u64> = views.iter().map(|view| view.entry).collect();
+        let mut places: Vec<u64> = found.iter().map(|(entry, ..)| *entry).collect();
         places.sort_unstable();
         let entries = self.store.entries_at(places).await?;
         let changes = tokio::task::spawn_blocking(move || {
             let changes = entries.into_iter().map(|(place, bytes)| change_view(place, &bytes));
-            changes.map(|change| change.map(|c| (c.entry, c))).collect()
+            changes.map(|change| change.map(|(c, _)| (c.entry, c))).collect()
         });
         let changes: Result<HashMap<u64, ChangeView>, Error> =
             changes.await.map_err(|e| Error::Us(e.to_string()))?;
         let mut changes = changes?;
-        let rows = views.into_iter().map(|view| {
-            let change = changes.remove(&view.entry);
-            Ok((view, change.ok_or_else(|| Error::damaged("an entry is missing"))?))
-        });
-        let rows = rows.collect::<Result<_, Error>>()?;
-        Ok(BatchPage { rows, next, batches, devices })
+        let missing = || Error::damaged("a batch or its entry is missing");
+        for (entry, id, states) in found {
+            let batch = self.batch_view(&id)?.ok_or_else(missing)?;
+            let enrolled = changes.remove(&entry).ok_or_else(missing)?;
+            page.rows.push(BatchRow { batch, enrolled, states });
+        }
+        Ok(page)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the node knows of gateways. In memory, since each question looks at all of them.
 
+use super::counts::Counts;
 use crate::Error;
 use crate::claims::Claim;
 use crate::store::{GatewayRow, GatewaysSave, SeenRow, SizeRow};
@@ -21,6 +22,7 @@ pub(crate) struct Book {
     changed: BTreeSet<Name>,
     gone: Vec<Name>,
     seen: Vec<SeenRow>,
+    counts: Counts,
 }
 
 /// A gateway.
@@ -263,6 +265,7 @@ impl Book {
         }
         let heard = Heard { token: token.into(), statement, received };
         if heard.report().is_some() {
+            self.counts.note(name, post.told.as_ref(), &heard);
             post.told = Some(heard.clone());
         }
         post.heard = Some(heard);
@@ -291,7 +294,7 @@ impl Book {
         let rows = self.changed.iter().filter_map(row).collect();
         self.changed.clear();
         let (gone, seen) = (std::mem::take(&mut self.gone), std::mem::take(&mut self.seen));
-        GatewaysSave { rows, gone, seen }
+        GatewaysSave { rows, gone, seen, counted: self.counts.take() }
     }
 
     /// It was written.
@@ -312,6 +315,7 @@ impl Book {
     pub(crate) fn not_saved(&mut self, save: GatewaysSave) {
         self.changed.extend(save.rows.into_iter().map(|row| (row.organisation, row.name)));
         self.gone.extend(save.gone);
+        self.counts.put_back(save.counted);
         // What was seen is dropped: it has no other bound while the disk is full.
     }
 }

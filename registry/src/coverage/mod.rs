@@ -2,6 +2,7 @@
 //! log (`docs/formats/acknowledgement.md`). Private: nothing of it enters the ledger.
 
 mod book;
+mod counts;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -105,8 +106,11 @@ impl Node {
         said.verify_signature(&key).map_err(not_signed)?;
         self.same_ledger(said.statement())?;
         let received = self.pace.check()?.0;
+        let size = said.statement().size;
         self.coverage.book().hear(&name, token, said, received, Instant::now())?;
-        Ok(self.save_gateways().await?)
+        self.save_gateways().await?;
+        self.console.tell_coverage(&name.0, &name.1, size);
+        Ok(())
     }
 
     /// Whether a gateway speaks of a head that this ledger had.

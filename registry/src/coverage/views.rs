@@ -9,7 +9,7 @@ use muster_api::{
 };
 use muster_identity::cbor::Decode as _;
 use muster_identity::{Did, PublicKey};
-use muster_ledger::{self as ledger, Action, BatchId, Head, VerifiedOperation};
+use muster_ledger::{self as ledger, Action, BatchId, Head};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
@@ -204,14 +204,14 @@ impl Node {
 
     pub(crate) async fn coverage_view(&self, of: Covered) -> Result<CoverageView, Problem> {
         let published = self.published();
-        let (place, entry, operation) = self.covered(&published, of).await?;
+        let (place, entry, action) = self.covered(&published, of).await?;
         let book = self.coverage.book();
         let judge = Judge::new(&published, &book, self.host.now().0)?;
         let mut view = CoverageView {
             entry: place,
             height: entry.height,
             time: entry.time.0,
-            action: operation.operation().action.word().into(),
+            action: action.word().into(),
             ..CoverageView::default()
         };
         let mut delays = Vec::new();
@@ -250,19 +250,19 @@ impl Node {
         Ok(view)
     }
 
-    /// The entry that is asked about.
+    /// The entry that is asked about, and what it did: an approval did what it carried out.
     async fn covered(
         &self,
         published: &Published,
         of: Covered,
-    ) -> Result<(u64, ledger::Entry, VerifiedOperation), Problem> {
+    ) -> Result<(u64, ledger::Entry, Action), Problem> {
         let size = published.checkpoint.head().size;
         let subjects = match of {
             Covered::Entry(place) if place < size => {
                 let bytes = self.store.entries(place, 1).await?.pop();
                 let bytes = bytes.ok_or_else(|| Error::damaged("an entry is missing"))?;
-                let (entry, operation) = read(&bytes)?;
-                return Ok((place, entry, operation));
+                let (entry, action) = self.did(published, place, &bytes).await?;
+                return Ok((place, entry, action));
             }
             Covered::Entry(place) => {
                 let title = format!("the log has {size} entries, none at place {place}");
@@ -277,19 +277,29 @@ impl Node {
         let places = self.store.touched(subjects, LOOKED_AT).await?;
         let entries = self.store.entries_at(places).await?;
         for (place, bytes) in entries.into_iter().rev().filter(|(place, _)| *place < size) {
-            let (entry, operation) = read(&bytes)?;
-            if restricts(&operation.operation().action) {
-                return Ok((place, entry, operation));
+            let (entry, action) = self.did(published, place, &bytes).await?;
+            if restricts(&action) {
+                return Ok((place, entry, action));
             }
         }
         Err(Problem::new(404, "not-restricted", "nothing was held, revoked or deactivated here"))
     }
-}
 
-fn read(bytes: &[u8]) -> Result<(ledger::Entry, VerifiedOperation), Error> {
-    let entry = ledger::Entry::from_cbor(bytes).map_err(Error::damaged)?;
-    let operation = entry.operation.verify().map_err(Error::damaged)?;
-    Ok((entry, operation))
+    /// What an entry did.
+    async fn did(
+        &self,
+        published: &Published,
+        place: u64,
+        bytes: &[u8],
+    ) -> Result<(ledger::Entry, Action), Problem> {
+        let entry = ledger::Entry::from_cbor(bytes).map_err(Error::damaged)?;
+        let operation = entry.operation.verify().map_err(Error::damaged)?;
+        let action = match self.approved(published, &operation, place).await? {
+            Some(approved) if approved.view.carried_out => approved.action,
+            _ => operation.operation().action.clone(),
+        };
+        Ok((entry, action))
+    }
 }
 
 #[cfg(test)]

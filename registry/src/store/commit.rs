@@ -3,15 +3,20 @@ use crate::Error;
 use crate::claims::Claim;
 use crate::subjects::subjects;
 use muster_identity::cbor::Encode as _;
-use muster_ledger::{Block, Chain, Changes, Network, OperationHash, VerifiedOperation};
+use muster_ledger::{
+    Block, Chain, Changes, Network, OpenProposal, OperationHash, VerifiedOperation,
+};
+use std::collections::BTreeMap;
 
 impl Commit {
-    /// What a block writes. `known` gives operations that were verified before.
+    /// What a block writes. `proposals` are those that it carried out, by the place of the approval;
+    /// `known` gives operations that were verified before.
     pub(crate) fn of(
         network: &Network,
         (before, after): (&Chain, &Chain),
         block: &Block,
         changes: &Changes,
+        proposals: &BTreeMap<u64, OpenProposal>,
         flips: Vec<Flip>,
         mut known: impl FnMut(OperationHash) -> Option<VerifiedOperation>,
     ) -> Result<Self, Error> {
@@ -21,7 +26,8 @@ impl Commit {
                 Some(verified) => verified,
                 None => signed.verify().map_err(|e| Error::Peer(e.to_string()))?,
             };
-            let concerned = subjects(network, verified.operation());
+            let (operation, hash) = (verified.operation(), verified.hash().0);
+            let concerned = subjects(network, operation, proposals.get(&index), hash);
             touched.extend(concerned.into_iter().map(|subject| (subject, index)));
         }
         let head = after.head(after.time()).map_err(Error::damaged)?;

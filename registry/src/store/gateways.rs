@@ -1,3 +1,4 @@
+use super::CountedHour;
 use crate::claims::Claim;
 use muster_identity::Did;
 
@@ -47,4 +48,6 @@ pub(crate) struct GatewaysSave {
     /// Those that are forgotten.
     pub(crate) gone: Vec<(Did, String)>,
     pub(crate) seen: Vec<SeenRow>,
+    /// What they let through and refused, to be added.
+    pub(crate) counted: Vec<CountedHour>,
 }

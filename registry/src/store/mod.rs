@@ -6,6 +6,7 @@ mod gateways;
 mod lots;
 mod notes;
 mod rows;
+mod search;
 pub(crate) mod sqlite;
 
 pub(crate) use gateways::{GatewayRow, GatewaysSave, SeenRow, SizeRow};
@@ -16,6 +17,11 @@ pub(crate) use rows::{
     Place, Plan, Serial, Settlement, StagedLeaf, Upload,
 };
 
+pub(crate) use search::{
+    CountedHour, GatewayHour, ListedLeaf, NameRange, Private, SeenBy, SeenOf, SerialFound,
+    SerialRange,
+};
+
 use crate::Error;
 use crate::claims::Claim;
 use crate::counters::Counters;
@@ -23,6 +29,7 @@ use crate::tiles::Tile;
 use muster_api::{BoxFuture, LineRecord, Problem, RowVerdict};
 use muster_identity::Did;
 use muster_ledger::{BatchId, Refusal};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a store answers.
@@ -171,6 +178,42 @@ pub(crate) trait Store: Send + Sync {
 
     /// Acts before a number, newest first.
     fn acts(&self, before: u64, count: u64) -> Answer<'_, Vec<(u64, Act)>>;
+
+    /// The batches whose leaves are here, and their numbers.
+    fn batch_numbers(&self) -> Answer<'_, BTreeMap<BatchId, u64>>;
+
+    /// Leaves by the number of their batch and their name, in any order.
+    fn leaves_of(&self, of: Vec<(u64, Claim)>) -> Answer<'_, Vec<StagedLeaf>>;
+
+    /// Leaves of a batch after a name, in the order of names, with their lots.
+    fn listed(&self, batch: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<ListedLeaf>>;
+
+    /// What the directory says of those of these devices that are an organisation's.
+    fn private(&self, organisation: Did, of: Vec<Claim>) -> Answer<'_, Private>;
+
+    /// Devices by their serial number, in the order of those.
+    fn serials_from(&self, range: SerialRange) -> Answer<'_, Vec<SerialFound>>;
+
+    /// What is claimed in the order of names, keys among it, and the number of its batch or upload.
+    fn claims_from(&self, range: NameRange) -> Answer<'_, Vec<(Claim, u64)>>;
+
+    /// The number of the batch or upload of each of these claims.
+    fn claims_of(&self, of: Vec<Claim>) -> Answer<'_, BTreeMap<Claim, u64>>;
+
+    /// When gateways last saw these devices.
+    fn seen_times(&self, of: Vec<Claim>) -> Answer<'_, BTreeMap<Claim, u64>>;
+
+    /// The last entry below a size that concerns each of these subjects.
+    fn last_touched(&self, of: Vec<[u8; 32]>, size: u64) -> Answer<'_, BTreeMap<[u8; 32], u64>>;
+
+    /// The newest entries below a place that concern a subject, descending.
+    fn touched_below(&self, subject: [u8; 32], below: u64, count: u64) -> Answer<'_, Vec<u64>>;
+
+    /// Which gateways saw devices last, and how many since two times.
+    fn seen_by(&self, of: SeenOf, since: (u64, u64)) -> Answer<'_, Vec<SeenBy>>;
+
+    /// What all gateways let through and refused, hour by hour.
+    fn gateway_hours(&self, from: u64, to: u64) -> Answer<'_, Vec<GatewayHour>>;
 
     /// The batches whose leaves are here.
     fn batch_ids(&self) -> Answer<'_, Vec<BatchId>>;

@@ -163,6 +163,10 @@ impl Node {
         let staged = self.store.stage(upload.number, rows.clone(), judge).await;
         // What failed may have been written in one of the two files.
         let staged = staged.inspect_err(|_| self.warm.clear())?;
+        let new = staged.verdicts.iter().filter(|v| v.verdict == Verdict::Staged).count() as u64;
+        if new > 0 {
+            self.console.tell_staged(upload, new);
+        }
         if !staged.anew {
             self.warm.forget(upload.number);
             return Ok(staged.verdicts);

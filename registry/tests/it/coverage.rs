@@ -22,7 +22,7 @@ fn signed(network: &Network, name: &str, key: Option<&SecretKey>, by: &SecretKey
 }
 
 /// Registers a gateway whose key is made of its name.
-async fn add(network: &Network, name: &str) -> SecretKey {
+pub(crate) async fn add(network: &Network, name: &str) -> SecretKey {
     let key = secret(name);
     let token = registration(network, name, Some(&key));
     let view = network.registry.register_gateway(&token).await.unwrap();
@@ -31,7 +31,7 @@ async fn add(network: &Network, name: &str) -> SecretKey {
 }
 
 /// What a gateway says that goes by the node's head, since so many milliseconds.
-fn statement(network: &Network, lasted: u64) -> Statement {
+pub(crate) fn statement(network: &Network, lasted: u64) -> Statement {
     use muster_api::Host as _;
     let head = *network.registry.head().head();
     let made = network.host.now().0;
@@ -47,7 +47,11 @@ fn statement(network: &Network, lasted: u64) -> Statement {
     }
 }
 
-async fn say(network: &Network, key: &SecretKey, said: &Statement) -> Result<(), Problem> {
+pub(crate) async fn say(
+    network: &Network,
+    key: &SecretKey,
+    said: &Statement,
+) -> Result<(), Problem> {
     let token = acknowledge(&network.owner(), said, key).unwrap();
     network.registry.acknowledge(&token).await
 }

@@ -2,7 +2,7 @@
 //! code opens them all, audits them, and goes on in them.
 //!
 //! When the format changes, write the new one beside the others (`docs/formats/store.md`):
-//! `MUSTER_WRITE_FIXTURE=store-5 cargo test -p muster-registry --test it fixtures`
+//! `MUSTER_WRITE_FIXTURE=store-6 cargo test -p muster-registry --test it fixtures`
 
 use crate::network::{Network, genesis, open, rows};
 use muster_ledger::{Action, EvidencePolicy, Revoke};
@@ -29,7 +29,9 @@ async fn write(name: &str) {
     let upload = network.upload(4).await;
     network.registry.stage(&upload, rows(&network.devices(10..12))).await.unwrap();
     network.registry.close().await;
-    std::fs::remove_file(network.dir.path().join("lock")).unwrap();
+    for name in ["lock", "index.db"] {
+        std::fs::remove_file(network.dir.path().join(name)).unwrap();
+    }
     let deterministic = ["--sort=name", "--owner=0", "--group=0", "--mtime=@0"];
     let file = fixtures().join(format!("{name}.tar.gz"));
     tar(&[&deterministic[..], &["-czf"]].concat(), &file, network.dir.path());

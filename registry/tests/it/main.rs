@@ -3,12 +3,14 @@
 mod attacks;
 mod audit;
 mod clock;
+mod console;
 mod coverage;
 mod durability;
 mod enrol;
 mod feed;
 mod fixtures;
 mod folder;
+mod governance;
 mod load;
 mod lots;
 mod network;

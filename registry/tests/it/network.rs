@@ -170,8 +170,11 @@ impl Network {
     }
 
     pub(crate) async fn with(devices: u64, evidence: EvidencePolicy) -> Self {
+        Self::of(genesis(devices, evidence)).await
+    }
+
+    pub(crate) async fn of(genesis: Genesis) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let genesis = genesis(devices, evidence);
         let host = Arc::new(TestHost {
             now: AtomicU64::new(START),
             slept: AtomicU64::new(0),
@@ -204,6 +207,19 @@ impl Network {
         tokio::time::resume();
     }
 
+    pub(crate) fn host_now(&self) -> u64 {
+        self.host.now().0
+    }
+
+    pub(crate) fn random(&self) -> [u8; 16] {
+        self.host.random()
+    }
+
+    /// An organisation that the network does not know.
+    pub(crate) fn owner_of_nobody() -> Did {
+        Did::from_digest([0xee; 32])
+    }
+
     pub(crate) fn owner(&self) -> Did {
         self.genesis.organisation_did()
     }
@@ -221,7 +237,15 @@ impl Network {
 
     /// Submits an action of the organisation and checks the acknowledgement.
     pub(crate) async fn act(&self, action: Action) -> Result<EntryProof, Problem> {
-        let signed = self.operation(self.owner(), action, &admin());
+        self.act_by(action, &admin()).await
+    }
+
+    pub(crate) async fn act_by(
+        &self,
+        action: Action,
+        key: &SecretKey,
+    ) -> Result<EntryProof, Problem> {
+        let signed = self.operation(self.owner(), action, key);
         let proof = self.registry.submit(signed.clone(), None).await?;
         let verified =
             proof.verify(&self.genesis.network(), &self.genesis.validators).expect("a good proof");

@@ -4,7 +4,7 @@
 use super::{capabilities, change_keys, organisation};
 use crate::cli::OrgRecover;
 use crate::commands::Session;
-use crate::commands::change::done;
+use crate::commands::approve::do_or_propose;
 use crate::commands::confirm::confirm;
 use crate::signing::Desk;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -90,8 +90,9 @@ pub(super) async fn run(session: &Session, arg: OrgRecover) -> Result<ExitCode> 
     }
     let add: Vec<(&dyn Signer, Capabilities)> =
         new.iter().map(|(k, can, _)| (&**k, *can)).collect();
-    let entry = change_keys(&desk, us.seq, &add, remove).await?;
+    let action = change_keys(&desk, us.seq, &add, remove)?;
     let told: Vec<(&str, String)> =
         new.iter().map(|(key, _, name)| (*name, key.public_key().to_string())).collect();
-    Ok(done(session, &entry, "recovered: the old keys sign nothing more", &told))
+    let what = "recovered: the old keys sign nothing more";
+    do_or_propose(session, &desk, action, what, &told, arg.propose).await
 }

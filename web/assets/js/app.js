@@ -1,7 +1,7 @@
 // What every page does: times in the reader's zone, news as they come, light and dark, the
 // shortcut to the search, signing out.
 
-import { ask, busy, tell } from "./talk.js";
+import { ask, busy, renew, tell } from "./talk.js";
 
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
@@ -43,7 +43,7 @@ function listen() {
   const news = new EventSource("/events");
   news.onopen = () => live("on", "live");
   news.onerror = () => live("off", news.readyState === EventSource.CLOSED ? "not live: reload" : "connecting again");
-  for (const kind of ["head", "batch", "progress", "coverage", "gateway", "proposal"]) {
+  for (const kind of ["head", "batch", "progress", "coverage", "gateway", "missed"]) {
     news.addEventListener(kind, (event) => {
       document.dispatchEvent(new CustomEvent(`muster:${kind}`, { detail: JSON.parse(event.data) }));
     });
@@ -63,6 +63,38 @@ document.addEventListener("muster:head", (event) => {
     localise(/** @type {HTMLTimeElement} */ (place));
   }
 });
+
+/** Parts that are shown anew when something happens: `data-renew` names what. */
+const due = new Set();
+let renewing = false;
+
+/** @param {string} kind */
+function happened(kind) {
+  for (const part of document.querySelectorAll(`[data-renew~="${kind}"]`)) due.add(part.id);
+  if (!renewing && due.size > 0) renewAll();
+}
+
+/** One after the other, at most one a second: a busy ledger must not make a busy page. */
+async function renewAll() {
+  renewing = true;
+  while (due.size > 0) {
+    const parts = [...due].map((id) => document.getElementById(id)).filter((part) => part !== null);
+    due.clear();
+    if (!document.hidden) await renew(location.href, parts).catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+  renewing = false;
+}
+
+for (const kind of ["batch", "progress", "coverage", "gateway"]) document.addEventListener(`muster:${kind}`, () => happened(kind));
+let size = 0;
+document.addEventListener("muster:head", (event) => {
+  const head = /** @type {CustomEvent} */ (event).detail;
+  if (size !== 0 && head.size !== size) happened("change");
+  size = head.size;
+});
+document.addEventListener("muster:missed", () => ["change", "batch", "progress", "coverage", "gateway"].forEach(happened));
+document.addEventListener("muster:renewed", (event) => localiseAll(/** @type {Element} */ (event.target)));
 
 /** @param {string} theme */
 function setTheme(theme) {

@@ -22,7 +22,8 @@ const TYPED = 10;
  * @property {object} intent what the server is asked to build; targets are added in parts
  * @property {boolean} [final] it cannot be undone
  * @property {(action: any) => Record<string, any>} [adopt] fields that only the server knows, after a check of its own
- * @property {any} [proposed]
+ * @property {{ kind: string, fields: Record<string, any> }} [proposed] what is proposed for each target
+ * @property {string} [says] a sentence to show besides
  */
 
 /** The key of this session, as this browser keeps it. */
@@ -49,15 +50,16 @@ async function prepared(/** @type {Meant} */ meant, /** @type {string[] | undefi
   return built.map((/** @type {any} */ one) => {
     const bytes = unbase64url(one.payload);
     const operation = operations.decode(bytes);
-    const aim = operation.action.target ?? (operation.action.device && { device: operation.action.device });
+    const does = operation.action.proposed ?? operation.action;
+    const aim = does.target ?? (does.device && { device: does.device });
     const target = aim && (aim.device?.did ?? aim.batch);
     if (targets && !left.has(target) && meant.kind !== "release") throw new Error(`Not signed. The server proposed ${target ?? "an operation without a target"}, which you did not choose.`);
     left.delete(target);
+    const aimed = targets ? { target: targets.includes(target) ? target : "one of those you chose" } : {};
     const wanted = {
       kind: meant.kind, network: key.about.network, author: key.about.organisation, now: Date.now(),
-      ...(targets ? { target: targets.includes(target) ? target : "one of those you chose" } : {}),
+      ...(meant.proposed ? { proposed: { ...meant.proposed, ...aimed } } : aimed),
       fields: { ...meant.fields, ...meant.adopt?.(operation.action) },
-      ...(meant.proposed ? { proposed: meant.proposed } : {}),
     };
     const differences = operations.expect(operation, wanted);
     if (differences.length > 0) throw new Error(`Not signed. The server proposed something else than you asked for: ${differences.join("; ")}.`);
@@ -75,6 +77,7 @@ function confirm(meant, shown, count, devices) {
     element("form", { method: "dialog" },
       element("h2", { id: "sign-t" }, meant.title),
       devices > 0 ? element("p", {}, element("strong", {}, `${word} device${devices === 1 ? "" : "s"}`), " by ", `${grouped(count)} operation${count === 1 ? "" : "s"}. `, meant.final ? "This cannot be undone." : "This can be undone.") : null,
+      meant.says ? element("p", {}, element("strong", {}, meant.says)) : null,
       element("p", { class: "dim" }, "This browser read the operations again, byte by byte. They say:"),
       element("ul", { class: "says" }, ...shown.map((one) => element("li", {}, one.sentence))),
       count > shown.length ? element("p", { class: "dim" }, `and ${grouped(count - shown.length)} more like these; each is compared with your selection before it is signed.`) : null,

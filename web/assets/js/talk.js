@@ -108,3 +108,37 @@ export function go(words, path = location.pathname + location.search) {
   sessionStorage.setItem("told", words);
   location.assign(path);
 }
+
+/**
+ * A page of this console as a document. The parser that XMLHttpRequest has runs no script.
+ * @param {string} url @returns {Promise<Document>}
+ */
+export function pageAt(url) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("GET", url);
+    request.responseType = "document";
+    request.onload = () => (request.status === 200 && request.responseXML
+      ? resolve(request.responseXML)
+      : reject(new Refused({ status: request.status, title: `The page answered ${request.status}`, detail: "reload it" })));
+    request.onerror = () => reject(new Refused({ status: 0, title: "The server cannot be reached" }));
+    request.send();
+  });
+}
+
+/**
+ * Puts parts of a page in place of those of this one; whoever is in one of them keeps it.
+ * @param {string} url @param {Iterable<Element>} parts each with an id
+ */
+export async function renew(url, parts) {
+  const old = [...parts].filter((part) => !part.contains(document.activeElement) || document.activeElement === part);
+  if (old.length === 0) return;
+  const page = await pageAt(url);
+  for (const part of old) {
+    const fresh = page.getElementById(part.id);
+    if (!fresh) continue;
+    const node = document.importNode(fresh, true);
+    part.replaceWith(node);
+    node.dispatchEvent(new CustomEvent("muster:renewed", { bubbles: true }));
+  }
+}

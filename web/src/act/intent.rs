@@ -5,8 +5,8 @@ use crate::sign_in::bytes;
 use muster_api::{DeviceView, Problem};
 use muster_identity::{Did, PublicKey, Signature};
 use muster_ledger::{
-    Action, BatchId, Capabilities, Capability, ChangeKeys, Deactivate, DeviceRef, Hold, HoldId,
-    NewKey, Power, Release, Revoke, RevokeKey, Target,
+    Action, Approve, BatchId, Capabilities, Capability, ChangeKeys, Deactivate, DeviceRef, Hold,
+    HoldId, NewKey, Power, Propose, Release, Revoke, RevokeKey, Target, WithdrawProposal,
 };
 use serde::Deserialize;
 
@@ -24,10 +24,24 @@ pub(crate) enum Intent {
     Deactivate { targets: Vec<String> },
     /// End one key of a device.
     RevokeKey { target: String, key: String },
+    /// Put an ending before those who approve.
+    Propose { targets: Vec<String>, proposed: Ending, reason: String },
+    /// Approve a proposal.
+    Approve { proposal: String },
+    /// End a proposal.
+    WithdrawProposal { proposal: String },
     /// Give a key that used an invitation its place on the ledger.
     Admit { invite: String },
     /// Take keys of people off the ledger.
     RemoveKeys { keys: Vec<String> },
+}
+
+/// What ends a device, and can be proposed here.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ending {
+    Revoke,
+    Deactivate,
 }
 
 /// An action, and what it concerns in words.
@@ -123,6 +137,28 @@ impl Intent {
                 })
                 .await
             }
+            Self::Propose { targets, proposed, reason } => {
+                let now = muster_ledger::Time(console.now());
+                let expires = now.plus_ms(muster_ledger::limits::PROPOSAL_LIFETIME_MS - SLACK_MS);
+                each(console, targets, |named| {
+                    let target = named.target();
+                    let action = Box::new(match proposed {
+                        Ending::Revoke => Action::Revoke(Revoke { target, reason: reason.clone() }),
+                        Ending::Deactivate => Action::Deactivate(Deactivate { target }),
+                    });
+                    // The reason stands in what is proposed.
+                    Ok(vec![Action::Propose(Propose { action, expires, reason: String::new() })])
+                })
+                .await
+            }
+            Self::Approve { proposal } => {
+                let id = proposal.parse().map_err(|_| malformed("the proposal"))?;
+                one(Action::Approve(Approve { proposal: id }), proposal)
+            }
+            Self::WithdrawProposal { proposal } => {
+                let id = proposal.parse().map_err(|_| malformed("the proposal"))?;
+                one(Action::WithdrawProposal(WithdrawProposal { proposal: id }), proposal)
+            }
             Self::Admit { invite } => admit(console, who, &invite).await,
             Self::RemoveKeys { keys } => {
                 let seq = seq(console, who)?;
@@ -136,6 +172,13 @@ impl Intent {
             }
         }
     }
+}
+
+/// Time between building a proposal and its block (ms), so that its end is not too far away then.
+const SLACK_MS: u64 = 60_000;
+
+fn one(action: Action, about: String) -> Result<Vec<Built>, Problem> {
+    Ok(vec![Built { action, about, devices: 0 }])
 }
 
 async fn each(

@@ -79,7 +79,9 @@ async fn begin(State(console): State<Console>, who: Visitor) -> Answer {
     }
     if hindrance(&console, &who).is_some() {
         let title = "nothing can be imported at this console";
-        return Err(Problem::new(409, "no-directory-secret", title).cure("use muster enrol").into());
+        return Err(Problem::new(409, "no-directory-secret", title)
+            .cure("use muster enrol")
+            .into());
     }
     let job = imports(&console)?.begin(console.id(), &who, console.now())?;
     Ok(Json(json!({ "id": job.id, "piece": limits::PIECE })).into_response())
@@ -122,12 +124,12 @@ async fn piece(
     let imports = imports(&console)?.clone();
     let turn = imports.pieces.acquire().await;
     let _turn = turn.map_err(|e| Problem::new(500, "internal", e.to_string()))?;
-    let slow = |_| {
-        Problem::new(408, "slow", "the piece of the file came too slowly").cure("try it again")
-    };
+    let slow =
+        |_| Problem::new(408, "slow", "the piece of the file came too slowly").cure("try it again");
     let time = Duration::from_secs(limits::PIECE_SECONDS);
     let whole = timeout(time, to_bytes(request.into_body(), limits::PIECE)).await.map_err(slow)?;
-    let whole = whole.map_err(|_| Problem::new(413, "bytes", "the piece is too large, or was cut"))?;
+    let whole =
+        whole.map_err(|_| Problem::new(413, "bytes", "the piece is too large, or was cut"))?;
     let written = tokio::task::spawn_blocking(move || job.add(number, at, &whole)).await;
     let bytes = written.map_err(|e| Problem::new(500, "internal", e.to_string()))??;
     Ok(Json(json!({ "bytes": bytes })).into_response())

@@ -91,7 +91,11 @@ impl Job {
                 return Err(Problem::new(413, "files", title).cure("put them into an archive"));
             }
             if kind == Kind::Keys && state.files.iter().any(|file| file.kind == kind) {
-                return Err(Problem::new(409, "files", "there is a file of the line's keys already"));
+                return Err(Problem::new(
+                    409,
+                    "files",
+                    "there is a file of the line's keys already",
+                ));
             }
             let sum: u64 = state.files.iter().map(|file| file.whole).sum();
             if sum.saturating_add(whole) > limits::BYTES {

@@ -50,7 +50,11 @@ impl Asking {
     ) -> Result<(), Problem> {
         let Some((_, message, _)) = self.open.as_ref().filter(|(ask, ..)| ask.number == number)
         else {
-            return Err(Problem::new(409, "not-asked", "nothing waits for this signature any more"));
+            return Err(Problem::new(
+                409,
+                "not-asked",
+                "nothing waits for this signature any more",
+            ));
         };
         if let Ok(signature) = &answer {
             key.verify(message, signature).map_err(|_| {

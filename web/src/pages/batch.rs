@@ -1,13 +1,15 @@
 use super::shown;
-use crate::frame::{Count, Frame, Moment};
+use crate::frame::Frame;
+use crate::people::{self, Names};
 use crate::session::Visitor;
-use crate::{Console, Failure, failure, people};
+use crate::{Console, failure};
 use askama::Template;
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse as _, Response};
-use muster_api::{BatchView, ChangeView, CoverageView, DeviceRow, LotQuery, LotView, Problem, limits};
+use axum::response::Response;
+use muster_api::{
+    BatchView, ChangeView, CoverageView, DeviceRow, LotQuery, LotView, Problem, limits,
+};
 use muster_ledger::BatchId;
 use muster_registry::{Covered, DeviceSearch, Subject};
 use std::collections::BTreeSet;
@@ -36,6 +38,7 @@ struct Batch {
     coverage: Option<CoverageView>,
     /// The import that enrolled it, and its files.
     import: Option<(String, Vec<String>)>,
+    names: Names,
 }
 
 impl Batch {
@@ -96,18 +99,9 @@ async fn build(
         limit: FIRST,
         ..DeviceSearch::default()
     };
-    // What this node does not count or list is not shown; the rest of the page stands without it.
-    let devices = registry.find_devices(&search).await.map_or(Vec::new(), |page| page.rows);
-    let states = registry.effect(&[Subject::Batch(id)]).await.map_or(Vec::new(), |effect| {
-        let s = effect.states;
-        let all = [
-            ("active", s.active),
-            ("held", s.held),
-            ("revoked", s.revoked),
-            ("deactivated", s.deactivated),
-        ];
-        all.into_iter().filter(|(_, count)| *count > 0).collect()
-    });
+    let devices = registry.find_devices(&search).await?.rows;
+    let effect = registry.effect(&[Subject::Batch(id)]).await?;
+    let states = super::batches::states(&effect.states);
     let lots: BTreeSet<String> = devices.iter().filter_map(|row| row.lot.clone()).collect();
     let coverage = registry.coverage(Covered::Batch(id)).await.ok();
     let imports = console.imports().filter(|_| people::acts(who.role));
@@ -121,17 +115,20 @@ async fn build(
         })
     });
     let lots = lots.into_iter().collect();
-    Ok(Batch { frame, batch, own, enrolled, history, states, devices, lots, coverage, import })
-}
-
-/// Which gateways go by the last restriction of a batch, for a page that watches.
-pub(crate) async fn coverage(
-    State(console): State<Console>,
-    _who: Visitor,
-    Path(id): Path<String>,
-) -> Result<Response, Failure> {
-    let (id, _) = found(&console, &id).await?;
-    Ok(Json(console.registry().coverage(Covered::Batch(id)).await?).into_response())
+    let names = people::names(&*console.book().await, &who.session.organisation.to_string());
+    Ok(Batch {
+        names,
+        frame,
+        batch,
+        own,
+        enrolled,
+        history,
+        states,
+        devices,
+        lots,
+        coverage,
+        import,
+    })
 }
 
 #[derive(Template)]
@@ -174,7 +171,8 @@ async fn build_lots(
     };
     let devices = console.registry().find_devices(&search).await?.rows;
     let names: BTreeSet<String> = devices.into_iter().filter_map(|row| row.lot).collect();
-    let _turn = REPORTS.acquire().await.map_err(|e| Problem::new(500, "internal", e.to_string()))?;
+    let _turn =
+        REPORTS.acquire().await.map_err(|e| Problem::new(500, "internal", e.to_string()))?;
     let mut lots = Vec::new();
     for lot in names {
         let query = LotQuery {

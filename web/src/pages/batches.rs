@@ -1,16 +1,15 @@
 use super::shown;
-use crate::frame::{Count, Frame, Moment};
+use crate::Console;
+use crate::frame::Frame;
+use crate::people::{self, Names};
 use crate::session::{Visitor, encoded};
-use crate::{Console, Failure, people};
 use askama::Template;
-use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse as _, Response};
-use muster_api::Problem;
+use axum::response::Response;
+use muster_api::{Problem, StateCounts};
 use muster_registry::{BatchPage, BatchSearch, UploadView};
 use serde::Deserialize;
-use serde_json::json;
 
 #[derive(Template)]
 #[template(path = "batches.html")]
@@ -23,6 +22,18 @@ struct Batches {
     uploads: Vec<UploadView>,
     imports: Vec<(String, String, &'static str)>,
     older: Option<String>,
+    names: Names,
+}
+
+/// The standings that some devices have.
+pub(super) fn states(counts: &StateCounts) -> Vec<(&'static str, u64)> {
+    let all = [
+        ("active", counts.active),
+        ("held", counts.held),
+        ("revoked", counts.revoked),
+        ("deactivated", counts.deactivated),
+    ];
+    all.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 /// What the address says.
@@ -73,6 +84,7 @@ async fn build(
         let word = super::import::stage_words(job.stage()).0;
         (job.id.clone(), names.join(", "), word)
     });
+    let names = people::names(&*console.book().await, &organisation.to_string());
     let older = page.next.map(|before| asked.older(before));
     Ok(Batches {
         imports: imports.collect(),
@@ -83,20 +95,8 @@ async fn build(
         page,
         uploads,
         older,
+        names,
     })
-}
-
-/// How far the uploads under way are, for a page that is open.
-pub(crate) async fn uploads(
-    State(console): State<Console>,
-    who: Visitor,
-) -> Result<Response, Failure> {
-    let uploads = console.registry().open_uploads(&who.session.organisation).await?;
-    let uploads: Vec<_> = uploads
-        .iter()
-        .map(|u| json!({ "number": u.number, "staged": u.staged, "rows": u.rows }))
-        .collect();
-    Ok(Json(json!({ "uploads": uploads })).into_response())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use super::shown;
-use crate::frame::{Count, Frame, Moment};
+use crate::frame::{Frame, Moment, count};
 use crate::import::{self, Far, Job, Options, Planned, Report, Slot, Stage, Trouble};
 use crate::session::Visitor;
 use crate::{Console, people};
@@ -189,8 +189,8 @@ fn line(job: &Arc<Job>) -> JobLine {
         let counts = state.report.as_ref().map_or(String::new(), |report| {
             let c = &report.counts;
             let word = if state.stage == Stage::Done { "enrolled" } else { "to enrol" };
-            let (new, already) = (Count(c.enrolled), Count(c.already));
-            let (waiting, refused) = (Count(c.waiting), Count(c.refused));
+            let (new, already) = (count(c.enrolled), count(c.already));
+            let (waiting, refused) = (count(c.waiting), count(c.refused));
             format!("{new} {word}, {already} already, {waiting} waiting, {refused} refused")
         });
         JobLine {

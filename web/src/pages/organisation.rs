@@ -14,12 +14,12 @@ use muster_identity::Role;
 #[template(path = "organisation.html")]
 struct Organisation {
     frame: Frame,
-    /// Change counter, for proofs of new keys.
-    seq: u64,
     people: Vec<PersonLine>,
     invites: Vec<InviteLine>,
     others: Vec<LedgerKey>,
     grants: Vec<GrantView>,
+    rules: Option<String>,
+    evidence: String,
     sessions: Vec<SessionLine>,
     roles: Vec<RoleLine>,
     /// One's own person has one key and no recovery key named yet.
@@ -50,7 +50,6 @@ struct InviteLine {
     id: String,
     name: String,
     role: &'static str,
-    made: Moment,
     expires: Moment,
     claim: Option<(String, String)>,
     needs_ledger: bool,
@@ -127,7 +126,6 @@ async fn build(console: &Console, frame: Frame, who: Visitor) -> Result<Organisa
                 id: i.id.clone(),
                 name: terms.name.clone(),
                 role: terms.role.word(),
-                made: Moment(i.made),
                 expires: Moment(i.expires),
                 claim: i.claim.as_ref().map(|c| (c.key.clone(), c.label.clone())),
                 needs_ledger: people::capabilities(terms.role).is_some(),
@@ -157,16 +155,19 @@ async fn build(console: &Console, frame: Frame, who: Visitor) -> Result<Organisa
         })
         .collect();
     let network = console.registry().network().await?;
+    let rules = super::approvals::rules(&network.rules);
+    let evidence = network.rules.evidence;
     let grants = network.grants.into_iter().filter(|g| g.organisation == text).collect();
     let roles =
         Role::ALL.iter().map(|r| RoleLine { word: r.word(), purpose: purpose(*r) }).collect();
     Ok(Organisation {
         frame,
-        seq: record.map_or(0, |r| r.seq),
         people,
         invites,
         others,
         grants,
+        rules,
+        evidence,
         sessions,
         roles,
         unsettled: !who.settled,

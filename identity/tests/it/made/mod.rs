@@ -4,6 +4,7 @@
 mod gateways;
 mod inceptions;
 mod keys;
+mod people;
 mod possession;
 mod presentations;
 mod proofs;
@@ -68,6 +69,8 @@ pub(crate) fn all() -> Vec<Vector> {
         presentations::invalid(),
         gateways::valid(),
         gateways::invalid(),
+        people::valid(),
+        people::invalid(),
         proofs::valid(),
         proofs::invalid(),
     ]

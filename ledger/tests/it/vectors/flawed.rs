@@ -8,13 +8,13 @@ use muster_identity::{Did, SecretKey, Signer};
 use muster_ledger::{Action, DeviceRef, Network, NewKey, Rotate, SignedOperation, limits};
 
 /// A flaw, what its error says, and the signed bytes.
-type Flaw = (&'static str, &'static str, Vec<u8>);
+pub(super) type Flaw = (&'static str, &'static str, Vec<u8>);
 
 pub(super) fn all() -> Vec<Vector> {
     [signed_objects(), payloads(), actions(), fields()].into_iter().flatten().map(vector).collect()
 }
 
-fn vector((flaw, says, bytes): Flaw) -> Vector {
+pub(super) fn vector((flaw, says, bytes): Flaw) -> Vector {
     let error = SignedOperation(bytes.clone()).verify().expect_err(flaw).to_string();
     assert!(error.contains(says), "{flaw}: {error}");
     Vector::invalid("operation", flaw, &error).hex("signed", &bytes)
@@ -54,7 +54,7 @@ fn payload(action: &[u8]) -> Vec<u8> {
 }
 
 /// Signed rightly, whatever the action is.
-fn with(action: impl FnOnce(&mut Writer)) -> Vec<u8> {
+pub(super) fn with(action: impl FnOnce(&mut Writer)) -> Vec<u8> {
     cose::operation(&payload(&bytes(action)), &key())
 }
 
@@ -239,7 +239,7 @@ fn actions() -> Vec<Flaw> {
             "unknown-action",
             "upgrade needed: an unknown action",
             with(|w| {
-                w.array(2).uint(12).map(0);
+                w.array(2).uint(17).map(0);
             }),
         ),
         (

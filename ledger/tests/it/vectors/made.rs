@@ -149,24 +149,7 @@ impl Story {
     }
 
     fn operations(&self) -> Vec<Vector> {
-        let vector = |(key, signed): &(SecretKey, SignedOperation)| {
-            let verified = signed.verify().unwrap();
-            let operation: &Operation = verified.operation();
-            let word = operation.action.word();
-            let payload = operation.to_cbor();
-            let to_be_signed = cose::to_be_signed(&cose::good(key), &[], &payload);
-            Vector::valid("operation", &format!("operation-{word}"), "A signed operation.")
-                .text("action", word)
-                .text("network", operation.network)
-                .text("author", operation.author)
-                .number("valid_until", operation.valid_until.0)
-                .text("multikey", key.public_key())
-                .cbor("payload", payload)
-                .hex("to_be_signed", &to_be_signed)
-                .hex("signed", &signed.0)
-                .text("hash", signed.hash())
-        };
-        self.signed.iter().map(vector).collect()
+        self.signed.iter().map(|(key, signed)| operation("", key, signed)).collect()
     }
 
     fn batch(&self) -> Vector {
@@ -364,6 +347,25 @@ impl Story {
             .cbor("entry_proof", self.ledger.prove(7, 3).to_cbor()),
         ]
     }
+}
+
+/// A signed operation, named by its action and what follows.
+pub(super) fn operation(which: &str, key: &SecretKey, signed: &SignedOperation) -> Vector {
+    let verified = signed.verify().unwrap();
+    let operation: &Operation = verified.operation();
+    let word = operation.action.word();
+    let payload = operation.to_cbor();
+    let to_be_signed = cose::to_be_signed(&cose::good(key), &[], &payload);
+    Vector::valid("operation", &format!("operation-{word}{which}"), "A signed operation.")
+        .text("action", word)
+        .text("network", operation.network)
+        .text("author", operation.author)
+        .number("valid_until", operation.valid_until.0)
+        .text("multikey", key.public_key())
+        .cbor("payload", payload)
+        .hex("to_be_signed", &to_be_signed)
+        .hex("signed", &signed.0)
+        .text("hash", signed.hash())
 }
 
 /// The device's key once more: keys are not copied.

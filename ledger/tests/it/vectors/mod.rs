@@ -7,6 +7,7 @@ mod cose;
 mod flawed;
 mod flawed_parts;
 mod flawed_proofs;
+mod governance;
 mod made;
 
 use data_encoding::HEXLOWER;
@@ -86,15 +87,15 @@ fn on_disk(name: &str) -> Vec<PathBuf> {
 
 /// Every valid vector, for the tests that start from good bytes.
 pub(crate) fn valid() -> Vec<Vector> {
-    made::all()
+    made::all().into_iter().chain(governance::all()).collect()
 }
 
 #[test]
 fn the_files_are_what_the_crate_makes() {
     let write = std::env::var_os("MUSTER_WRITE_VECTORS").is_some();
     let mut files = BTreeSet::new();
-    let flawed = [flawed::all(), flawed_parts::all(), flawed_proofs::all()].into_iter().flatten();
-    for vector in made::all().into_iter().chain(flawed) {
+    let flawed = [flawed::all(), flawed_parts::all(), flawed_proofs::all(), governance::flawed()];
+    for vector in valid().into_iter().chain(flawed.into_iter().flatten()) {
         let path = folder(vector.folder).join(format!("ledger-{}.json", vector.name));
         let text = vector.render();
         if write {

@@ -3,9 +3,10 @@
 use super::fault::{fault, fixed, integer, natural};
 use crate::Error;
 use crate::claims::Claim;
-use crate::store::{GatewayRow, GatewaysSave, SizeRow};
+use crate::store::{CountedHour, GatewayRow, GatewaysSave, SizeRow};
+use muster_api::limits;
 use muster_identity::Did;
-use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use std::collections::BTreeMap;
 
 type GatewayColumns =
@@ -56,6 +57,13 @@ pub(super) async fn save(pool: &SqlitePool, save: GatewaysSave) -> Result<(), Er
         registration = excluded.registration, heard = excluded.heard, \
         heard_at = excluded.heard_at, told = excluded.told, told_at = excluded.told_at \
         RETURNING no";
+    // What a gateway that is forgotten let through stays counted, as nobody's: number 0.
+    const NOBODYS: &str = "INSERT INTO gateway_hours SELECT hour, 0, allowed, refused \
+        FROM gateway_hours WHERE gateway = (SELECT no FROM gateways \
+        WHERE organisation = ? AND name = ?) ON CONFLICT(hour, gateway) DO UPDATE SET \
+        allowed = allowed + excluded.allowed, refused = refused + excluded.refused";
+    const HOURS: &str = "DELETE FROM gateway_hours WHERE gateway = \
+        (SELECT no FROM gateways WHERE organisation = ? AND name = ?)";
     const GONE: &str = "DELETE FROM gateway_sizes WHERE gateway = \
         (SELECT no FROM gateways WHERE organisation = ? AND name = ?)";
     // Only of devices that are on the ledger, so that the table has a bound.
@@ -65,7 +73,8 @@ pub(super) async fn save(pool: &SqlitePool, save: GatewaysSave) -> Result<(), Er
         WHERE excluded.time > time";
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
     for (organisation, name) in &save.gone {
-        for sql in [GONE, "DELETE FROM gateways WHERE organisation = ? AND name = ?"] {
+        const ROW: &str = "DELETE FROM gateways WHERE organisation = ? AND name = ?";
+        for sql in [NOBODYS, HOURS, GONE, ROW] {
             sqlx::query(sql)
                 .bind(&organisation.digest()[..])
                 .bind(name)
@@ -116,7 +125,35 @@ pub(super) async fn save(pool: &SqlitePool, save: GatewaysSave) -> Result<(), Er
             .await
             .map_err(fault)?;
     }
+    count(&mut tx, &save.counted).await?;
     tx.commit().await.map_err(fault)
+}
+
+/// Adds what gateways let through and refused, and forgets what is older than is kept.
+async fn count(connection: &mut SqliteConnection, counted: &[CountedHour]) -> Result<(), Error> {
+    const ADD: &str = "INSERT INTO gateway_hours SELECT ?1, no, ?2, ?3 FROM gateways \
+        WHERE organisation = ?4 AND name = ?5 ON CONFLICT(hour, gateway) DO UPDATE SET \
+        allowed = allowed + excluded.allowed, refused = refused + excluded.refused";
+    for CountedHour { by, counts } in counted {
+        sqlx::query(ADD)
+            .bind(integer(counts.hour)?)
+            .bind(integer(counts.allowed)?)
+            .bind(integer(counts.refused)?)
+            .bind(&by.0.digest()[..])
+            .bind(&by.1)
+            .execute(&mut *connection)
+            .await
+            .map_err(fault)?;
+    }
+    if let Some(newest) = counted.iter().map(|counted| counted.counts.hour).max() {
+        let kept = newest.saturating_sub(24 * limits::ACTIVITY_DAYS);
+        sqlx::query("DELETE FROM gateway_hours WHERE hour < ?")
+            .bind(integer(kept)?)
+            .execute(connection)
+            .await
+            .map_err(fault)?;
+    }
+    Ok(())
 }
 
 /// When a device was last let through, and by which gateway.

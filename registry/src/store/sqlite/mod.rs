@@ -6,25 +6,29 @@ mod commit;
 mod copying;
 mod fault;
 mod gateways;
+mod index;
 mod line;
 mod lots;
 mod notes;
 mod reading;
 mod schema;
 mod sealing;
+mod search;
 mod snapshot;
 mod staging;
 mod upgrade;
 mod uploads;
 
 pub(crate) use copying::copy_file;
+pub(crate) use index::{Further, Index, LOT_NAMES, LogHour, LotNames, LotSize};
 pub(crate) use schema::FORMAT;
 pub(crate) use snapshot::{BlockColumns, Snapshot, declared_by_us};
 pub(crate) use upgrade::upgrade;
 
 use super::{
-    Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, Flip, GatewayRow, GatewaysSave,
-    Judge, LeafRow, LotDevices, LotGroup, NewUpload, Opened, Serial, SerialOf, Settle, Staged,
+    Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, Flip, GatewayHour, GatewayRow,
+    GatewaysSave, Judge, LeafRow, ListedLeaf, LotDevices, LotGroup, NameRange, NewUpload, Opened,
+    Private, SeenBy, SeenOf, Serial, SerialFound, SerialOf, SerialRange, Settle, Staged,
     StagedLeaf, Store, Upload, WhichLots,
 };
 use crate::Act;
@@ -42,6 +46,7 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -367,6 +372,54 @@ impl Store for Sqlite {
 
     fn acts(&self, before: u64, count: u64) -> Answer<'_, Vec<(u64, Act)>> {
         Box::pin(notes::acts(&self.readers, before, count))
+    }
+
+    fn batch_numbers(&self) -> Answer<'_, BTreeMap<BatchId, u64>> {
+        Box::pin(search::batch_numbers(&self.readers))
+    }
+
+    fn leaves_of(&self, of: Vec<(u64, Claim)>) -> Answer<'_, Vec<StagedLeaf>> {
+        Box::pin(search::leaves_of(&self.readers, of))
+    }
+
+    fn listed(&self, batch: u64, after: Option<Claim>, count: u64) -> Answer<'_, Vec<ListedLeaf>> {
+        Box::pin(search::listed(&self.readers, batch, after, count))
+    }
+
+    fn private(&self, organisation: Did, of: Vec<Claim>) -> Answer<'_, Private> {
+        Box::pin(search::private(&self.readers, organisation, of))
+    }
+
+    fn serials_from(&self, range: SerialRange) -> Answer<'_, Vec<SerialFound>> {
+        Box::pin(search::serials_from(&self.readers, range))
+    }
+
+    fn claims_from(&self, range: NameRange) -> Answer<'_, Vec<(Claim, u64)>> {
+        Box::pin(search::claims_from(&self.readers, range))
+    }
+
+    fn claims_of(&self, of: Vec<Claim>) -> Answer<'_, BTreeMap<Claim, u64>> {
+        Box::pin(search::claims_of(&self.readers, of))
+    }
+
+    fn seen_times(&self, of: Vec<Claim>) -> Answer<'_, BTreeMap<Claim, u64>> {
+        Box::pin(search::seen_times(&self.readers, of))
+    }
+
+    fn last_touched(&self, of: Vec<[u8; 32]>, size: u64) -> Answer<'_, BTreeMap<[u8; 32], u64>> {
+        Box::pin(search::last_touched(&self.readers, of, size))
+    }
+
+    fn touched_below(&self, subject: [u8; 32], below: u64, count: u64) -> Answer<'_, Vec<u64>> {
+        Box::pin(search::touched_below(&self.readers, subject, below, count))
+    }
+
+    fn seen_by(&self, of: SeenOf, since: (u64, u64)) -> Answer<'_, Vec<SeenBy>> {
+        Box::pin(search::seen_by(&self.readers, of, since))
+    }
+
+    fn gateway_hours(&self, from: u64, to: u64) -> Answer<'_, Vec<GatewayHour>> {
+        Box::pin(search::gateway_hours(&self.readers, from, to))
     }
 
     fn batch_ids(&self) -> Answer<'_, Vec<BatchId>> {

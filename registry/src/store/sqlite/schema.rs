@@ -1,7 +1,7 @@
 //! Tables. What each is for, and who reads it: `docs/formats/store.md`.
 
 /// The format of the store; a change of a table raises it.
-pub(crate) const FORMAT: &[u8] = b"4";
+pub(crate) const FORMAT: &[u8] = b"5";
 
 /// Tables of the ledger. The store is created in one transaction.
 pub(super) const LEDGER: &str = "
@@ -81,4 +81,8 @@ CREATE TABLE IF NOT EXISTS notes(name TEXT PRIMARY KEY, body BLOB NOT NULL) STRI
 CREATE TABLE IF NOT EXISTS acts(
     no INTEGER PRIMARY KEY, time INTEGER NOT NULL, who TEXT NOT NULL, act TEXT NOT NULL,
     about TEXT NOT NULL) STRICT;
+
+CREATE TABLE IF NOT EXISTS gateway_hours(
+    hour INTEGER NOT NULL, gateway INTEGER NOT NULL, allowed INTEGER NOT NULL,
+    refused INTEGER NOT NULL, PRIMARY KEY(hour, gateway)) STRICT, WITHOUT ROWID;
 ";

@@ -21,7 +21,12 @@ pub(crate) struct Step {
 
 /// From the first released format on. Whoever raises [`schema::FORMAT`] after a release adds a
 /// step, and a folder of the old format to `tests/fixtures`.
-pub(crate) const STEPS: &[Step] = &[];
+pub(crate) const STEPS: &[Step] = &[Step { from: b"4", to: b"5", sql: GATEWAY_HOURS }];
+
+/// What gateways let through and refused is counted by the hour.
+const GATEWAY_HOURS: &str = "CREATE TABLE main.gateway_hours(
+    hour INTEGER NOT NULL, gateway INTEGER NOT NULL, allowed INTEGER NOT NULL,
+    refused INTEGER NOT NULL, PRIMARY KEY(hour, gateway)) STRICT, WITHOUT ROWID;";
 
 /// Brings the files of a folder to this code's format; where the copy is, if that was necessary.
 /// `now` names the copy; without it none is made, since the files are copies themselves.

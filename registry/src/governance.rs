@@ -1,0 +1,220 @@
+//! Rules, protocol version and proposals, as readers see them.
+
+use crate::Error;
+use crate::node::{Node, Published, locked};
+use data_encoding::BASE64URL_NOPAD;
+use muster_api::{
+    ApprovalView, ApprovedView, EndedView, NextProtocolView, Problem, ProposalView, ProposalsView,
+    ProtocolView, RulesView,
+};
+use muster_identity::Did;
+use muster_identity::cbor::Decode as _;
+use muster_ledger::{
+    Action, Chain, Entry, OpenProposal, Outcome, ProposalId, ProposalRecord, Refusal, Target,
+    VerifiedOperation, View as _, limits,
+};
+use std::fmt::Write as _;
+
+/// Entries that a proposal may have: itself, an approval or two of each key, and its end.
+const ENTRIES_OF_PROPOSAL: u64 = 2 + 2 * limits::ORGANISATION_KEYS as u64;
+
+/// A proposal that an approval is about.
+pub(crate) struct Approved {
+    /// What was proposed.
+    pub(crate) action: Action,
+    pub(crate) view: ApprovedView,
+}
+
+impl Node {
+    /// Says once what is ahead, and once that it is there.
+    pub(crate) fn say_upgrade(&self, chain: &Chain) {
+        let Ok(ahead) = chain.upgrade_ahead() else { return };
+        let mut said = locked(&self.said_upgrade);
+        if *said == ahead {
+            return;
+        }
+        match &ahead {
+            Some(ahead) if ahead.due => {
+                tracing::error!("{ahead}; nothing is added and no newer head is signed");
+            }
+            Some(ahead) => tracing::warn!("{ahead}: install a newer one before"),
+            None => tracing::info!("the protocol version that was announced is off"),
+        }
+        *said = ahead;
+    }
+
+    /// Refuses to begin what could not be finished.
+    pub(crate) fn check_protocol(&self) -> Result<(), Problem> {
+        match self.published().chain.upgrade_ahead()?.filter(|ahead| ahead.due) {
+            Some(ahead) => {
+                let version = ahead.next.version;
+                let known = self.published().chain.state().protocol()?.version;
+                Err(Refusal::Upgrade { version, height: ahead.next.height, known }.into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn protocol_metrics(&self) -> String {
+        let published = self.published();
+        let Ok(view) = protocol_view(&published.chain) else { return String::new() };
+        let due = matches!(published.chain.upgrade_ahead(), Ok(Some(ahead)) if ahead.due);
+        let next = view.next.unwrap_or_default();
+        let rows = [
+            ("muster_protocol_version", "Protocol version of the next block.", view.version),
+            (
+                "muster_protocol_next_version",
+                "Version that is announced, 0 if none is.",
+                next.version,
+            ),
+            (
+                "muster_protocol_next_height",
+                "Height of the first block of the announced version, 0 if none is.",
+                next.height,
+            ),
+            (
+                "muster_upgrade_needed",
+                "1 if the next block is of a version that this program does not know.",
+                u64::from(due),
+            ),
+        ];
+        rows.iter().fold(String::new(), |mut text, (name, help, value)| {
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+            text
+        })
+    }
+
+    /// What an operation approves; none if it is no approval. Read off the entries of the proposal
+    /// up to a place of the log.
+    pub(crate) async fn approved(
+        &self,
+        published: &Published,
+        operation: &VerifiedOperation,
+        place: u64,
+    ) -> Result<Option<Approved>, Problem> {
+        let Action::Approve(approve) = &operation.operation().action else { return Ok(None) };
+        let id = approve.proposal;
+        let places = self.store.touched(vec![id.0], ENTRIES_OF_PROPOSAL).await?;
+        let size = published.checkpoint.head().size;
+        let entries = self.store.entries_at(places).await?;
+        let (mut proposed, mut approved_by, mut last) = (None, Vec::new(), None);
+        for (at, bytes) in entries.iter().filter(|(at, _)| *at < size) {
+            let entry = Entry::from_cbor(bytes).map_err(Error::damaged)?;
+            let verified = entry.operation.verify().map_err(Error::damaged)?;
+            match &verified.operation().action {
+                Action::Propose(a) => proposed = Some(((*a.action).clone(), *verified.key())),
+                Action::Approve(_) => {
+                    last = Some(*at);
+                    if *at <= place {
+                        approved_by.push(verified.key().to_multikey());
+                    }
+                }
+                _ => {}
+            }
+        }
+        let (action, key) = proposed.ok_or_else(|| Error::damaged("an approval of no proposal"))?;
+        let closed = published.chain.state().proposal(&id)?;
+        let carried_out =
+            last == Some(place) && closed == Some(ProposalRecord::Closed(Outcome::CarriedOut));
+        let view = ApprovedView {
+            proposal: id.to_string(),
+            action: action.word().into(),
+            carried_out,
+            proposed_by: key.to_multikey(),
+            approved_by,
+        };
+        Ok(Some(Approved { action, view }))
+    }
+
+    pub(crate) async fn proposals_view(&self) -> Result<ProposalsView, Problem> {
+        let (published, overview) = self.overview().await?;
+        let (state, time) = (published.chain.state(), published.checkpoint.head().time);
+        let rules = state.rules()?;
+        let counts = rules.approval.is_some_and(|approval| approval.devices.is_some());
+        let mut view = ProposalsView { people: rules.people(), ..ProposalsView::default() };
+        for (did, _) in &overview.organisations {
+            let record = state.oversight(did)?;
+            if counts {
+                let (organisation, today) = (did.to_string(), record.ended_on(time));
+                view.ended.push(EndedView { organisation, today });
+            }
+            for id in record.open {
+                match state.proposal(&id)? {
+                    Some(ProposalRecord::Open(open)) if open.expires > time => {
+                        view.proposals.push(self.proposal_view(&published, did, &id, &open).await?);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        view.proposals.sort_by_key(|proposal| proposal.entry);
+        Ok(view)
+    }
+
+    async fn proposal_view(
+        &self,
+        published: &Published,
+        did: &Did,
+        id: &ProposalId,
+        open: &OpenProposal,
+    ) -> Result<ProposalView, Problem> {
+        let state = published.chain.state();
+        let bytes = self.store.entries(open.entry, 1).await?.pop();
+        let bytes = bytes.ok_or_else(|| Error::damaged("an entry is missing"))?;
+        let entry = Entry::from_cbor(&bytes).map_err(Error::damaged)?;
+        let (target, devices) = match open.action.target() {
+            Some(Target::Device(device)) => (Some(device.did.to_string()), Some(1)),
+            Some(Target::Batch(batch)) => {
+                let record = state.batch(&batch)?;
+                (Some(batch.to_string()), record.map(|record| record.count))
+            }
+            None => (None, None),
+        };
+        let keys = state.organisation(did)?.map(|record| record.keys).unwrap_or_default();
+        let counts = |key: &&muster_identity::PublicKey| {
+            let approve = muster_ledger::Capability::Approve;
+            keys.iter().any(|k| k.key == **key && k.capabilities.has(approve))
+        };
+        let reason = match (&open.action, open.reason.as_str()) {
+            (Action::Revoke(a), "") => a.reason.clone(),
+            (_, reason) => reason.into(),
+        };
+        Ok(ProposalView {
+            proposal: id.to_string(),
+            organisation: did.to_string(),
+            key: open.key.to_multikey(),
+            action: open.action.word().into(),
+            target,
+            devices,
+            reason: (!reason.is_empty()).then_some(reason),
+            entry: open.entry,
+            proposed: entry.time.0,
+            expires: open.expires.0,
+            approvals: open.approvals.iter().filter(counts).map(|k| k.to_multikey()).collect(),
+            signed: BASE64URL_NOPAD.encode(&entry.operation.0),
+        })
+    }
+}
+
+pub(crate) fn rules_view(chain: &Chain) -> Result<RulesView, Problem> {
+    let rules = chain.state().rules()?;
+    Ok(RulesView {
+        trust_period_ms: rules.trust_period_ms,
+        evidence: rules.evidence.word().into(),
+        approval: rules.approval.map(|approval| ApprovalView {
+            devices: approval.devices,
+            people: approval.people,
+            governance: approval.governance,
+        }),
+    })
+}
+
+pub(crate) fn protocol_view(chain: &Chain) -> Result<ProtocolView, Problem> {
+    let (record, height) = (chain.state().protocol()?, chain.height() + 1);
+    let next = record.next.filter(|next| next.height > height);
+    Ok(ProtocolView {
+        version: record.at(height),
+        next: next.map(|next| NextProtocolView { version: next.version, height: next.height }),
+        upgrade: chain.upgrade_ahead()?.map(|ahead| ahead.to_string()),
+    })
+}

@@ -1,0 +1,5 @@
+//! What consoles ask, against a model of it.
+
+mod fleet;
+mod over_time;
+mod searching;

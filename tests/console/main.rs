@@ -1,0 +1,14 @@
+//! The console in a real browser: Debian's Chromium, driven by its chromedriver. Each test starts
+//! what it needs and ends it by its process id.
+
+mod accessible;
+#[allow(dead_code, reason = "what tests of pages need of it")]
+mod bench;
+#[allow(dead_code, reason = "what a person does with a browser, whole")]
+mod browser;
+mod driver;
+mod keys;
+mod modules;
+mod proposals;
+mod signatures;
+mod site;

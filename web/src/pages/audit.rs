@@ -1,0 +1,267 @@
+use super::shown;
+use crate::frame::Frame;
+use crate::people::{Names, audits, names};
+use crate::session::{Visitor, encoded};
+use crate::{Console, Failure};
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Response};
+use muster_api::{LogPage, LogRow, Problem, limits};
+use muster_identity::{Did, PublicKey};
+use muster_ledger::{BatchId, Time};
+use muster_registry::{Act, LogFilter};
+use serde::Deserialize;
+
+/// Acts of people on one page.
+const ACTS: u64 = 50;
+
+/// Entries of one export; what is older is fetched by a narrower filter, or as the whole log by
+/// `muster ledger export`.
+const EXPORTED: usize = 100_000;
+
+/// Words of actions, for the filter.
+const ACTIONS: [&str; 16] = [
+    "enrol",
+    "hold",
+    "release",
+    "revoke",
+    "deactivate",
+    "revoke-key",
+    "rotate",
+    "change-keys",
+    "grant",
+    "withdraw-grant",
+    "change-validators",
+    "change-rules",
+    "upgrade-protocol",
+    "propose",
+    "approve",
+    "withdraw-proposal",
+];
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct Audit {
+    frame: Frame,
+    asked: Asked,
+    actions: [&'static str; 16],
+    rows: Vec<(LogRow, String)>,
+    older: Option<String>,
+    export: String,
+    /// None: the visitor's role does not see them.
+    acts: Option<Vec<(Act, String)>>,
+    older_acts: Option<u64>,
+}
+
+/// The filter as it stands in the URL.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Asked {
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    action: String,
+    #[serde(default)]
+    about: String,
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    to: String,
+    before: Option<u64>,
+    acts: Option<u64>,
+}
+
+impl Asked {
+    fn filter(&self) -> Result<LogFilter, Problem> {
+        let fault = |what: &str, why: &str| {
+            Problem::new(400, "filter", format!("{what} cannot be read")).cure(why)
+        };
+        let day = |text: &str, what: &str| match text {
+            "" => Ok(None),
+            text => day(text).map(Some).ok_or_else(|| fault(what, "write it as 2026-11-25")),
+        };
+        let (key, about) = (self.key.trim(), self.about.trim());
+        let key = match key {
+            "" => None,
+            key => Some(
+                PublicKey::from_multikey(key)
+                    .map_err(|_| fault("the key", "a key is a Multikey, such as z6Mk..."))?,
+            ),
+        };
+        let subject = match about {
+            "" => None,
+            about if about.starts_with("did:") => Some(
+                *about
+                    .parse::<Did>()
+                    .map_err(|_| fault("the DID", "it begins with did:muster:z"))?
+                    .digest(),
+            ),
+            about => Some(
+                about
+                    .parse::<BatchId>()
+                    .map_err(|_| fault("the id", "a DID, or 64 hexadecimal digits"))?
+                    .0,
+            ),
+        };
+        let next_day = |time: Time| time.plus_ms(86_400_000);
+        Ok(LogFilter {
+            key,
+            action: ACTIONS.iter().find(|a| **a == self.action).map(|a| (*a).into()),
+            subject,
+            from: day(&self.from, "the first day")?,
+            to: day(&self.to, "the last day")?.map(next_day),
+        })
+    }
+
+    /// The filter as a query, without its place.
+    fn query(&self) -> String {
+        let parts = [
+            ("key", &self.key),
+            ("action", &self.action),
+            ("about", &self.about),
+            ("from", &self.from),
+            ("to", &self.to),
+        ];
+        let set = parts.iter().filter(|(_, v)| !v.is_empty());
+        set.map(|(n, v)| format!("{n}={}", encoded(v))).collect::<Vec<_>>().join("&")
+    }
+}
+
+/// Midnight (UTC) of a day written as `2026-11-25`.
+fn day(text: &str) -> Option<Time> {
+    let mut parts = text.splitn(3, '-').map(|p| p.parse::<u64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Days from the civil date (Howard Hinnant's algorithm), as `frame::iso` goes back.
+    let y = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (y / 400, y % 400);
+    let shifted = if month > 2 { month - 3 } else { month + 9 };
+    let of_year = (153 * shifted + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+    Some(Time(days.checked_sub(719_468)? * 86_400_000))
+}
+
+pub(crate) async fn page(
+    State(console): State<Console>,
+    headers: HeaderMap,
+    Query(asked): Query<Asked>,
+    who: Visitor,
+) -> Response {
+    let frame = Frame::new(&console, &headers, "/audit", "Audit", Some(&who));
+    shown(build(&console, frame.clone(), asked, &who).await, || frame)
+}
+
+async fn build(
+    console: &Console,
+    frame: Frame,
+    asked: Asked,
+    who: &Visitor,
+) -> Result<Audit, Problem> {
+    let page =
+        console.registry().log_page(asked.before, &asked.filter()?, limits::LOG_PAGE).await?;
+    let names = names(&*console.book().await, &who.session.organisation.to_string());
+    let query = asked.query();
+    let older = page.next.map(|before| format!("/audit?{query}&before={before}"));
+    let (acts, older_acts) = match audits(who.role) {
+        false => (None, None),
+        true => {
+            let found = console.registry().acts(asked.acts.unwrap_or(u64::MAX), ACTS).await?;
+            let older = found.last().filter(|_| found.len() as u64 == ACTS).map(|(no, _)| *no);
+            let named = |(_, act): (u64, Act)| (names.of(&act.who), act);
+            (Some(found.into_iter().map(named).map(|(n, a)| (a, n)).collect()), older)
+        }
+    };
+    let rows = rows(page, &names);
+    let export = format!("/audit/export.csv?{query}");
+    Ok(Audit { frame, asked, actions: ACTIONS, rows, older, export, acts, older_acts })
+}
+
+fn rows(page: LogPage, names: &Names) -> Vec<(LogRow, String)> {
+    let named = |row: LogRow| {
+        let name = names.of(&row.change.key);
+        (row, name)
+    };
+    page.rows.into_iter().map(named).collect()
+}
+
+/// The log as the filter finds it, RFC 4180.
+pub(crate) async fn csv(
+    State(console): State<Console>,
+    Query(asked): Query<Asked>,
+    who: Visitor,
+) -> Result<Response, Failure> {
+    let filter = asked.filter()?;
+    let names = names(&*console.book().await, &who.session.organisation.to_string());
+    let mut out = String::from(
+        "entry,height,time,action,words,subject,reason,author,key,name,operation,leaf\r\n",
+    );
+    let (mut before, mut written) = (asked.before, 0);
+    loop {
+        let page = console.registry().log_page(before, &filter, limits::LOG_PAGE).await?;
+        before = page.next;
+        for (row, name) in rows(page, &names) {
+            let change = &row.change;
+            let cells = [
+                &change.entry.to_string(),
+                &change.height.to_string(),
+                &crate::frame::iso(change.time),
+                &change.action,
+                &row.words,
+                &row.subject,
+                change.reason.as_deref().unwrap_or(""),
+                &change.author,
+                &change.key,
+                &name,
+                &change.hash,
+                &row.leaf_hash,
+            ];
+            out.push_str(&cells.map(cell).join(","));
+            out.push_str("\r\n");
+            written += 1;
+        }
+        if before.is_none() || written >= EXPORTED {
+            break;
+        }
+    }
+    console.note_act(&who.session, "export", format!("audit, {written} entries")).await;
+    let disposition = "attachment; filename=\"muster-audit.csv\"";
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, disposition),
+    ];
+    Ok((headers, out).into_response())
+}
+
+/// A cell of CSV. A text that a spreadsheet would take for a formula is made a text.
+pub(super) fn cell(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if formula { format!("'{text}") } else { text.to_owned() };
+    match text.contains(['"', ',', '\r', '\n']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_go_there_and_back() {
+        for text in ["1970-01-01", "2000-02-29", "2026-11-25", "9999-12-31"] {
+            assert_eq!(crate::frame::iso(day(text).expect(text).0).get(..10), Some(text));
+        }
+        for text in ["", "2026", "2026-13-01", "2026-00-10", "1969-12-31", "2026-11-25x", "x"] {
+            assert_eq!(day(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn cells_are_quoted_and_no_formulas() {
+        assert_eq!(cell("a"), "a");
+        assert_eq!(cell("a,\"b\"\n"), "\"a,\"\"b\"\"\n\"");
+        assert_eq!(cell("=HYPERLINK(1)"), "'=HYPERLINK(1)");
+    }
+}
