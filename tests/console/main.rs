@@ -7,8 +7,14 @@ mod bench;
 #[allow(dead_code, reason = "what a person does with a browser, whole")]
 mod browser;
 mod driver;
+#[allow(dead_code, reason = "what tests of pages need of it")]
+mod fleet;
+mod imports;
 mod keys;
 mod modules;
+#[allow(dead_code, reason = "shared with the end-to-end tests, which need more of it")]
+#[path = "../it/muster.rs"]
+mod muster;
 mod proposals;
 mod signatures;
 mod site;

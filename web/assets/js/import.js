@@ -1,7 +1,7 @@
 // Importing files: sending them piece by piece, dry run, run, signing what is asked for on the way.
 // What was agreed to is kept in this tab, so that a reload goes on; the node is held to it.
 
-import { ask, busy, go, grouped, tell } from "./talk.js";
+import { Refused, ask, busy, go, grouped, tell } from "./talk.js";
 
 const page = /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="muster"]')).dataset;
 const place = (/** @type {string} */ id) => `muster-import-${id}`;
@@ -40,7 +40,7 @@ async function send(path, piece) {
       const answer = await fetch(path, { method: "POST", headers: { "Muster-Csrf": page.csrf ?? "", "Content-Type": "application/octet-stream" }, body: piece });
       if (answer.ok) return;
       const problem = await answer.json().catch(() => ({ title: `The server answered ${answer.status}` }));
-      throw new Error(problem.detail ? `${problem.title}. ${problem.detail}.` : `${problem.title}.`);
+      throw new Refused({ ...problem, status: answer.status });
     } catch (fault) {
       if (!(fault instanceof TypeError) || left === 0) throw fault;
       await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -117,6 +117,12 @@ function mapping(form) {
     .map((select) => `${select.value}=${headless ? `#${select.dataset.place}` : select.dataset.column}`);
 }
 
+/** The page as it is now, from its top: what is new stands there. */
+function afresh() {
+  scrollTo(0, 0);
+  location.reload();
+}
+
 /** @param {HTMLElement} job */
 function watch(job) {
   const id = job.dataset.job ?? "";
@@ -174,7 +180,7 @@ function watch(job) {
     first ||= now.stage;
     if (now.stage !== first || (!BUSY.includes(now.stage) && one("[data-progress]"))) {
       news.close();
-      if (!document.querySelector("dialog[open]")) location.reload();
+      if (!document.querySelector("dialog[open]")) afresh();
       return;
     }
     show(now);
@@ -202,7 +208,7 @@ function watch(job) {
     if (!(await agree("Enrol these devices?", lead, sentences, batches.length > 1 ? `Sign ${grouped(batches.length)} operations` : "Sign", batches.length > 0 ? note : undefined))) return;
     remember(id, { dryRun: false, rows, grant, batches });
     await ask(`/import/${id}/run`, {});
-    location.reload();
+    afresh();
   });
   const revokeScrap = async (/** @type {string[]} */ targets) => {
     const { act, summary } = await import("./sign.js");
@@ -217,7 +223,7 @@ function watch(job) {
     event.preventDefault();
     busyIn(form, async () => {
       await rehearse(id, { ...options(new FormData(form)), map: mapping(form) });
-      location.reload();
+      afresh();
     });
   });
 }

@@ -112,6 +112,9 @@ export async function sign(job, asked, agreed) {
   return sentence;
 }
 
+/** A sentence with its ids set apart. @param {string} sentence */
+const apart = (sentence) => sentence.split(/([0-9a-f]{64})/).map((part, i) => (i % 2 ? element("span", { class: "id" }, part) : part));
+
 /**
  * A question before something is signed. @param {string} title @param {string} lead
  * @param {string[]} sentences @param {string} word of the button @param {string} [note] @returns {Promise<boolean>}
@@ -121,7 +124,7 @@ export function agree(title, lead, sentences, word, note) {
     element("form", { method: "dialog" },
       element("h2", { id: "agree-t" }, title),
       element("p", {}, lead),
-      element("ul", { class: "says" }, ...sentences.map((one) => element("li", {}, one))),
+      element("ul", { class: "says" }, ...sentences.map((one) => element("li", {}, ...apart(one)))),
       note ? element("p", { class: "dim" }, note) : null,
       element("div", { class: "actions" },
         element("button", { type: "button", "data-close": "" }, "Cancel"),

@@ -109,6 +109,8 @@ pub(crate) struct Report {
 pub(crate) struct Trouble {
     pub(crate) code: String,
     pub(crate) words: String,
+    /// Some devices were enrolled before.
+    pub(crate) partly: bool,
 }
 
 /// What changes about an import.

@@ -44,7 +44,8 @@ pub(super) fn start(
             Err(error) => Err(trouble(&last, &error)),
         });
         let told = told.await.unwrap_or_else(|e| {
-            Err(Trouble { code: "internal".into(), words: format!("internal fault: {e}") })
+            let words = format!("internal fault: {e}");
+            Err(Trouble { code: "internal".into(), words, partly: false })
         });
         settle(&job, told, dry_run);
     });
@@ -65,8 +66,12 @@ fn settle(job: &Job, told: Result<Report, Trouble>, dry_run: bool) {
                 state.stage = if dry_run { Stage::Rehearsed } else { Stage::Done };
                 state.report = Some(report);
             }
-            Err(trouble) => {
+            Err(mut trouble) => {
                 state.stage = if cancelled { Stage::Cancelled } else { Stage::Failed };
+                if cancelled && !trouble.partly {
+                    trouble.words = "somebody cancelled it; nothing was enrolled by it".into();
+                    trouble.code = "cancelled".into();
+                }
                 state.trouble = Some(trouble);
             }
         }
@@ -146,7 +151,8 @@ fn trouble(job: &Job, error: &Error) -> Trouble {
         },
         other => other.to_string(),
     };
-    Trouble { code: error.code().into(), words: short(&job.hide(&words)) }
+    let partly = matches!(error, Error::Partly { .. });
+    Trouble { code: error.code().into(), words: short(&job.hide(&words)), partly }
 }
 
 fn short(text: &str) -> String {

@@ -99,6 +99,12 @@ impl Snapshot {
         self.whole && !self.stage.is_busy() && self.stage != Stage::Done
     }
 
+    /// Whether nothing goes on before something is changed.
+    fn wants_change(&self) -> bool {
+        let found = self.report.as_ref().is_some_and(|report| !report.plan.is_empty());
+        self.trouble.is_some() || !found
+    }
+
     /// The step of the four that it is at.
     fn step(&self) -> usize {
         match (self.stage, &self.report) {
