@@ -1,43 +1,57 @@
 //! The command line. Scripts rely on it: names and exit statuses are stable.
 
 mod approve;
+#[cfg(feature = "node")]
 mod backup;
+#[cfg(feature = "node")]
 mod bench;
 mod cohort;
+mod config;
 mod device;
+#[cfg(feature = "node")]
 mod enrol;
 mod gateway;
 mod gateways;
 mod key;
+#[cfg(feature = "node")]
 mod lot;
+#[cfg_attr(not(feature = "node"), path = "cli/absent.rs")]
+mod node;
 mod org;
 mod reach;
 mod rules;
 
 pub(crate) use approve::{Approve, ProposeArg};
+#[cfg(feature = "node")]
 pub(crate) use backup::{Backup, Restore};
+#[cfg(feature = "node")]
 pub(crate) use bench::{
     Bench, BenchAuthenticate, BenchBare, BenchConsole, BenchEnrol, BenchFormat, BenchGateway,
     BenchResolve, BenchRevoke,
 };
 pub(crate) use cohort::Cohort;
-pub(crate) use device::{
-    AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceReel, DeviceRun,
-};
+pub(crate) use config::{ConfigCheck, ConfigCommand, LogFormat, LogLevel};
+pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DevicePresent, DeviceRun};
+#[cfg(feature = "node")]
+pub(crate) use device::{DeviceNew, DeviceReel};
+#[cfg(feature = "node")]
 pub(crate) use enrol::{Enrol, FormatArg};
 pub(crate) use gateway::{Gateway, GatewayCommand, GatewayFolder, GatewayPreload, GatewayRun};
 pub(crate) use gateways::{
     Coverage, Gateways, GatewaysAdd, GatewaysCommand, GatewaysRemove, WatchArg,
 };
 pub(crate) use key::{Key, KeyFile, KeyNew, KeyShow};
+#[cfg(feature = "node")]
 pub(crate) use lot::{Lot, LotReport, LotScrap};
+pub(crate) use node::{NodeCommand, SampleCommand};
 pub(crate) use org::{
     Org, OrgGrant, OrgInvite, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover,
     OrgValidator, OrgWithdraw,
 };
-pub(crate) use reach::{CaArg, NodeArg, TlsArg, reach};
+pub(crate) use reach::{CaArg, MetricsArg, MetricsPlace, NodeArg, ProxiesArg, TlsArg, reach};
 pub(crate) use rules::{OrgProtocol, OrgRules, OrgRulesCommand, OrgRulesSet};
 
+use crate::http::Origin;
 use crate::keys::{Given, KeyPlace, Passphrases};
 use crate::listen::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -47,7 +61,7 @@ use std::str::FromStr;
 
 /// Decentralized, self-sovereign identity for IoT devices.
 #[derive(Parser)]
-#[command(name = "muster", version, about, max_term_width = 100)]
+#[command(name = "muster", version, long_version = crate::version::long(), about, max_term_width = 100)]
 pub(crate) struct Cli {
     /// Folder of this organisation: genesis, keys, node, gateway.
     #[arg(long, global = true, env = "MUSTER_HOME", default_value = "muster-data")]
@@ -55,6 +69,24 @@ pub(crate) struct Cli {
     /// One JSON object on standard output instead of words.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// File of settings (docs/config.md); by default muster.toml of the home folder, else
+    /// /etc/muster/muster.toml.
+    #[arg(long, global = true, env = "MUSTER_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How log lines are written, on standard error.
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_LOG_FORMAT",
+        value_enum,
+        default_value = "human",
+        value_name = "FORMAT"
+    )]
+    pub(crate) log: LogFormat,
+    /// Which log lines: error, warn, info, debug, trace, or such as info,muster_gateway=debug. By
+    /// default info for servers, else warn.
+    #[arg(long, global = true, env = "MUSTER_LOG", value_name = "LEVEL")]
+    pub(crate) log_level: Option<LogLevel>,
     /// Passphrase of sealed key files: the first line of this file. Without it, that of
     /// MUSTER_PASSPHRASE, or what is typed on a terminal.
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_fd")]
@@ -69,33 +101,34 @@ pub(crate) struct Cli {
 impl Cli {
     /// Where passphrases come from.
     pub(crate) fn passphrases(&self) -> Passphrases {
-        Passphrases::new(match (&self.passphrase_file, self.passphrase_fd) {
+        Passphrases::new(self.given())
+    }
+
+    /// What was said of passphrases.
+    pub(crate) fn given(&self) -> Given {
+        match (&self.passphrase_file, self.passphrase_fd) {
             (Some(file), _) => Given::File(file.clone()),
             (None, Some(n)) => Given::Descriptor(n),
             (None, None) => Given::Environment,
-        })
+        }
     }
 }
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Everything on this machine, by one command: enrol, pass a gateway, revoke, be refused.
-    Demo(Demo),
     /// Begin a network: genesis, keys, folders.
     Init(Init),
-    /// Run a node.
-    Serve(Serve),
-    /// Copy a node's ledger and private directory while it runs.
-    Backup(Backup),
-    /// Put a backup back and take from gateways and nodes what happened since.
-    Restore(Restore),
-    /// Enrol the devices of one or more files.
-    Enrol(Enrol),
+    /// What needs a ledger of its own, or reads manifests.
+    #[command(flatten)]
+    Node(NodeCommand),
+    /// The file of settings: check it.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// A software device: its key, its DID, its presentations.
     #[command(subcommand)]
     Device(Device),
     /// Run a gateway: authenticate devices for the service behind it.
-    Gateway(Gateway),
+    Gateway(Box<Gateway>),
     /// The registered gateways: how they do; add and remove them.
     Gateways(Gateways),
     /// Which gateways already refuse what was held or ended, and since when.
@@ -120,9 +153,6 @@ pub(crate) enum Command {
     Rotate(Rotate),
     /// Hold or revoke at once all that one key enrolled, such as a stolen one.
     Cohort(Cohort),
-    /// Lots of the factory: whether made = shipped + rework + scrap, and the end of scrap.
-    #[command(subcommand)]
-    Lot(Lot),
     /// Private keys: make, show, seal by a passphrase.
     #[command(subcommand)]
     Key(Key),
@@ -132,16 +162,13 @@ pub(crate) enum Command {
     /// The ledger: audit, export, status.
     #[command(subcommand)]
     Ledger(Ledger),
-    /// Measure Muster beside the limit of this machine.
-    #[command(subcommand)]
-    Bench(Bench),
 }
 
 impl Command {
     /// Whether it stays up and logs what it does.
     pub(crate) fn is_server(&self) -> bool {
         match self {
-            Self::Serve(_) => true,
+            Self::Node(command) => command.is_server(),
             Self::Gateway(gateway) => gateway.command.is_none(),
             _ => false,
         }
@@ -159,6 +186,18 @@ pub(crate) struct SignArg {
     pub(crate) sign_with: Option<KeyPlace>,
 }
 
+/// How to ask for what belongs to the organisation.
+#[derive(Args, Clone)]
+pub(crate) struct ReadArg {
+    #[command(flatten)]
+    pub(crate) node: NodeArg,
+    /// Private key that signs the question if the node asks for it, as a node on another machine
+    /// does; by default keys/admin.pem of the home folder.
+    #[arg(long, value_name = "FILE|pkcs11:...")]
+    pub(crate) sign_with: Option<KeyPlace>,
+}
+
+#[cfg(feature = "node")]
 #[derive(Args)]
 pub(crate) struct Demo {
     /// Devices to enrol.
@@ -210,6 +249,10 @@ pub(crate) struct Init {
     pub(crate) node_passphrase_file: Option<PathBuf>,
 }
 
+#[cfg_attr(
+    not(feature = "node"),
+    allow(dead_code, reason = "a file of settings is checked for both")
+)]
 #[derive(Args)]
 pub(crate) struct Serve {
     /// Where to listen: an address and port, or `unix:` and the path of a socket.
@@ -217,6 +260,14 @@ pub(crate) struct Serve {
     pub(crate) listen: Place,
     #[command(flatten)]
     pub(crate) tls: TlsArg,
+    /// What it calls itself: the address by which others reach it, such as
+    /// https://node.example. Signed reads and browsers must name it.
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<Origin>,
+    #[command(flatten)]
+    pub(crate) proxies: ProxiesArg,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArg,
     /// The newest head that a gateway or another follower has, after the node's folder was
     /// restored from a backup: number of log entries, a colon, log root in base64.
     #[arg(long, value_name = "SIZE:ROOT")]
@@ -286,7 +337,7 @@ pub(crate) struct Subject {
     #[arg(long, value_name = "FILE")]
     pub(crate) receipt: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) node: NodeArg,
+    pub(crate) read: ReadArg,
 }
 
 #[derive(Args)]
@@ -401,5 +452,6 @@ mod tests {
     #[test]
     fn every_command_is_sound() {
         super::Cli::command().debug_assert();
+        crate::config::command().debug_assert();
     }
 }

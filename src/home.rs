@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// The folder of an organisation on this machine.
@@ -22,7 +23,7 @@ use zeroize::Zeroizing;
 /// ```
 pub(crate) struct Home {
     dir: PathBuf,
-    keys: Keys,
+    keys: Arc<Keys>,
 }
 
 const FORMAT: &str = "muster home 1\n";
@@ -30,16 +31,16 @@ const FORMAT: &str = "muster home 1\n";
 impl Home {
     /// The folder, which need not exist.
     pub(crate) fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), keys: Keys::default() }
+        Self { dir: dir.to_owned(), keys: Arc::default() }
     }
 
     /// The same, with what the command line says of passphrases.
     pub(crate) fn with_keys(self, keys: Keys) -> Self {
-        Self { keys, ..self }
+        Self { keys: Arc::new(keys), ..self }
     }
 
     /// What opens private keys.
-    pub(crate) fn keys(&self) -> &Keys {
+    pub(crate) fn keys(&self) -> &Arc<Keys> {
         &self.keys
     }
 
@@ -58,7 +59,7 @@ impl Home {
             Ok(text) if text == FORMAT => Ok(true),
             Ok(text) => bail!(
                 "{} was written by another version ({:?}, this one writes {:?}): \
-                 use that version, or choose another folder with --home",
+                 use that version or a newer one, or choose another folder with --home",
                 self.dir.display(),
                 text.trim(),
                 FORMAT.trim()
@@ -137,6 +138,7 @@ impl Home {
     }
 
     /// The secret under which serial numbers are committed to.
+    #[cfg(feature = "node")]
     pub(crate) fn directory_secret(&self) -> Result<Zeroizing<[u8; 32]>> {
         self.directory_secret_in("keys/directory.key")
     }

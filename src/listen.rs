@@ -1,30 +1,32 @@
 //! Listening: connections are counted, slow ones are dropped, and stopping loses no request. Every
 //! server of ours listens here: on a port, with or without TLS, or on a socket of this machine.
 
+#[cfg(feature = "node")]
+mod body;
 mod pace;
 mod place;
 mod room;
 mod sources;
 mod tls;
 
+#[cfg(feature = "node")]
+pub(crate) use body::whole_body;
 use pace::Paced;
 pub(crate) use place::{Listener, Place};
 pub(crate) use tls::Tls;
 
 use anyhow::Result;
 use axum::Router;
-use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, Request};
-use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use muster_api::limits;
 use sources::Sources;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
@@ -40,6 +42,54 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection, as the routes know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Connection {
+    /// Who made it; loopback, port 0, on a socket file.
+    pub(crate) peer: SocketAddr,
+    /// To which address, unless it is a socket file.
+    pub(crate) local: Option<SocketAddr>,
+    /// Whether it is TLS.
+    pub(crate) secret: bool,
+}
+
+/// Nobody knows from where.
+impl Default for Connection {
+    fn default() -> Self {
+        Self { peer: SocketAddr::from(([0, 0, 0, 0], 0)), local: None, secret: false }
+    }
+}
+
+/// Connections of all listeners of this process, and those that were closed at once.
+static OPEN: AtomicU64 = AtomicU64::new(0);
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Connections that are open.
+pub(crate) fn open() -> u64 {
+    OPEN.load(Relaxed)
+}
+
+/// Connections that were closed because their address had its share.
+pub(crate) fn refused() -> u64 {
+    REFUSED.load(Relaxed)
+}
+
+/// A connection, counted for as long as the value lives.
+struct Open;
+
+impl Open {
+    fn new() -> Self {
+        OPEN.fetch_add(1, Relaxed);
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Relaxed);
+    }
+}
 
 /// Serves until `stop` resolves, then lets running requests finish for two seconds.
 pub(crate) async fn serve(
@@ -61,7 +111,7 @@ pub(crate) async fn serve(
             () = &mut stop => break,
             turn = room.clone().acquire_owned() => turn?,
         };
-        let (stream, peer) = tokio::select! {
+        let (stream, peer, local) = tokio::select! {
             () = &mut stop => break,
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -74,12 +124,16 @@ pub(crate) async fn serve(
             },
         };
         let Some(held) = sources.hold(peer.ip()) else {
+            REFUSED.fetch_add(1, Relaxed);
             tracing::debug!(%peer, "a connection too many of one address");
             continue;
         };
+        let open = Open::new();
         let stream: Box<dyn Stream> = Box::new(Paced::new(stream));
+        let secret = listener.tls().is_some();
         let service = routes.clone().map_request(move |mut request: Request<_>| {
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(Connection { peer, local, secret });
             request
         });
         let (builder, tls) = (builder.clone(), listener.tls().cloned());
@@ -100,28 +154,14 @@ pub(crate) async fn serve(
                     Err(error) => tracing::debug!(%peer, %error, "no TLS connection came about"),
                 },
             }
-            drop((turn, held));
+            drop((turn, held, open));
         });
     }
     let _ = timeout(GRACE, graceful.shutdown()).await;
     Ok(())
 }
 
-/// Reads a request's body within its bounds before the route sees it: a body that trickles in
-/// keeps a connection, but nothing else.
-pub(crate) async fn whole_body(bytes: usize, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    if body.size_hint().lower() > bytes as u64 {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    }
-    let time = Duration::from_secs(limits::BODY_SECONDS);
-    match timeout(time, axum::body::to_bytes(body, bytes)).await {
-        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Ok(Err(_)) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
-    }
-}
-
+#[cfg(feature = "node")]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,27 +1,39 @@
 //! The binary `muster`: command line, wiring, HTTP routes and the demonstration. The wall
 //! clock, the environment and randomness enter the project here and nowhere else.
 
+#[cfg_attr(not(feature = "node"), allow(dead_code, reason = "a node alone looks"))]
 mod begun;
+#[cfg(feature = "node")]
 mod bench;
 mod cli;
 mod commands;
+mod config;
+#[cfg(feature = "node")]
 mod demo;
 mod home;
 mod host;
+// A gateway alone needs a part of it.
+#[cfg_attr(not(feature = "node"), allow(dead_code))]
 mod http;
 mod keys;
 mod listen;
+mod logs;
+mod metrics;
+mod notify;
 mod output;
+mod reading;
 mod signing;
+mod version;
 
-use clap::Parser as _;
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match config::command_line(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(e) => return output::Output::new(is_json()).failed(&e),
+    };
     let output = output::Output::new(cli.json);
-    start_log(&cli);
+    logs::start(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return output.failed(&anyhow::anyhow!("no threads can be started: {e}")),
@@ -32,15 +44,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs go to standard error: warnings, or for servers also what they do. `MUSTER_LOG` sets
-/// another filter, such as `debug`.
-fn start_log(cli: &cli::Cli) {
-    let default = if cli.command.is_server() { "info" } else { "warn" };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MUSTER_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+/// Whether scripts read the output, before the command line is understood.
+fn is_json() -> bool {
+    std::env::args_os().any(|arg| arg == "--json")
 }

@@ -39,6 +39,12 @@ impl Output {
         ExitCode::SUCCESS
     }
 
+    /// A result that is a refusal: exit status 1.
+    pub(crate) fn refused(self, object: &Value, words: impl AsRef<str>) -> ExitCode {
+        let _ = self.result(object, words);
+        ExitCode::FAILURE
+    }
+
     /// A refusal or failure: exit status 1.
     pub(crate) fn failed(self, error: &anyhow::Error) -> ExitCode {
         if self.json {

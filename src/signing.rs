@@ -1,6 +1,7 @@
 use crate::cli::SignArg;
 use crate::home::Home;
 use crate::host::Machine;
+use crate::reading;
 use anyhow::{Context as _, Result};
 use muster_api::{Client, DeviceView, Host as _};
 use muster_identity::{Did, Signer};
@@ -29,7 +30,7 @@ impl Desk {
             None => Arc::new(home.key(default_key)?),
         };
         Ok(Self {
-            client: arg.node.client()?,
+            client: reading::signing(arg.node.client()?, home, arg.sign_with.clone()),
             genesis: home.genesis()?,
             validators: home.validators()?,
             key,

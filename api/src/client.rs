@@ -2,21 +2,38 @@ use crate::limits;
 use crate::tls::{self, Reach};
 use crate::{
     BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
-    Leaves, LineNoted, LotDevicesView, LotQuery, LotsView, NetworkView, Problem, ProposalsView,
-    Resolution, Resolve, Sealed, Submit, UploadOpened, Verdicts,
+    Leaves, LimitsView, LineNoted, LotDevicesView, LotQuery, LotsView, NetworkView, Problem,
+    ProposalsView, Resolution, Resolve, Sealed, Submit, UploadOpened, Verdicts,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
 use muster_ledger::{ConsistencyProof, DevicePart, EntryProof, Genesis, Receipt, SignedOperation};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Talks to one node.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     base: String,
     http: reqwest::Client,
+    /// Signs questions, where the node asks for it.
+    signer: Option<Arc<dyn SignsReads>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// Signs questions to nodes for an organisation. Asked only where a node wants it, since a key may
+/// ask for its passphrase.
+pub trait SignsReads: Send + Sync {
+    /// A `muster-read+jwt` for a node's origin and a target.
+    fn sign(&self, origin: &str, target: &str) -> std::result::Result<String, String>;
 }
 
 /// Why a request failed.
@@ -38,6 +55,17 @@ pub enum ClientError {
         url: String,
         /// What happened.
         error: String,
+    },
+    /// The node wants the question signed, and it cannot be.
+    #[error(
+        "{url}: the node shows this to the organisation that it belongs to, and the question \
+        cannot be signed: {why}"
+    )]
+    NotSigned {
+        /// What was asked.
+        url: String,
+        /// Why not.
+        why: String,
     },
     /// The node refused.
     #[error(transparent)]
@@ -88,7 +116,12 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(|_| fault("no HTTP client can be made"))?;
-        Ok(Self { base: url.trim_end_matches('/').into(), http })
+        Ok(Self { base: url.trim_end_matches('/').into(), http, signer: None })
+    }
+
+    /// Signs questions, where the node asks for it.
+    pub fn signing(self, signer: Arc<dyn SignsReads>) -> Self {
+        Self { signer: Some(signer), ..self }
     }
 
     /// The node's address.
@@ -195,13 +228,13 @@ impl Client {
 
     /// The registered gateways.
     pub async fn gateways(&self) -> Result<GatewaysView> {
-        self.get_json("/v1/gateways").await
+        self.get_private("/v1/gateways").await
     }
 
     /// Which gateways go by an entry of the log (its place), or by the last restriction of a
     /// device (DID) or batch (id).
     pub async fn coverage(&self, target: &str) -> Result<CoverageView> {
-        self.get_json(&format!("/v1/coverage/{target}")).await
+        self.get_private(&format!("/v1/coverage/{target}")).await
     }
 
     /// Resolves any DID the node knows the method of.
@@ -210,6 +243,25 @@ impl Client {
         let response = self.answer(self.request(Method::GET, &path), &path).await?;
         let bytes = self.body(response, &path, ANSWER_BYTES).await?;
         serde_json::from_slice(&bytes).map_err(|e| self.malformed(&path, e))
+    }
+
+    /// The bounds of the node's code.
+    pub async fn limits(&self) -> Result<LimitsView> {
+        self.get_json("/v1/limits").await
+    }
+
+    /// A device with its private parts, if the questions can be signed where the node asks for it;
+    /// else as [`Self::device`] shows it.
+    pub async fn device_in_full(&self, did: &Did) -> Result<DeviceView> {
+        let view = self.device(did).await?;
+        let path = format!("/v1/devices/{did}");
+        if !view.withheld || self.signer.is_none() {
+            return Ok(view);
+        }
+        match self.signed(&path) {
+            Ok(request) => self.read_json(self.send(request, &path).await?, &path),
+            Err(_) => Ok(view),
+        }
     }
 
     /// A device.
@@ -315,7 +367,33 @@ impl Client {
         let pairs = asked.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
         let url = reqwest::Url::parse_with_params(&format!("{}{path}", self.base), pairs);
         let url = url.map_err(|e| self.malformed(path, e))?;
-        let bytes = self.send(self.http.get(url), path).await?;
+        let query = url.query().filter(|query| !query.is_empty());
+        let path = query.map_or(path.to_owned(), |query| format!("{path}?{query}"));
+        self.get_private(&path).await
+    }
+
+    /// What belongs to an organisation: asked as anybody, and signed if the node wants that.
+    async fn get_private<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let bytes = match self.send(self.request(Method::GET, path), path).await {
+            Err(ClientError::Refused(problem))
+                if problem.code() == "reader" && self.signer.is_some() =>
+            {
+                let why = |why| ClientError::NotSigned { url: format!("{}{path}", self.base), why };
+                self.send(self.signed(path).map_err(why)?, path).await?
+            }
+            sent => sent?,
+        };
+        self.read_json(bytes, path)
+    }
+
+    fn signed(&self, path: &str) -> std::result::Result<RequestBuilder, String> {
+        let signer = self.signer.as_ref().ok_or("no key is given")?;
+        let url = reqwest::Url::parse(&self.base).map_err(|e| e.to_string())?;
+        let token = signer.sign(&url.origin().ascii_serialization(), path)?;
+        Ok(self.request(Method::GET, path).header("authorization", format!("Muster {token}")))
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, bytes: Vec<u8>, path: &str) -> Result<T> {
         serde_json::from_slice(&bytes).map_err(|e| self.malformed(path, e))
     }
 

@@ -1,15 +1,18 @@
 //! The HTTP interface in types: what nodes, gateways, importers and consoles say to each other,
 //! its limits, and (feature `client`) the client.
 
+mod bounds;
 #[cfg(feature = "client")]
 mod client;
 mod console;
 mod coverage;
+mod exposition;
 mod governance;
 mod invites;
 pub mod limits;
 mod lots;
 mod problem;
+mod proxies;
 mod resolution;
 mod source;
 #[cfg(feature = "client")]
@@ -17,24 +20,26 @@ mod tls;
 mod views;
 mod wire;
 
+pub use bounds::{LimitValue, LimitView, LimitsView};
 #[cfg(feature = "client")]
-pub use client::{Client, ClientError, is_loopback};
+pub use client::{Client, ClientError, SignsReads, is_loopback};
 pub use console::{
     ActivityPoint, DevicePage, DeviceRow, EffectPlace, EffectView, Event, GatewayCounts, LogPage,
     LogRow, OverviewCounts, StateCounts,
 };
 pub use coverage::{CoverageView, CoveredView, GatewayView, GatewaysView, ReportView};
-pub use invites::{InviteClaim, InviteView};
-
+pub use exposition::{Exposition, Histogram, Kind, Metric, seconds};
 pub use governance::{
     ApprovalView, ApprovedView, EndedView, NextProtocolView, ProposalView, ProposalsView,
     ProtocolView, RulesView,
 };
+pub use invites::{InviteClaim, InviteView};
 pub use lots::{
     CounterView, LineNoted, LineRecord, LineRecords, LineResult, LotDeviceView, LotDevicesView,
     LotQuery, LotView, LotsView,
 };
 pub use problem::Problem;
+pub use proxies::TrustedProxies;
 pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMetadata};
 pub use source::source_of;
 #[cfg(feature = "client")]

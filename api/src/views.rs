@@ -139,6 +139,13 @@ pub struct DeviceView {
     /// That gateway's name.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_seen_by: Option<String>,
+    /// The node knows more, and shows it to the organisation that it belongs to.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub withheld: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A hold.

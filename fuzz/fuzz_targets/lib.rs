@@ -63,6 +63,7 @@ targets! {
     login,
     microchip,
     presentation,
+    read,
     registration,
 }
 

@@ -46,7 +46,7 @@ impl Book {
         let genesis: &Genesis = &config.genesis;
         genesis.check().map_err(Error::Genesis)?;
         let chain = Chain::new(genesis);
-        let mut folder = Folder::open(&config.dir, &genesis.network())?;
+        let mut folder = Folder::open(&config.dir, &genesis.network(), config.host.now())?;
         let path = folder.checkpoint_path();
         let note = folder.checkpoint()?;
         let note = note.map(|note| Checkpoint::parse(&note)).transpose();

@@ -1,5 +1,5 @@
 use crate::{Reporting, limits};
-use muster_api::{Host, Reach};
+use muster_api::{Host, Reach, TrustedProxies};
 use muster_identity::Audience;
 use muster_ledger::Genesis;
 use muster_verifier::Policy;
@@ -27,10 +27,10 @@ pub struct GatewayConfig {
     pub learn: u64,
     /// Whether a node may be asked about a device of which nothing is at hand.
     pub look_ups: bool,
-    /// Whether the sidecar believes what peers on this machine say of a request: `X-Request-Id`,
-    /// `X-Real-IP`, `X-Forwarded-*`, `X-Original-*`. Say yes only where a proxy sets them itself:
-    /// who can choose the id can use a presentation twice within 5 s.
-    pub trust_proxy: bool,
+    /// Whom the sidecar believes about a request that is passed on: `X-Request-Id`, `X-Real-IP`,
+    /// `X-Forwarded-*`, `X-Original-*`. Name only proxies that set them themselves: who can choose
+    /// the id can use a presentation twice within 5 s.
+    pub trust_proxy: TrustedProxies,
     /// How nodes are reached.
     pub reach: Reach,
     /// A head known from elsewhere; needed after an absence longer than the trust period.
@@ -71,7 +71,7 @@ impl GatewayConfig {
             source_rate: limits::SOURCE_RATE,
             learn: limits::LEARNED,
             look_ups: true,
-            trust_proxy: false,
+            trust_proxy: TrustedProxies::default(),
             reach: Reach::default(),
             pinned: None,
             reporting: None,

@@ -29,6 +29,19 @@ pub enum Error {
     /// The folder was made for another network (the operator's fault).
     #[error("{0} belongs to another network: give the genesis it was made with, or another folder")]
     OtherNetwork(PathBuf),
+    /// Another version wrote the folder (the operator's fault).
+    #[error(
+        "{dir} is of format {found} and this muster reads format {ours}: use the version that wrote \
+         it or a newer one, or give this one a folder of its own, which it fills from a node"
+    )]
+    OtherFormat {
+        /// The folder.
+        dir: PathBuf,
+        /// Its format.
+        found: u32,
+        /// That of this code.
+        ours: u32,
+    },
     /// The folder's content is not what was verified (the machine's fault, or somebody's).
     #[error("{path}: {why}; move the folder away and let the gateway follow anew")]
     Damaged {

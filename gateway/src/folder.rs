@@ -2,9 +2,9 @@
 //! checkpoint; `checkpoint` and `snapshot` are replaced whole. Recovery is the normal path: what a crash left
 //! behind the checkpoint is cut off and fetched again.
 
-use crate::{Error, limits};
+use crate::{Error, format, limits};
 use data_encoding::{BASE64, HEXLOWER};
-use muster_ledger::{Network, limits as ledger};
+use muster_ledger::{Network, Time, limits as ledger};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// Opens or makes it.
-    pub(crate) fn open(dir: &Path, network: &Network) -> Result<Self, Error> {
+    pub(crate) fn open(dir: &Path, network: &Network, now: Time) -> Result<Self, Error> {
         fs::create_dir_all(dir.join("evidence")).map_err(Error::folder(dir))?;
         let path = dir.join("lock");
         let lock = File::create(&path).map_err(Error::folder(&path))?;
@@ -52,6 +52,7 @@ impl Folder {
             Err(TryLockError::WouldBlock) => return Err(Error::InUse(dir.to_owned())),
             Err(TryLockError::Error(error)) => return Err(Error::Folder { path, error }),
         }
+        format::settle(dir, now)?;
         let path = dir.join("operations.log");
         let fault = || Error::folder(&path);
         let mut log = open_log(&path).map_err(fault())?;

@@ -9,9 +9,10 @@ use crate::report::{self, Reporting, Reports};
 use crate::status::{Counts, GatewayStatus, UpgradeStatus};
 use crate::watermark::Watermark;
 use crate::{Error, GatewayConfig, Roll, limits, metrics};
-use muster_api::{Client, Host};
+use muster_api::{Client, Host, TrustedProxies};
 use muster_verifier::{NonceKey, Policy, ReplayMemory, SessionKey};
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
@@ -26,7 +27,7 @@ pub(crate) struct Inner {
     pub(crate) network: String,
     pub(crate) policy: Policy,
     pub(crate) session_ms: u64,
-    pub(crate) trust_proxy: bool,
+    pub(crate) trust_proxy: TrustedProxies,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) clock: Clock,
     pub(crate) nonces: NonceKey,
@@ -206,8 +207,9 @@ impl Gateway {
         WeakGateway(Arc::downgrade(&self.0))
     }
 
-    pub(crate) fn trusts_proxy(&self) -> bool {
-        self.0.trust_proxy
+    /// Whether a peer is a proxy that is believed about the requests it passes on.
+    pub(crate) fn trusts(&self, peer: SocketAddr) -> bool {
+        self.0.trust_proxy.trust(peer)
     }
 
     /// The memory changes in one step at its end, so a panic elsewhere does not spoil it.

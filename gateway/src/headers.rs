@@ -4,7 +4,7 @@ use crate::{AuthRequest, Gateway, Reason, Rejected, Verified, original};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use muster_api::Problem;
-use muster_identity::PresentationFault;
+use muster_identity::{Did, PresentationFault};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -136,6 +136,15 @@ pub(crate) fn accepted(verified: &Verified) -> Response<Vec<u8>> {
     response
 }
 
+/// That an answer refuses a device: among the extensions of the answer, for whoever keeps a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// The reason's code.
+    pub code: &'static str,
+    /// Who it is about, if it is known; only a claim, unless the answer is 403.
+    pub did: Option<Did>,
+}
+
 /// The answer that refuses one, with what helps the device to do better.
 pub(crate) fn rejected(rejected: &Rejected, gateway: &Gateway) -> Response<Vec<u8>> {
     let (code, words) = (rejected.code(), rejected.to_string());
@@ -147,6 +156,7 @@ pub(crate) fn rejected(rejected: &Rejected, gateway: &Gateway) -> Response<Vec<u
     let mut response = Response::new(json(&problem));
     let status = StatusCode::from_u16(rejected.http_status());
     *response.status_mut() = status.expect("401 and 403 are status codes");
+    response.extensions_mut().insert(Refused { code, did: rejected.did });
     let headers = response.headers_mut();
     if rejected.http_status() == 401 {
         let challenge = format!(r#"Muster error="{code}", error_description="{}""#, quoted(&words));

@@ -1,63 +1,79 @@
+//! What a gateway tells Prometheus.
+
 use crate::GatewayStatus;
-use std::fmt::Write as _;
+use muster_api::{Exposition, seconds};
+
+muster_api::metrics! {
+    /// Decisions by reason: accepted, or why not.
+    DECISIONS: Counter "muster_gateway_decisions_total" ["reason"] in "decisions";
+    /// Devices let through by a roll older than it should be.
+    STALE: Counter "muster_gateway_stale_total" [] in "decisions";
+    /// Whether it can say yes.
+    READY: Gauge "muster_gateway_ready" [] in "0 or 1";
+    /// Log entries of the verified roll.
+    ROLL_SIZE: Gauge "muster_gateway_roll_size" [] in "entries";
+    /// Height of the verified roll.
+    ROLL_HEIGHT: Gauge "muster_gateway_roll_height" [] in "blocks";
+    /// Age of the verified roll: how far it is behind the network at most.
+    ROLL_AGE: Gauge "muster_gateway_roll_age_seconds" [] in "seconds";
+    /// At which age of the roll it refuses.
+    ROLL_AGE_LIMIT: Gauge "muster_gateway_roll_age_limit_seconds" [] in "seconds";
+    /// Whether this machine's clock is behind the roll's checkpoint, and so wrong.
+    CLOCK_BEHIND: Gauge "muster_gateway_clock_behind" [] in "0 or 1";
+    /// Heads that a quorum's signature convicts: forks, roll-backs, false roots.
+    FORKS: Counter "muster_gateway_forks_total" [] in "heads";
+    /// Whether it follows no further, and must be upgraded or looked at.
+    STOPPED: Gauge "muster_gateway_stopped" [] in "0 or 1";
+    /// Height from which on a newer program is needed, 0 if none is announced.
+    UPGRADE_HEIGHT: Gauge "muster_gateway_upgrade_height" [] in "blocks";
+    /// Whether that height is reached.
+    UPGRADE_NEEDED: Gauge "muster_gateway_upgrade_needed" [] in "0 or 1";
+    /// Whether a node is the one that is followed.
+    FOLLOWED: Gauge "muster_gateway_node_followed" ["node"] in "0 or 1";
+    /// Faults of nodes by kind.
+    NODE_FAULTS: Counter "muster_gateway_node_faults_total" ["node", "fault"] in "faults";
+    /// Log entries under the last head that a node took an acknowledgement of.
+    ACKNOWLEDGED: Gauge "muster_gateway_acknowledged_size" ["node"] in "entries";
+    /// Devices whose parts are on disk.
+    DEVICES: Gauge "muster_gateway_devices" [] in "devices";
+    /// Devices whose evidence is at hand.
+    EVIDENCE: Gauge "muster_gateway_evidence" [] in "devices";
+    /// Presentations remembered, so that none is good twice.
+    PRESENTATIONS: Gauge "muster_gateway_presentations" [] in "presentations";
+}
 
 /// The status as Prometheus reads it.
 pub(crate) fn text(status: &GatewayStatus) -> String {
-    let mut out = String::new();
-    let mut family = |name: &str, kind: &str, help: &str, lines: &[(String, String)]| {
-        let name = format!("muster_gateway_{name}");
-        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (labels, value) in lines {
-            let _ = writeln!(out, "{name}{labels} {value}");
-        }
-    };
-    let one = |value: u64| vec![(String::new(), value.to_string())];
-
-    let mut decisions = vec![(r#"{reason="accepted"}"#.into(), status.accepted.to_string())];
-    let refused = status.refused.iter();
-    decisions.extend(refused.map(|(code, n)| (format!(r#"{{reason="{code}"}}"#), n.to_string())));
-    family("decisions_total", "counter", "Decisions by reason.", &decisions);
-
-    let help = "Devices let through by a roll older than it should be.";
-    family("stale_total", "counter", help, &one(status.accepted_stale));
-    let help = "Whether this machine's clock is behind the roll's checkpoint.";
-    family("clock_behind", "gauge", help, &one(status.clock_behind.into()));
-    let help = "Devices whose parts are on disk.";
-    family("devices", "gauge", help, &one(status.devices));
-    family("ready", "gauge", "Whether it can say yes.", &one(status.ready.into()));
-    family("roll_size", "gauge", "Log entries of the verified roll.", &one(status.size));
-    family("roll_height", "gauge", "Height of the verified roll.", &one(status.height));
-    let age = status.roll_age_ms.map_or("+Inf".into(), seconds);
-    family("roll_age_seconds", "gauge", "Age of the verified roll.", &[(String::new(), age)]);
-    let max = seconds(status.max_roll_age_ms);
-    let max = [(String::new(), max)];
-    family("roll_age_limit_seconds", "gauge", "At which age it refuses.", &max);
-    let help = "Heads that a quorum's signature convicts.";
-    family("forks_total", "counter", help, &one(status.forks_seen));
-    let help = "Whether it follows no further.";
-    family("stopped", "gauge", help, &one(status.stopped.is_some().into()));
+    let mut text = Exposition::default();
+    let accepted = std::iter::once((["accepted".into()], status.accepted));
+    let refused = status.refused.iter().map(|(code, n)| ([(*code).into()], *n));
+    text.many(&DECISIONS, accepted.chain(refused));
+    text.one(&STALE, status.accepted_stale);
+    text.one(&READY, u8::from(status.ready));
+    text.one(&ROLL_SIZE, status.size);
+    text.one(&ROLL_HEIGHT, status.height);
+    text.one(&ROLL_AGE, status.roll_age_ms.map_or("+Inf".into(), of_ms));
+    text.one(&ROLL_AGE_LIMIT, of_ms(status.max_roll_age_ms));
+    text.one(&CLOCK_BEHIND, u8::from(status.clock_behind));
+    text.one(&FORKS, status.forks_seen);
+    text.one(&STOPPED, u8::from(status.stopped.is_some()));
     let (height, needed) = status.upgrade.as_ref().map_or((0, false), |u| (u.height, u.needed));
-    let help = "Height from which on a newer program is needed, 0 if none is announced.";
-    family("upgrade_height", "gauge", help, &one(height));
-    let help = "1 if that height is reached.";
-    family("upgrade_needed", "gauge", help, &one(needed.into()));
-    let help = "Devices whose evidence is at hand.";
-    family("evidence", "gauge", help, &one(status.evidence as u64));
-    let help = "Presentations remembered.";
-    family("presentations", "gauge", help, &one(status.presentations as u64));
-
-    let faults = status.nodes.iter().flat_map(|node| {
-        let url = node.url.replace('\\', r"\\").replace('"', "\\\"").replace('\n', "");
-        let line = move |(code, n): (&&str, &u64)| {
-            (format!(r#"{{node="{url}",fault="{code}"}}"#), n.to_string())
-        };
-        node.faults.iter().map(line).collect::<Vec<_>>()
+    text.one(&UPGRADE_HEIGHT, height);
+    text.one(&UPGRADE_NEEDED, u8::from(needed));
+    let nodes = || status.nodes.iter();
+    text.many(&FOLLOWED, nodes().map(|node| ([node.url.clone()], u8::from(node.followed))));
+    let faults = nodes().flat_map(|node| {
+        node.faults.iter().map(|(code, n)| ([node.url.clone(), (*code).into()], *n))
     });
-    let faults: Vec<_> = faults.collect();
-    family("node_faults_total", "counter", "Faults of nodes by kind.", &faults);
-    out
+    text.many(&NODE_FAULTS, faults);
+    let told = status.acknowledged.iter().flatten().map(|told| ([told.url.clone()], told.size));
+    text.many(&ACKNOWLEDGED, told);
+    text.one(&DEVICES, status.devices);
+    text.one(&EVIDENCE, status.evidence);
+    text.one(&PRESENTATIONS, status.presentations);
+    text.finish()
 }
 
-fn seconds(ms: u64) -> String {
-    format!("{}.{:03}", ms / 1_000, ms % 1_000)
+fn of_ms(ms: u64) -> String {
+    seconds(ms.saturating_mul(1_000))
 }

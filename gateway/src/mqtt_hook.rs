@@ -1,16 +1,17 @@
 //! Questions of a broker over HTTP, in the shape of EMQX and in that of amqtt
 //! (`amqtt.contrib.http`); both at once, since their fields do not collide.
 
+use crate::headers::Refused;
 use crate::mqtt::Refusal;
 use crate::sidecar::{is_near, problem};
 use crate::{Access, BrokerDoor, Session, limits};
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use muster_api::Problem;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -126,11 +127,7 @@ fn decoded(text: &[u8]) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-async fn authenticate(
-    State(door): State<BrokerDoor>,
-    headers: HeaderMap,
-    body: Body,
-) -> impl IntoResponse {
+async fn authenticate(State(door): State<BrokerDoor>, headers: HeaderMap, body: Body) -> Response {
     let Some(asked) = Asked::read(&headers, body).await else { return refused("unreadable") };
     let (client, user, password) = (asked.clientid, asked.username, asked.password);
     let (Some(client), Some(user), Some(password)) = (client, user, password) else {
@@ -138,11 +135,11 @@ async fn authenticate(
     };
     match door.connect(&client, &user, &password, None).await {
         Ok(session) => allowed(Some(&session)),
-        Err(refusal) => told(&client, refusal),
+        Err(refusal) => told(refusal),
     }
 }
 
-async fn acl(State(door): State<BrokerDoor>, headers: HeaderMap, body: Body) -> impl IntoResponse {
+async fn acl(State(door): State<BrokerDoor>, headers: HeaderMap, body: Body) -> Response {
     let Some(asked) = Asked::read(&headers, body).await else { return refused("unreadable") };
     let access = asked.access();
     let (client, user, topic) = (asked.clientid, asked.username, asked.topic);
@@ -152,17 +149,12 @@ async fn acl(State(door): State<BrokerDoor>, headers: HeaderMap, body: Body) -> 
     };
     match door.allow(&client, &user, access, &topic) {
         Ok(()) => allowed(None),
-        Err(refusal) => told(&client, refusal),
+        Err(refusal) => told(refusal),
     }
 }
 
-fn told(client: &str, refusal: Refusal) -> axum::Json<Value> {
-    tracing::debug!(client, reason = refusal.code(), "refused at the broker");
-    refused(refusal.code())
-}
-
 /// EMQX reads `result` and `client_attrs`, amqtt reads `ok`.
-fn allowed(session: Option<&Session>) -> axum::Json<Value> {
+fn allowed(session: Option<&Session>) -> Response {
     let mut answer = json!({ "result": "allow", "ok": true });
     if let Some(session) = session {
         let names = session.names();
@@ -171,11 +163,24 @@ fn allowed(session: Option<&Session>) -> axum::Json<Value> {
             "did": names.did, "owner": names.owner, "model": names.model, "batch": names.batch,
         });
     }
-    axum::Json(answer)
+    axum::Json(answer).into_response()
 }
 
-fn refused(reason: &str) -> axum::Json<Value> {
-    axum::Json(json!({ "result": "deny", "ok": false, "reason": reason }))
+fn told(refusal: Refusal) -> Response {
+    let did = match &refusal {
+        Refusal::Rejected(rejected) => rejected.did,
+        _ => None,
+    };
+    answer(Refused { code: refusal.code(), did })
+}
+
+fn refused(code: &'static str) -> Response {
+    answer(Refused { code, did: None })
+}
+
+fn answer(refused: Refused) -> Response {
+    let body = json!({ "result": "deny", "ok": false, "reason": refused.code });
+    (Extension(refused), axum::Json(body)).into_response()
 }
 
 #[cfg(test)]

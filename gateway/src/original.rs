@@ -36,9 +36,11 @@ fn said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     one(headers, name).ok().flatten().filter(|text| !text.is_empty())
 }
 
+/// Where a request comes from that a trusted proxy passes on.
+///
 /// `X-Real-IP`, else the last address of `X-Forwarded-For`: that one the proxy added itself,
 /// those before it are a client's word. Without either the proxy asks for itself.
-fn source(headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
+pub fn source(headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
     if headers.contains_key(&REAL_IP) {
         return address(one(headers, &REAL_IP).ok().flatten()?);
     }

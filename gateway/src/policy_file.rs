@@ -104,9 +104,31 @@ enum Nonce {
     Required,
 }
 
-/// Reads a policy file into a policy; what it does not say stays as it is.
+/// A file of settings, in which the policy is a table; the rest of it is others' to read.
+#[derive(Deserialize)]
+struct Settings {
+    gateway: Option<Section>,
+}
+
+#[derive(Deserialize)]
+struct Section {
+    policy: Option<File>,
+}
+
+/// Reads a policy file into a policy; what it does not say stays as it is. In a file of settings
+/// the policy is the table `[gateway.policy]`.
 pub fn read_policy(text: &str, policy: &mut Policy) -> Result<(), PolicyFault> {
-    let file: File = toml::from_str(text).map_err(|e| PolicyFault(e.to_string()))?;
+    let fault = |error| at_its_place(text, &error);
+    // No policy has a key `gateway`, so the two cannot be taken for each other.
+    let settings = toml::from_str::<toml::Table>(text).is_ok_and(|t| t.contains_key("gateway"));
+    let file: File = if settings {
+        let section = toml::from_str::<Settings>(text).map_err(fault)?.gateway;
+        section.and_then(|section| section.policy).ok_or_else(|| {
+            PolicyFault("this file of settings has no table [gateway.policy]".into())
+        })?
+    } else {
+        toml::from_str(text).map_err(fault)?
+    };
     if file.class.len() > CLASSES {
         return Err(PolicyFault(format!("at most {CLASSES} classes")));
     }
@@ -115,6 +137,19 @@ pub fn read_policy(text: &str, policy: &mut Policy) -> Result<(), PolicyFault> {
     let classes = file.class.into_iter().map(|table| class(table, policy.rules));
     policy.classes = classes.collect::<Result<_, _>>()?;
     Ok(())
+}
+
+/// Place, key and words; not the line itself, which could hold what no log should see.
+fn at_its_place(text: &str, error: &toml::de::Error) -> PolicyFault {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or_default();
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let (line, column) = (before.matches('\n').count() + 1, before[start..].chars().count() + 1);
+    let key = text[start..].lines().next().and_then(|line| line.split_once('='));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let key = key.map(|(key, _)| key.trim()).filter(|key| key.chars().all(is_plain));
+    let key = key.map_or(String::new(), |key| format!("{key}: "));
+    PolicyFault(format!("line {line}, column {column}: {key}{}", error.message()))
 }
 
 fn class(table: ClassTable, general: Rules) -> Result<Class, PolicyFault> {
@@ -206,6 +241,26 @@ mod tests {
         let valves = policy.classes[1].rules;
         assert_eq!((valves.max_roll_age_ms, valves.stale_until_ms), (60_000, 0));
         assert!(valves.nonce_required && !policy.rules.nonce_required);
+    }
+
+    #[test]
+    fn a_policy_may_stand_in_the_file_of_settings() {
+        let policy = read(
+            "[node]\nlisten = \"a\"\n[gateway]\naudience = \"a\"\n[gateway.policy]\nmax_age = \"2h\"\n\
+             [[gateway.policy.class]]\nname = \"pumps\"\nmodel = [\"pump\"]\nmax_age = 60\n",
+        )
+        .unwrap();
+        assert_eq!(policy.rules.max_roll_age_ms, 7_200_000);
+        assert_eq!(policy.classes[0].rules.max_roll_age_ms, 60_000);
+        let fault = read("[gateway]\n[gateway.policy]\nmax_agee = 3").unwrap_err();
+        assert!(fault.contains("unknown field `max_agee`") && fault.contains("line 3"), "{fault}");
+        let fault = read("[gateway.policy]\npassword = \"hunter2\"").unwrap_err();
+        assert!(
+            fault.starts_with("line 2, column 1: password: unknown field `password`"),
+            "{fault}"
+        );
+        assert!(!fault.contains("hunter2"), "{fault}");
+        assert!(read("[gateway]\naudience = \"a\"").unwrap_err().contains("[gateway.policy]"));
     }
 
     #[test]

@@ -13,10 +13,7 @@ use std::net::SocketAddr;
 /// The routes of a gateway that stands beside a service, for the sub-request of a proxy (nginx
 /// `auth_request`, Traefik `forwardAuth`, Caddy `forward_auth`).
 pub fn sidecar(gateway: Gateway) -> Router {
-    let of_the_operator = Router::new()
-        .route("/v1/status", get(status))
-        .route("/metrics", get(metrics))
-        .layer(from_fn(near));
+    let of_the_operator = Router::new().route("/v1/status", get(status)).layer(from_fn(near));
     Router::new()
         .route("/v1/authenticate", get(authenticate).post(authenticate))
         .route("/v1/nonce", get(nonce))
@@ -53,8 +50,9 @@ async fn authenticate(
     peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
     request: HeaderMap,
 ) -> Response<Body> {
-    let peer = peer.map(|peer| peer.0.0.ip());
-    let trusted = gateway.trusts_proxy() && peer.is_some_and(|peer| peer.is_loopback());
+    let peer = peer.map(|peer| peer.0.0);
+    let trusted = peer.is_some_and(|peer| gateway.trusts(peer));
+    let peer = peer.map(|peer| peer.ip());
     let from = if trusted { Sender::Proxy(peer) } else { Sender::Peer(peer) };
     let answer = match headers::read(&request, from) {
         Ok(request) => gateway.authenticate(request).await,
@@ -88,10 +86,6 @@ async fn ready(State(gateway): State<Gateway>) -> Response<Body> {
     }
     let words = "the roll is missing or too old to decide by";
     problem(&Problem::new(503, "not-ready", words).cure("connect the gateway to a node"))
-}
-
-async fn metrics(State(gateway): State<Gateway>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], gateway.metrics())
 }
 
 pub(crate) fn problem(problem: &Problem) -> Response<Body> {

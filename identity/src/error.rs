@@ -26,7 +26,7 @@ pub enum Error {
     #[error("the proof is for another presentation")]
     OtherPresentation,
     /// A token that is not admissible: a presentation, an acknowledgement, a registration, a
-    /// gateway's proof, a login, an invite.
+    /// gateway's proof, a login, an invite, a signed read.
     #[error("token: {0}")]
     Presentation(#[from] PresentationFault),
     /// Text that is not a `did:muster` identifier.

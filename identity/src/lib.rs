@@ -22,6 +22,7 @@ mod login;
 mod possession;
 mod presentation;
 mod proof;
+mod reading;
 mod registration;
 mod secret;
 
@@ -40,6 +41,7 @@ pub use login::{Login, LoginTerms, MAX_LOGIN, log_in};
 pub use possession::{Possession, PossessionTerms};
 pub use presentation::{Freshness, MAX_LIFETIME, MAX_TOKEN, Presentation, present};
 pub use proof::{GatewayProof, prove_gateway};
+pub use reading::{Asked, MAX_READ, MAX_TARGET, SignedRead, sign_read};
 pub use registration::{Holder, MAX_SITE, Registered, Registration, register};
 pub use secret::{SecretKey, Signer, SignerError};
 

@@ -8,6 +8,7 @@ extern crate alloc;
 mod action;
 mod apply;
 mod block;
+mod bounds;
 mod chain;
 mod checkpoint;
 mod cose;
@@ -39,6 +40,7 @@ pub use action::{
 };
 pub use apply::{Changes, Context, View, apply, carried_out};
 pub use block::{Block, Entry};
+pub use bounds::{Bound, Number};
 pub use chain::{Chain, ChainFault};
 pub use checkpoint::{Checkpoint, Head, NoteFault, QuorumCheckpoint, cosign};
 pub use device_key::DeviceKey;

@@ -1,5 +1,5 @@
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};
-use muster_identity::{Error, PublicKey};
+use muster_identity::{Error, PublicKey, Role};
 
 /// One thing a key of an organisation may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,16 @@ impl Capabilities {
             i += 1;
         }
         Self(bits)
+    }
+
+    /// What the keys of a person's role need; none for those who only look.
+    pub fn of_role(role: Role) -> Option<Self> {
+        use Capability as C;
+        match role {
+            Role::Viewer | Role::Auditor => None,
+            Role::Operator => Some(Self::of(&[C::Enrol, C::Operate])),
+            Role::Admin => Some(Self::of(&[C::Root, C::Enrol, C::Operate, C::Approve, C::Gateway])),
+        }
     }
 
     /// Whether the set contains it.

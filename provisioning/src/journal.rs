@@ -157,6 +157,14 @@ impl Journal {
             organisation: organisation.to_string(),
             command,
         };
+        if let Some(version) = version(&file).map_err(fault)?.filter(|found| *found != VERSION) {
+            let why = format!(
+                "{} was written by another version of muster (journal {version}, this one writes \
+                 {VERSION}): finish with that version, or move it away to begin anew",
+                path.display()
+            );
+            return Err(Error::Argument { what: "FILE", why });
+        }
         let (first, past, end) = read(&file).map_err(fault)?;
         if first.is_none() && file.metadata().map_err(fault)?.len() > LINE {
             return Err(Error::Argument { what: "FILE", why: foreign(path) });
@@ -223,6 +231,21 @@ impl Journal {
 
 fn foreign(path: &Path) -> String {
     format!("{} stands where the journal goes and is none; move it away", path.display())
+}
+
+/// The version that the first line states, whatever else stands in it.
+fn version(file: &File) -> io::Result<Option<u32>> {
+    #[derive(Deserialize)]
+    struct First {
+        what: String,
+        version: u32,
+    }
+    let mut reader = BufReader::new(file);
+    reader.seek(SeekFrom::Start(0))?;
+    let mut line = Vec::new();
+    io::Read::take(&mut reader, LINE).read_until(b'\n', &mut line)?;
+    let first = serde_json::from_slice::<First>(&line).ok();
+    Ok(first.filter(|first| first.what == "command").map(|first| first.version))
 }
 
 type Read = (Option<Record>, BTreeMap<u16, Past>, u64);
@@ -328,5 +351,39 @@ mod tests {
         assert_eq!(anew.past(0), Past::default());
         anew.remove().expect("removed");
         assert!(!path.exists());
+    }
+
+    /// A journal of each format that was released, as it was written: this code goes on in it.
+    #[test]
+    fn journals_of_every_version_are_gone_on_with_and_of_a_later_one_are_left_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("j");
+        fs::write(&path, include_bytes!("../tests/fixtures/journal-1.jsonl")).expect("copied");
+        let mut journal = open(&path, true, "c").expect("goes on");
+        let told = |row| Told { row, code: Some("x".into()), detail: None };
+        assert_eq!(
+            journal.past(0),
+            Past {
+                upload: Some("u".into()),
+                last: Some("04".into()),
+                already: vec![0, 3],
+                refused: vec![told(2), told(7)],
+                signed: Some(SignedOperation(b"signed".to_vec())),
+            }
+        );
+        drop(journal);
+        // What this code writes is what the fixture says, byte for byte.
+        let fixture = include_str!("../tests/fixtures/journal-1.jsonl");
+        for line in fixture.lines() {
+            let record: Record = serde_json::from_str(line).expect("a record");
+            assert_eq!(serde_json::to_string(&record).expect("JSON"), line);
+        }
+        let later = "{\"what\":\"command\",\"version\":2,\"other\":[]}\n{\"what\":\"new\"}\n";
+        for resume in [true, false] {
+            fs::write(&path, later).expect("written");
+            let refused = open(&path, resume, "c").expect_err("a later version").to_string();
+            assert!(refused.contains("journal 2"), "{refused}");
+            assert_eq!(fs::read_to_string(&path).expect("still there"), later);
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Rules, protocol version and proposals, as readers see them.
 
 use crate::Error;
+use crate::metrics;
 use crate::node::{Node, Published, locked};
 use data_encoding::BASE64URL_NOPAD;
 use muster_api::{
-    ApprovalView, ApprovedView, EndedView, NextProtocolView, Problem, ProposalView, ProposalsView,
-    ProtocolView, RulesView,
+    ApprovalView, ApprovedView, EndedView, Exposition, NextProtocolView, Problem, ProposalView,
+    ProposalsView, ProtocolView, RulesView,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode as _;
@@ -13,7 +14,6 @@ use muster_ledger::{
     Action, Chain, Entry, OpenProposal, Outcome, ProposalId, ProposalRecord, Refusal, Target,
     VerifiedOperation, View as _, limits,
 };
-use std::fmt::Write as _;
 
 /// Entries that a proposal may have: itself, an approval or two of each key, and its end.
 const ENTRIES_OF_PROPOSAL: u64 = 2 + 2 * limits::ORGANISATION_KEYS as u64;
@@ -55,33 +55,15 @@ impl Node {
         }
     }
 
-    pub(crate) fn protocol_metrics(&self) -> String {
+    pub(crate) fn protocol_metrics(&self, text: &mut Exposition) {
         let published = self.published();
-        let Ok(view) = protocol_view(&published.chain) else { return String::new() };
+        let Ok(view) = protocol_view(&published.chain) else { return };
         let due = matches!(published.chain.upgrade_ahead(), Ok(Some(ahead)) if ahead.due);
         let next = view.next.unwrap_or_default();
-        let rows = [
-            ("muster_protocol_version", "Protocol version of the next block.", view.version),
-            (
-                "muster_protocol_next_version",
-                "Version that is announced, 0 if none is.",
-                next.version,
-            ),
-            (
-                "muster_protocol_next_height",
-                "Height of the first block of the announced version, 0 if none is.",
-                next.height,
-            ),
-            (
-                "muster_upgrade_needed",
-                "1 if the next block is of a version that this program does not know.",
-                u64::from(due),
-            ),
-        ];
-        rows.iter().fold(String::new(), |mut text, (name, help, value)| {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
-            text
-        })
+        text.one(&metrics::PROTOCOL, view.version);
+        text.one(&metrics::NEXT_PROTOCOL, next.version);
+        text.one(&metrics::NEXT_PROTOCOL_HEIGHT, next.height);
+        text.one(&metrics::UPGRADE_NEEDED, u8::from(due));
     }
 
     /// What an operation approves; none if it is no approval. Read off the entries of the proposal
@@ -127,7 +109,7 @@ impl Node {
     }
 
     pub(crate) async fn proposals_view(&self) -> Result<ProposalsView, Problem> {
-        let (published, overview) = self.overview().await?;
+        let (published, overview) = self.overview();
         let (state, time) = (published.chain.state(), published.checkpoint.head().time);
         let rules = state.rules()?;
         let counts = rules.approval.is_some_and(|approval| approval.devices.is_some());

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod changes;
 mod claims;
 mod consensus;
 mod console;
@@ -13,11 +14,12 @@ mod governance;
 mod lost;
 mod lots;
 mod mempool;
-mod metrics;
+pub mod metrics;
 mod node;
 mod overview;
 mod pace;
 mod queries;
+mod readers;
 mod recovery;
 mod registry;
 mod resolve;
@@ -33,6 +35,9 @@ mod tests;
 mod tiles;
 mod upload;
 
+/// Format of the store that this code writes and reads (`docs/formats/store.md`).
+pub const STORE_FORMAT: &str = "5";
+
 pub use audit::{AuditReport, Finding, audit};
 pub use backup::{COPIED, Copied, copy, look};
 pub use consensus::{Application, Consensus};
@@ -42,6 +47,7 @@ pub use console::{
 };
 pub use coverage::Covered;
 pub use error::Error;
+pub use readers::{Reader, Reading};
 pub use registry::{Config, Registry};
 pub use restore::{LostBatch, Restored, Restoring};
 pub use store::Act;

@@ -14,6 +14,26 @@ use muster_identity::Did;
 use muster_identity::cbor::Decode as _;
 use muster_ledger::{BatchId, DeviceRecord, Leaf, StateKey, Status, View as _, status};
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many line records are kept of organisations, where that was counted. Records are noted one
+/// request at a time, so a count stays true.
+#[derive(Debug, Default)]
+pub(crate) struct LineRows(Mutex<BTreeMap<Did, u64>>);
+
+impl LineRows {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Did, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, organisation: &Did) -> Option<u64> {
+        self.lock().get(organisation).copied()
+    }
+
+    fn are(&self, organisation: Did, count: u64) {
+        self.lock().insert(organisation, count);
+    }
+}
 
 /// Devices that are looked up at once.
 const TOGETHER: usize = 4_096;
@@ -40,8 +60,26 @@ impl Node {
         }
         let turn = self.staging.acquire().await;
         let _turn = turn.map_err(|e| Error::Us(e.to_string()))?;
-        let scrapped = self.store.note_line(found.organisation, records.0).await?;
-        Ok(LineNoted { scrapped })
+        let organisation = found.organisation;
+        let (_, overview) = self.overview();
+        let most = overview.granted(&organisation).saturating_mul(limits::LINE_ROWS_OF_A_DEVICE);
+        let kept = match self.line_rows.of(&organisation) {
+            Some(kept) => kept,
+            None => self.store.line_rows(organisation).await?,
+        };
+        let room = most.saturating_sub(kept);
+        let Some(noted) = self.store.note_line(organisation, records.0, room).await? else {
+            self.line_rows.are(organisation, kept);
+            let title = format!(
+                "the node keeps {kept} line records of this organisation and has room for {room} \
+                 more: {} for each device that its grants allow",
+                limits::LINE_ROWS_OF_A_DEVICE
+            );
+            return Err(Problem::new(409, "line-quota", title)
+                .cure("enrol with less of the line (orders, stations, results, counters), or ask for a larger grant"));
+        };
+        self.line_rows.are(organisation, kept + noted.further);
+        Ok(LineNoted { scrapped: noted.scrapped })
     }
 
     fn asked(&self, query: &LotQuery) -> Result<Asked, Problem> {

@@ -1,16 +1,19 @@
 //! The ledger at work: it turns waiting operations into blocks, commits them, and shows readers
 //! the newest head that is signed.
 
+use crate::changes;
 use crate::claims::Claim;
 use crate::consensus::Application;
 use crate::console::Console;
 use crate::coverage::Coverage;
 use crate::folder::Folder;
 use crate::lost::Lost;
+use crate::lots::LineRows;
 use crate::mempool::{Mempool, Reservations, Reserved, Waiting};
 use crate::metrics::Metrics;
-use crate::overview::Overviews;
+use crate::overview::Overview;
 use crate::pace::Pace;
+use crate::readers::AskedOnce;
 use crate::snapshots::Snapshots;
 use crate::store::{Commit, Flip, Store};
 use crate::upload::Warm;
@@ -32,6 +35,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 #[derive(Debug)]
 pub(crate) struct Published {
     pub(crate) chain: Chain,
+    pub(crate) overview: Arc<Overview>,
     pub(crate) checkpoint: QuorumCheckpoint,
 }
 
@@ -54,7 +58,7 @@ pub(crate) struct Node {
     /// One upload at a time is sealed.
     pub(crate) sealing: AsyncMutex<()>,
     /// What was decided; it may be ahead of what is signed.
-    decided: Mutex<Chain>,
+    decided: Mutex<Decided>,
     /// Hashes of all entries decided.
     pub(crate) log: RwLock<Tree>,
     /// Operations of blocks that are not signed yet.
@@ -64,10 +68,18 @@ pub(crate) struct Node {
     /// Batches whose leaves are not here.
     pub(crate) lost: Lost,
     pub(crate) snapshots: Snapshots,
-    pub(crate) overviews: Overviews,
     pub(crate) console: Console,
     /// What was said last of a protocol version to come.
     pub(crate) said_upgrade: Mutex<Option<UpgradeAhead>>,
+    pub(crate) asked_once: AskedOnce,
+    pub(crate) line_rows: LineRows,
+}
+
+/// A ledger, and what it has besides devices.
+#[derive(Clone)]
+struct Decided {
+    chain: Chain,
+    overview: Arc<Overview>,
 }
 
 /// An operation in a block under way.
@@ -100,8 +112,10 @@ impl Node {
         folder: Folder,
         recovered: recovery::Recovered,
         lost: Lost,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Error> {
+        let overview = Arc::new(Overview::of(&recovered.chain)?);
+        let decided = Decided { chain: recovered.chain, overview };
+        Ok(Self {
             network: genesis.network(),
             genesis,
             store,
@@ -114,17 +128,18 @@ impl Node {
             staging: Semaphore::new(1),
             warm: Warm::default(),
             sealing: AsyncMutex::new(()),
-            decided: Mutex::new(recovered.chain),
+            decided: Mutex::new(decided),
             log: RwLock::new(recovered.log),
             in_flight: Mutex::default(),
             folder,
             coverage: Coverage::default(),
             lost,
             snapshots: Snapshots::default(),
-            overviews: Overviews::default(),
             console: Console::default(),
             said_upgrade: Mutex::default(),
-        }
+            asked_once: AskedOnce::default(),
+            line_rows: LineRows::default(),
+        })
     }
 
     /// The newest signed head.
@@ -163,7 +178,7 @@ impl Node {
     }
 
     pub(crate) fn decided(&self) -> Chain {
-        locked(&self.decided).clone()
+        locked(&self.decided).chain.clone()
     }
 
     /// Refuses keys that are on the ledger or staged. The state alone does not know those that
@@ -242,6 +257,7 @@ impl Node {
             .map_err(|e| Error::Us(e.to_string()))?
         };
         let (after, changes, proposals) = extended.map_err(|e| Error::Peer(e.to_string()))?;
+        let overview = locked(&self.decided).overview.after(&changes)?;
         let commit = self.commit_of(&before, &after, &block, &changes, &proposals)?;
         let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
         let flips = commit.flips.clone();
@@ -251,8 +267,11 @@ impl Node {
         let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
         hashes.into_iter().for_each(|hash| log.push(hash));
         drop(log);
-        *locked(&self.decided) = after;
-        locked(&self.in_flight).iter_mut().for_each(|one| one.decided = true);
+        *locked(&self.decided) = Decided { chain: after, overview };
+        for one in locked(&self.in_flight).iter_mut().filter(|one| !one.decided) {
+            one.decided = true;
+            changes::told(&self.network, &one.waiting.verified, one.index);
+        }
         Ok(())
     }
 }
@@ -355,7 +374,7 @@ impl Application for Node {
     }
 
     fn publish(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let chain = self.decided();
+        let Decided { chain, overview } = locked(&self.decided).clone();
         self.say_upgrade(&chain);
         let checkpoint = chain.check(checkpoint).map_err(|e| {
             Error::operator(
@@ -363,7 +382,7 @@ impl Application for Node {
                 "a node that runs alone needs the key of the network's only validator",
             )
         })?;
-        let published = Arc::new(Published { chain, checkpoint });
+        let published = Arc::new(Published { chain, overview, checkpoint });
         self.console.publish(&published);
         self.published.send_replace(Some(published.clone()));
         self.metrics.failing.store(false, Relaxed);

@@ -1,44 +1,77 @@
-//! What a ledger has besides devices, read off its state once per block and shared by all who ask.
+//! What a ledger has besides devices: read off its state once at the start, and kept up with each
+//! block, so that nobody who asks has to look through the records of a million devices.
 
 use crate::Error;
 use crate::node::{Node, Published};
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
 use muster_ledger::{
-    BatchId, BatchRecord, Chain, GrantId, GrantRecord, OrganisationRecord, StateKey,
+    BatchId, BatchRecord, Chain, Changes, GrantId, GrantRecord, OrganisationRecord, StateKey,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::Mutex;
 
 /// Records of the small kinds, in the order of their keys.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Overview {
-    pub(crate) organisations: Vec<(Did, OrganisationRecord)>,
-    pub(crate) grants: Vec<(GrantId, GrantRecord)>,
-    pub(crate) batches: Vec<(BatchId, BatchRecord)>,
+    pub(crate) organisations: BTreeMap<Did, Arc<OrganisationRecord>>,
+    pub(crate) grants: BTreeMap<GrantId, Arc<GrantRecord>>,
+    pub(crate) batches: BTreeMap<BatchId, Arc<BatchRecord>>,
     /// Enrolled devices.
     pub(crate) devices: u64,
 }
 
-/// The overview made last, and of how many entries. Signing a quiet head anew changes nothing in it.
-pub(crate) type Overviews = Arc<Mutex<Option<(u64, Arc<Overview>)>>>;
-
 impl Overview {
-    fn of(chain: &Chain) -> Result<Self, Error> {
+    /// That of a ledger: looks at every record.
+    pub(crate) fn of(chain: &Chain) -> Result<Self, Error> {
         let mut all = Self::default();
         for (key, bytes) in chain.state().iter() {
-            match key {
-                StateKey::Organisation(did) => all.organisations.push((did, record(bytes)?)),
-                StateKey::Grant(id) => all.grants.push((id, record(bytes)?)),
-                StateKey::Batch(id) => all.batches.push((id, record(bytes)?)),
-                _ => {}
-            }
+            all.put(&key, bytes)?;
         }
-        all.organisations.sort_by_key(|(did, _)| *did);
-        all.grants.sort_by_key(|(id, _)| *id);
-        all.batches.sort_by_key(|(id, _)| *id);
-        all.devices = all.batches.iter().map(|(_, batch)| batch.count).sum();
         Ok(all)
+    }
+
+    /// What a block makes of it; the same value if the block is about devices alone.
+    pub(crate) fn after(self: &Arc<Self>, changes: &Changes) -> Result<Arc<Self>, Error> {
+        let small = |key: &StateKey| {
+            matches!(key, StateKey::Organisation(_) | StateKey::Grant(_) | StateKey::Batch(_))
+        };
+        if !changes.0.keys().any(small) {
+            return Ok(self.clone());
+        }
+        let mut next = Self::clone(self);
+        for (key, bytes) in &changes.0 {
+            next.put(key, bytes)?;
+        }
+        Ok(Arc::new(next))
+    }
+
+    fn put(&mut self, key: &StateKey, bytes: &[u8]) -> Result<(), Error> {
+        match key {
+            StateKey::Organisation(did) => {
+                self.organisations.insert(*did, Arc::new(record(bytes)?));
+            }
+            StateKey::Grant(id) => {
+                self.grants.insert(*id, Arc::new(record(bytes)?));
+            }
+            StateKey::Batch(id) => {
+                let batch: Arc<BatchRecord> = Arc::new(record(bytes)?);
+                self.devices += batch.count;
+                if let Some(before) = self.batches.insert(*id, batch) {
+                    self.devices -= before.count;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Devices that an organisation may enrol: what its grants allow, and of those that were
+    /// withdrawn what was used.
+    pub(crate) fn granted(&self, organisation: &Did) -> u64 {
+        let own = self.grants.values().filter(|grant| grant.organisation == *organisation);
+        let counts = own.map(|grant| if grant.withdrawn { grant.used } else { grant.count });
+        counts.fold(0, u64::saturating_add)
     }
 }
 
@@ -47,22 +80,10 @@ pub(crate) fn record<T: Decode>(bytes: &[u8]) -> Result<T, Error> {
 }
 
 impl Node {
-    /// The newest signed head and its overview. Finding the few records among those of a million
-    /// devices takes a while: one walk at a time, off the threads that answer, and those who ask
-    /// meanwhile wait for it. The walk holds the place itself, so that whoever hangs up starts no
-    /// second one.
-    pub(crate) async fn overview(&self) -> Result<(Arc<Published>, Arc<Overview>), Error> {
-        let mut kept = self.overviews.clone().lock_owned().await;
+    /// The newest signed head and its overview.
+    pub(crate) fn overview(&self) -> (Arc<Published>, Arc<Overview>) {
         let published = self.published();
-        let size = published.chain.size();
-        if let Some((_, overview)) = kept.as_ref().filter(|(of, _)| *of == size) {
-            return Ok((published, overview.clone()));
-        }
-        let walk = tokio::task::spawn_blocking(move || {
-            let overview = Arc::new(Overview::of(&published.chain)?);
-            *kept = Some((size, overview.clone()));
-            Ok((published, overview))
-        });
-        walk.await.map_err(|e| Error::Us(e.to_string()))?
+        let overview = published.overview.clone();
+        (published, overview)
     }
 }

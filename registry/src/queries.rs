@@ -4,6 +4,7 @@
 use crate::claims::Claim;
 use crate::governance::{protocol_view, rules_view};
 use crate::node::{Node, Published};
+use crate::readers::Reader;
 use crate::store::LeafRow;
 use crate::{Error, tiles};
 use data_encoding::BASE64;
@@ -44,7 +45,7 @@ impl Node {
     }
 
     pub(crate) async fn network_view(&self) -> Result<NetworkView, Problem> {
-        let (published, overview) = self.overview().await?;
+        let (published, overview) = self.overview();
         let head = published.checkpoint.head();
         Ok(NetworkView {
             network: self.network.to_string(),
@@ -66,7 +67,11 @@ impl Node {
         })
     }
 
-    pub(crate) async fn device_view(&self, did: &Did) -> Result<Option<DeviceView>, Problem> {
+    pub(crate) async fn device_view(
+        &self,
+        did: &Did,
+        reader: Reader,
+    ) -> Result<Option<DeviceView>, Problem> {
         let published = self.published();
         let Some(device) = self.find(&published, did).await? else { return Ok(None) };
         let index = match &device.record {
@@ -76,6 +81,12 @@ impl Node {
         let time = published.checkpoint.head().time;
         let directory = self.store.directory(*did).await?;
         let seen = self.store.seen(*did).await?;
+        let withheld = [&directory.as_ref().map(|d| d.0), &seen.as_ref().map(|s| s.organisation)]
+            .into_iter()
+            .flatten()
+            .any(|owner| !reader.sees(owner));
+        let directory = directory.filter(|(owner, _)| reader.sees(owner)).map(|(_, row)| row);
+        let seen = seen.filter(|seen| reader.sees(&seen.organisation));
         let record = device.record.as_ref();
         let first = device.leaf.inception.key;
         let key = record.map_or(Some(first), |r| r.key.given(first));
@@ -95,8 +106,9 @@ impl Node {
             holds: record.map(|r| holds(&r.standing, time)).unwrap_or_default(),
             lot: directory.as_ref().and_then(|d| d.lot.clone()),
             serial: directory.map(|d| d.serial),
-            last_seen: seen.as_ref().map(|(time, _)| *time),
-            last_seen_by: seen.map(|(_, gateway)| gateway),
+            last_seen: seen.as_ref().map(|seen| seen.time),
+            last_seen_by: seen.map(|seen| seen.gateway),
+            withheld,
         }))
     }
 
@@ -157,7 +169,7 @@ impl Node {
     }
 
     pub(crate) async fn batch_views(&self) -> Result<Vec<BatchView>, Problem> {
-        let (published, overview) = self.overview().await?;
+        let (published, overview) = self.overview();
         let time = published.checkpoint.head().time;
         let mut all: Vec<_> = overview.batches.iter().collect();
         all.sort_by_key(|(_, record)| std::cmp::Reverse(record.entry));

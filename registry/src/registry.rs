@@ -6,6 +6,7 @@ use crate::lost::Lost;
 use crate::mempool::Waiting;
 use crate::metrics::{Gauges, Metrics};
 use crate::node::Node;
+use crate::readers::Reader;
 use crate::signed_head::SignedHead;
 use crate::solo::Solo;
 use crate::store::sqlite::{Sqlite, upgrade};
@@ -13,9 +14,10 @@ use crate::store::{Act, Store};
 use crate::succession;
 use crate::{Error, lost, recovery};
 use muster_api::{
-    BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
-    Host, Leaves, LineNoted, LineRecords, LotDevicesView, LotQuery, LotsView, NetworkView, Problem,
-    ProposalsView, Resolution, Resolve, Rows, Sealed, Submit, UploadOpened, Verdicts,
+    BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Exposition, Feed, GatewayView,
+    GatewaysView, Host, Leaves, LineNoted, LineRecords, LotDevicesView, LotQuery, LotsView,
+    NetworkView, Problem, ProposalsView, Resolution, Resolve, Rows, Sealed, Submit, UploadOpened,
+    Verdicts,
 };
 use muster_identity::{Did, Signer};
 use muster_ledger::{
@@ -119,7 +121,7 @@ impl Registry {
         say_how_long(&signed, host.now());
         let lost = lost::find(&*store, &recovered.chain).await?;
         let lost = Lost::new(lost, accept_lost_leaves);
-        let node = Arc::new(Node::new(genesis, store, host, folder, recovered, lost));
+        let node = Arc::new(Node::new(genesis, store, host, folder, recovered, lost)?);
         node.coverage.load(node.store.gateways().await?)?;
         node.begin_console().await?;
         if let Some(operation) = succession
@@ -330,7 +332,7 @@ impl Registry {
         self.node().note_line(upload, told).await
     }
 
-    /// The balances of lots.
+    /// The balances of lots, of whatever organisation.
     pub async fn lots(&self, query: &LotQuery) -> Result<LotsView, Problem> {
         self.node().lots(query).await
     }
@@ -355,9 +357,9 @@ impl Registry {
         self.node().network_view().await
     }
 
-    /// A device.
+    /// A device, with all that the node knows of it.
     pub async fn device(&self, did: &Did) -> Result<Option<DeviceView>, Problem> {
-        self.node().device_view(did).await
+        self.read_as(Reader::Operator).device(did).await
     }
 
     /// The device part of a device's receipt.
@@ -407,34 +409,36 @@ impl Registry {
 
     /// The registered gateways.
     pub async fn gateways(&self) -> Result<GatewaysView, Problem> {
-        self.node().gateways_view()
+        self.read_as(Reader::Operator).gateways()
     }
 
     /// Which gateways go by an entry.
     pub async fn coverage(&self, of: Covered) -> Result<CoverageView, Problem> {
-        self.node().coverage_view(of).await
+        self.read_as(Reader::Operator).coverage(of).await
     }
 
-    /// Counters and gauges, as Prometheus reads them (text format 0.0.4).
+    /// Counters and gauges, as Prometheus reads them (text format 0.0.4). No walk through records:
+    /// the overview follows the blocks.
     pub async fn metrics(&self) -> String {
         let node = self.node();
-        // A damaged record is no reason to hide the rest.
-        let devices = node.overview().await.map_or(0, |(_, overview)| overview.devices);
-        let published = node.published();
+        let (published, overview) = node.overview();
         let head = published.checkpoint.head();
-        let ledger = node.metrics.text(&Gauges {
+        let mut text = Exposition::default();
+        let gauges = Gauges {
             size: head.size,
             height: head.height,
-            devices,
+            devices: overview.devices,
+            batches: overview.batches.len() as u64,
+            records: published.chain.state().len() as u64,
             checkpoint_ms: head.time.0,
             waiting: node.mempool.len() as u64,
-        });
-        let lost = format!(
-            "# HELP muster_lost_batches Batches whose leaves were lost with a disk.\n\
-             # TYPE muster_lost_batches gauge\nmuster_lost_batches {}\n",
-            node.lost.count()
-        );
-        ledger + &lost + &node.protocol_metrics() + &node.gateways_metrics()
+            lost: node.lost.count() as u64,
+            uploads: node.store.uploads().await.ok().map(|open| open.len() as u64),
+        };
+        node.metrics.write(&mut text, &gauges);
+        node.protocol_metrics(&mut text);
+        node.gateways_metrics(&mut text);
+        text.finish()
     }
 
     /// A note that belongs to this node alone, such as who may use its console.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// The node's databases.
-const DATABASES: [&str; 2] = ["ledger.db", "directory.db"];
+const DATABASES: [&str; 3] = ["ledger.db", "directory.db", "index.db"];
 
 /// Bytes of the node's folder.
 pub(super) struct Disk {

@@ -78,7 +78,8 @@ pub(super) async fn run(session: &Session, arg: &BenchEnrol) -> Result<Vec<Figur
     say("enrolling it, and revoking other devices meanwhile");
     let (stop, stopped) = watch::channel(false);
     let revoking = tokio::spawn(during::revoke(desk, targets, stopped.clone()));
-    let counting = tokio::spawn(Staged::count(node.http.clone(), stopped));
+    let metrics = node.metrics.clone().context("the node serves no metrics")?;
+    let counting = tokio::spawn(Staged::count(metrics, stopped));
     let client = enrol(&home, &node, &manifest).await?;
     stop.send(true)?;
     let (acknowledged, staged) = (revoking.await??, counting.await??);

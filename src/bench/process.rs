@@ -47,6 +47,8 @@ impl Process {
             .arg(home.dir())
             .arg("--json")
             .args(args)
+            // A figure is of the options that stand here, not of this machine's settings.
+            .env("MUSTER_CONFIG", "/dev/null")
             .env_remove("MUSTER_NODE")
             .stdin(Stdio::null())
             .stdout(output)
@@ -97,6 +99,8 @@ impl Drop for Process {
 pub(super) struct Server {
     process: Process,
     pub(super) http: Http,
+    /// Its metrics, if it has any.
+    pub(super) metrics: Option<Http>,
     /// From its start until it said that it is ready.
     pub(super) start_up: Duration,
 }
@@ -123,12 +127,13 @@ impl Server {
     /// Starts a node.
     pub(super) async fn node(home: &Home) -> Result<Self> {
         let command = Command::new(std::env::current_exe()?);
-        Self::start(command, home, &["serve"], "node.log").await
+        Self::start(command, home, &["serve", "--metrics", "127.0.0.1:0"], "node.log").await
     }
 
     /// Starts a gateway that has a core for itself, as far as the system allows.
     pub(super) async fn gateway(home: &Home, node: &Self, audience: &str) -> Result<Self> {
-        let args = ["gateway", "--node", &node.http.url, "--audience", audience];
+        let args =
+            ["gateway", "--node", &node.http.url, "--audience", audience, "--metrics", "off"];
         Self::start(pinned::command()?, home, &args, "gateway.log").await
     }
 
@@ -154,12 +159,14 @@ impl Server {
         };
         let client =
             muster_api::http_client(&Reach::default()).map_err(anyhow::Error::msg)?.build()?;
+        let metrics = said["metrics"].as_str().and_then(|url| url.strip_suffix("/metrics"));
+        let metrics = metrics.map(|url| Http { url: url.to_owned(), client: client.clone() });
         let http = Http { url: url.to_owned(), client };
         while http.get("/readyz").await.is_err() {
             ensure!(start.elapsed() < STOPPING, "{args:?} is never ready");
             sleep(LOOK).await;
         }
-        Ok(Self { process, http, start_up: start.elapsed() })
+        Ok(Self { process, http, metrics, start_up: start.elapsed() })
     }
 
     /// MiB that it had in memory at most.

@@ -1,5 +1,6 @@
 //! `muster device`.
 
+use super::SampleCommand;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -13,10 +14,8 @@ pub(crate) enum AlgorithmArg {
 
 #[derive(Subcommand)]
 pub(crate) enum Device {
-    /// Make a key and print the device's row for a manifest.
-    New(DeviceNew),
-    /// Make up a reel of secure elements with its vendor's signed manifest, to try things out.
-    Reel(DeviceReel),
+    #[command(flatten)]
+    Sample(SampleCommand),
     /// Print the DID of a key.
     Did(DeviceKey),
     /// Print a presentation.
@@ -31,6 +30,7 @@ pub(crate) struct DeviceKey {
     pub(crate) key: PathBuf,
 }
 
+#[cfg(feature = "node")]
 #[derive(Args)]
 pub(crate) struct DeviceNew {
     /// Where the private key goes.
@@ -52,6 +52,7 @@ pub(crate) struct DeviceNew {
     pub(crate) genesis: Option<PathBuf>,
 }
 
+#[cfg(feature = "node")]
 #[derive(Args)]
 pub(crate) struct DeviceReel {
     /// A folder that is not there yet.

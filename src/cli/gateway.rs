@@ -1,6 +1,7 @@
 //! `muster gateway`.
 
-use super::{CaArg, KnownHead, TlsArg};
+use super::{CaArg, KnownHead, MetricsArg, ProxiesArg, TlsArg};
+use crate::keys::KeyPlace;
 use crate::listen::Place;
 use clap::{Args, Subcommand};
 use muster_gateway::Span;
@@ -90,11 +91,12 @@ pub(crate) struct GatewayRun {
     /// Tell the nodes which devices it let through, and when.
     #[arg(long, requires = "key")]
     pub(crate) report_devices: bool,
-    /// Believe what a proxy on this machine says of the request it asks for: `X-Request-Id` (its
-    /// second question about one request gets the same answer), `X-Real-IP`, `X-Forwarded-*`,
-    /// `X-Original-*`. Only if it sets them itself, as the samples do.
-    #[arg(long)]
-    pub(crate) trust_proxy: bool,
+    /// Whom it believes about the requests of others: also `X-Request-Id`, by which a second question
+    /// about one request gets the same answer, and `X-Original-*`.
+    #[command(flatten)]
+    pub(crate) proxies: ProxiesArg,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArg,
     /// Answer the questions of an MQTT broker too, by these topic rules.
     #[arg(long, value_name = "FILE")]
     pub(crate) topics: Option<PathBuf>,
@@ -107,6 +109,10 @@ pub(crate) struct GatewayRun {
 pub(crate) struct GatewayPreload {
     /// Receipts (`muster enrol --out`, or one receipt), a batch, or a lot that the line named.
     pub(crate) what: String,
+    /// Private key that signs the question about a lot if the node asks for it; by default
+    /// keys/admin.pem of the home folder.
+    #[arg(long, value_name = "FILE|pkcs11:...")]
+    pub(crate) sign_with: Option<KeyPlace>,
     #[command(flatten)]
     pub(crate) folder: GatewayFolder,
 }

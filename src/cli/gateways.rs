@@ -1,6 +1,6 @@
 //! `muster gateways` and `muster coverage`.
 
-use super::{NodeArg, SignArg};
+use super::{ReadArg, SignArg};
 use clap::{Args, Subcommand};
 
 #[derive(Args)]
@@ -9,7 +9,7 @@ pub(crate) struct Gateways {
     #[command(subcommand)]
     pub(crate) command: Option<GatewaysCommand>,
     #[command(flatten)]
-    pub(crate) node: NodeArg,
+    pub(crate) read: ReadArg,
 }
 
 #[derive(Subcommand)]
@@ -49,7 +49,7 @@ pub(crate) struct Coverage {
     #[command(flatten)]
     pub(crate) watch: WatchArg,
     #[command(flatten)]
-    pub(crate) node: NodeArg,
+    pub(crate) read: ReadArg,
 }
 
 /// Whether to wait for the gateways.

@@ -1,6 +1,6 @@
 //! `muster lot`.
 
-use super::{NodeArg, SignArg};
+use super::{ReadArg, SignArg};
 use clap::{Args, Subcommand};
 
 #[derive(Subcommand)]
@@ -22,7 +22,7 @@ pub(crate) struct LotReport {
     #[arg(long)]
     pub(crate) list: bool,
     #[command(flatten)]
-    pub(crate) node: NodeArg,
+    pub(crate) read: ReadArg,
 }
 
 #[derive(Args)]

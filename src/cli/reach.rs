@@ -1,10 +1,12 @@
 //! How to reach a server, and how one is reached.
 
+use crate::listen::Place;
 use anyhow::{Context as _, Result};
 use clap::Args;
-use muster_api::{Client, Reach};
+use muster_api::{Client, Reach, TrustedProxies};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// How to reach a node.
 #[derive(Args, Clone)]
@@ -42,6 +44,23 @@ impl CaArg {
     }
 }
 
+/// Which proxies are believed.
+#[derive(Args, Clone)]
+pub(crate) struct ProxiesArg {
+    /// Proxies that are believed about the requests they pass on (`X-Real-IP`, `X-Forwarded-For`):
+    /// `local` (this machine), `unix` (the socket file), addresses and networks, commas between.
+    /// Name only proxies that set these themselves.
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, default_missing_value = "local")]
+    trust_proxy: Option<TrustedProxies>,
+}
+
+impl ProxiesArg {
+    /// The proxies.
+    pub(crate) fn trusted(&self) -> TrustedProxies {
+        self.trust_proxy.clone().unwrap_or_default()
+    }
+}
+
 /// How a server proves itself.
 #[derive(Args, Clone)]
 pub(crate) struct TlsArg {
@@ -52,6 +71,50 @@ pub(crate) struct TlsArg {
     /// Private key (PEM) of the certificate.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+}
+
+/// Where metrics are served.
+#[derive(Args, Clone)]
+pub(crate) struct MetricsArg {
+    /// Where Prometheus reads metrics: an address and port, `unix:` and the path of a socket, or
+    /// `off`; by default a port of this machine, 7702 of a node and 7703 of a gateway. Whoever
+    /// reaches it reads them.
+    #[arg(long, value_name = "PLACE")]
+    metrics: Option<MetricsPlace>,
+}
+
+impl MetricsArg {
+    /// The place.
+    pub(crate) fn place(&self) -> MetricsPlace {
+        self.metrics.clone().unwrap_or(MetricsPlace::Usual)
+    }
+
+    /// Refuses to serve them beyond this machine without TLS, unless told to by name.
+    pub(crate) fn check(&self, tls: bool, without_tls: bool) -> Result<()> {
+        match &self.metrics {
+            Some(MetricsPlace::At(place)) => place.check(tls, without_tls).context("--metrics"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where metrics are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MetricsPlace {
+    /// On the port that is fixed for it, if that is free.
+    Usual,
+    /// There.
+    At(Place),
+    /// Nowhere.
+    Off,
+}
+
+impl FromStr for MetricsPlace {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::At) }
+    }
 }
 
 /// The way to a server, with the authorities of a file or the Web's.

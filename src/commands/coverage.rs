@@ -2,6 +2,7 @@
 
 use super::{Session, moment};
 use crate::cli::{Coverage, WatchArg};
+use crate::reading;
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use muster_api::{Client, ClientError, CoverageView, CoveredView};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(session: &Session, arg: &Coverage) -> Result<ExitCode> {
-    let client = arg.node.client()?;
+    let client = reading::client(&session.home, &arg.read)?;
     let view = match arg.watch.watch {
         true => watch(session, &client, &arg.target, arg.watch).await?,
         false => client.coverage(&arg.target).await?,
@@ -68,7 +69,9 @@ pub(super) async fn watch(
 pub(super) async fn known(client: &Client, target: &str) -> Result<Option<CoverageView>> {
     match client.coverage(target).await {
         Ok(view) => Ok(Some(view).filter(|view| view.registered > 0)),
-        Err(ClientError::Refused(problem)) if problem.status == 404 => Ok(None),
+        Err(ClientError::Refused(problem)) if matches!(problem.status, 401 | 404) => Ok(None),
+        // What the node says of gateways is for their organisation; the rest is for everybody.
+        Err(ClientError::NotSigned { .. }) => Ok(None),
         Err(error) => bail!(error),
     }
 }

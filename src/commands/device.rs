@@ -1,21 +1,18 @@
-mod reel;
+#[cfg(feature = "node")]
+pub(super) mod sample;
 
 use super::Session;
-use crate::cli::{AlgorithmArg, Device, DeviceKey, DeviceNew, DevicePresent, DeviceRun, reach};
-use crate::home::{Home, read_genesis};
-use crate::host::{Machine, new_key, random};
-use crate::keys::{self, Sealing};
+use crate::cli::{AlgorithmArg, Device, DeviceKey, DevicePresent, DeviceRun, reach};
+use crate::host::{Machine, random};
 use anyhow::{Context as _, Result, ensure};
 use data_encoding::BASE64URL_NOPAD;
 use muster_api::Host as _;
 use muster_device::Device as Firmware;
 use muster_identity::cbor::{Decode as _, Encode as _};
 use muster_identity::{
-    Algorithm, Audience, Did, Freshness, GatewayProof, PossessionTerms, PublicKey, SecretKey,
-    Signer as _, present,
+    Algorithm, Audience, Did, Freshness, GatewayProof, PublicKey, SecretKey, Signer as _, present,
 };
 use muster_ledger::{Leaf, Receipt};
-use muster_provisioning::sample::{self, Order};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -24,8 +21,7 @@ use std::time::Duration;
 
 pub(super) async fn run(session: &Session, command: Device) -> Result<ExitCode> {
     match command {
-        Device::New(arg) => new(session, &arg),
-        Device::Reel(arg) => reel::make(session, &arg),
+        Device::Sample(command) => super::node::sample(session, &command),
         Device::Did(arg) => did(session, &arg),
         Device::Present(arg) => show_presentation(session, &arg),
         Device::Run(arg) => dial(session, &arg).await,
@@ -39,39 +35,6 @@ impl From<AlgorithmArg> for Algorithm {
             AlgorithmArg::P256 => Self::P256,
         }
     }
-}
-
-/// Makes a key and prints the device's row for a manifest: always JSON, one line, so that
-/// `muster device new ... >> manifest.jsonl` builds a manifest.
-fn new(session: &Session, arg: &DeviceNew) -> Result<ExitCode> {
-    let genesis = match &arg.genesis {
-        Some(file) => read_genesis(file)?,
-        None => session.home.genesis()?,
-    };
-    let max = PossessionTerms::MAX_CHALLENGE;
-    ensure!(arg.challenge.len() <= max, "--challenge has more than {max} bytes");
-    let serial = match &arg.serial {
-        Some(serial) => serial.clone(),
-        None => arg
-            .key
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .context("--serial is needed: the key's file name is not text")?
-            .to_owned(),
-    };
-    let key = new_key(arg.algorithm.into());
-    // A device opens its key alone, without anybody who could type.
-    keys::write(&arg.key, &key, Sealing::None)?;
-    let (network, manufacturer) = (genesis.network(), genesis.organisation_did());
-    let order = Order {
-        network: &network,
-        manufacturer: &manufacturer,
-        challenge: &arg.challenge,
-        model: arg.model.as_deref(),
-        lot: None,
-    };
-    println!("{}", sample::row(&key, &serial, &order)?);
-    Ok(ExitCode::SUCCESS)
 }
 
 fn did(session: &Session, arg: &DeviceKey) -> Result<ExitCode> {
@@ -177,10 +140,4 @@ async fn dial(session: &Session, arg: &DeviceRun) -> Result<ExitCode> {
         }
     }
     Ok(if last == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The first devices of a demonstration keep their keys in files, to be played with.
-pub(crate) fn keep(home: &Home, serial: &str, key: &SecretKey) -> Result<()> {
-    let file = home.path(&format!("devices/{serial}.pem"));
-    if file.exists() { Ok(()) } else { keys::write(&file, key, Sealing::None) }
 }

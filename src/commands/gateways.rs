@@ -1,9 +1,10 @@
 //! `muster gateways`: which there are, and who registered them.
 
 use super::{Session, moment};
-use crate::cli::{Gateways, GatewaysAdd, GatewaysCommand, GatewaysRemove, NodeArg, SignArg};
+use crate::cli::{Gateways, GatewaysAdd, GatewaysCommand, GatewaysRemove, ReadArg, SignArg};
 use crate::host::Machine;
 use crate::keys::KeyPlace;
+use crate::reading;
 use crate::signing::Desk;
 use anyhow::{Context as _, Error, Result};
 use muster_api::{GatewayView, GatewaysView, Host as _};
@@ -17,14 +18,14 @@ const OPERATOR: &str = "keys/admin.pem";
 
 pub(super) async fn run(session: &Session, arg: Gateways) -> Result<ExitCode> {
     match arg.command {
-        None => list(session, &arg.node).await,
+        None => list(session, &arg.read).await,
         Some(GatewaysCommand::Add(arg)) => add(session, arg).await,
         Some(GatewaysCommand::Remove(arg)) => remove(session, arg).await,
     }
 }
 
-async fn list(session: &Session, node: &NodeArg) -> Result<ExitCode> {
-    let view = node.client()?.gateways().await?;
+async fn list(session: &Session, read: &ReadArg) -> Result<ExitCode> {
+    let view = reading::client(&session.home, read)?.gateways().await?;
     let words = table(&view);
     Ok(session.output.result(&json!(view), words))
 }

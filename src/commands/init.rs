@@ -117,6 +117,7 @@ pub(crate) struct Seals<'a> {
 
 impl Seals<'_> {
     /// Not at all: for demonstrations and measurements.
+    #[cfg(feature = "node")]
     pub(crate) const NONE: Self = Self { organisation: Sealing::None, node: Sealing::None };
 }
 

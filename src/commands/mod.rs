@@ -1,28 +1,42 @@
 //! One module for each command. They print results; what they do is done by the crates below.
 
 mod approve;
+#[cfg(feature = "node")]
+mod audit;
+#[cfg(feature = "node")]
 mod backup;
 mod change;
 mod cohort;
+mod config;
 mod confirm;
 mod coverage;
 mod device;
+#[cfg(feature = "node")]
 mod enrol;
 mod gateway;
 mod gateways;
 mod init;
 mod key;
 mod ledger;
+#[cfg(feature = "node")]
 mod lot;
+#[cfg_attr(not(feature = "node"), path = "absent.rs")]
+mod node;
 mod org;
 mod read;
+#[cfg(feature = "node")]
 mod restore;
 mod rules;
+#[cfg(feature = "node")]
 mod serve;
 
-pub(crate) use device::{keep as keep_key, window};
+#[cfg(feature = "node")]
+pub(crate) use device::{sample::keep as keep_key, window};
+#[cfg(feature = "node")]
 pub(crate) use enrol::{enrolment, watch, write};
+#[cfg(feature = "node")]
 pub(crate) use init::{Beginning, Seals, begin};
+#[cfg(feature = "node")]
 pub(crate) use org::Offer;
 
 use crate::cli::{Cli, Command};
@@ -40,17 +54,15 @@ pub(crate) struct Session {
 
 /// Runs the command.
 pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
+    let named = cli.config.clone();
     let home = Home::at(&cli.home).with_keys(Keys::new(cli.passphrases()));
     let session = Session { home, output };
     match cli.command {
-        Command::Demo(arg) => crate::demo::run(&session, &arg).await,
+        Command::Node(command) => node::run(&session, command).await,
         Command::Init(arg) => init::run(&session, &arg),
-        Command::Serve(arg) => serve::run(&session, &arg).await,
-        Command::Backup(arg) => backup::run(&session, &arg).await,
-        Command::Restore(arg) => restore::run(&session, &arg).await,
-        Command::Enrol(arg) => enrol::run(&session, arg).await,
+        Command::Config(arg) => config::run(&session, &arg, named.as_deref()),
         Command::Device(arg) => device::run(&session, arg).await,
-        Command::Gateway(arg) => gateway::run(&session, arg).await,
+        Command::Gateway(arg) => gateway::run(&session, *arg).await,
         Command::Gateways(arg) => gateways::run(&session, arg).await,
         Command::Coverage(arg) => coverage::run(&session, &arg).await,
         Command::Resolve(arg) => read::resolve(&session, &arg).await,
@@ -64,10 +76,8 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Rotate(arg) => change::rotate(&session, arg).await,
         Command::Cohort(arg) => cohort::run(&session, arg).await,
         Command::Key(arg) => key::run(&session, arg),
-        Command::Lot(arg) => lot::run(&session, arg).await,
         Command::Org(arg) => org::run(&session, arg).await,
         Command::Ledger(arg) => ledger::run(&session, arg).await,
-        Command::Bench(arg) => crate::bench::run(&session, arg).await,
     }
 }
 
@@ -88,6 +98,7 @@ pub(crate) fn stop_signal() -> impl Future<Output = ()> + Send {
                 let _ = tokio::signal::ctrl_c().await;
             }
         }
+        crate::notify::stopping();
     }
 }
 

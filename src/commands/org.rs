@@ -1,6 +1,7 @@
 mod invite;
 mod recover;
 
+#[cfg(feature = "node")]
 pub(crate) use invite::Offer;
 
 use super::approve::do_or_propose;

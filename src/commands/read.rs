@@ -1,6 +1,7 @@
 use super::{Session, coverage, moment};
 use crate::cli::{Resolve, Subject, Verify};
 use crate::home::read_genesis;
+use crate::reading;
 use crate::signing::Named;
 use anyhow::{Context as _, Result};
 use muster_api::{ChangeView, HoldView};
@@ -85,11 +86,11 @@ pub(super) fn verify(session: &Session, arg: &Verify) -> Result<ExitCode> {
 }
 
 pub(super) async fn show(session: &Session, arg: &Subject) -> Result<ExitCode> {
-    let client = arg.node.client()?;
+    let client = reading::client(&session.home, &arg.read)?;
     let history = client.history(&arg.target).await?;
     let (mut object, mut words) = match Named::parse(&arg.target)? {
         Named::Device(did) => {
-            let device = client.device(&did).await?;
+            let device = client.device_in_full(&did).await?;
             if let Some(file) = &arg.receipt {
                 let receipt = client.receipt(&did).await?;
                 fs::write(file, receipt.to_cbor())

@@ -2,9 +2,13 @@ use super::{Session, outlive_limits, stop_signal};
 use crate::begun;
 use crate::cli::Serve;
 use crate::host::Machine;
-use crate::http;
+use crate::http::{self, Face};
 use crate::listen::{self, Tls};
+use crate::logs;
+use crate::metrics::{self, Meter, Own, Told};
+use crate::notify;
 use anyhow::{Context as _, Result};
+use muster_api::limits;
 use muster_ledger::SignedOperation;
 use muster_registry::{Config, Registry};
 use muster_web::Console;
@@ -18,6 +22,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     outlive_limits();
     let tls = Tls::read(&arg.tls)?;
     arg.listen.check(tls.is_some(), arg.without_tls)?;
+    arg.metrics.check(tls.is_some(), arg.without_tls)?;
     let genesis = session.home.genesis()?;
     let network = genesis.network();
     for key in ["keys/root.pem", "keys/recovery.pem", "keys/node-copy.pem"] {
@@ -26,8 +31,11 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
         }
     }
     let signer = Arc::new(session.home.key("node/node.pem")?);
-    let listener = arg.listen.bind("--listen").await?.with_tls(tls);
+    let listener = arg.listen.bind("--listen").await?.with_tls(tls.clone());
     let address = listener.url()?;
+    let metrics =
+        metrics::bind(&arg.metrics.place(), limits::NODE_METRICS_PORT, tls.as_ref()).await?;
+    let metrics_at = metrics.url()?;
     let dir = session.home.path("node");
     let restored = arg.restored.map(|head| (head.size, head.log_root));
     let read = |file: &PathBuf| {
@@ -51,20 +59,36 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
             "listening": address,
             "network": network.to_string(),
             "size": head.head().size,
+            "metrics": metrics_at,
         }),
         format!(
-            "node of network {network}\nlistening on {address}, {} log entries, height {}\n\
+            "node of network {network}\nlistening on {address}, {} log entries, height {}\n{}\
              Stop with Ctrl-C.",
             head.head().size,
-            head.head().height
+            head.head().height,
+            metrics_at.map_or(String::new(), |url| format!("metrics on {url}\n")),
         ),
     );
+    let face = Face::new(arg.public_url.clone(), arg.proxies.trusted(), &arg.listen);
     let console =
         Console::open(registry.clone(), Arc::new(Machine), http::origins(&address)).await?;
     let console = console
         .imports_in(session.home.path("node/imports"), session.home.node_directory_secret()?)
         .context("imports at the console")?;
-    listen::serve(listener, http::routes(registry.clone(), Some(&console)), stop).await?;
+    let meter = Meter::default();
+    let own: Own = Arc::new({
+        let registry = registry.clone();
+        move || {
+            let registry = registry.clone();
+            Box::pin(async move { registry.metrics().await })
+        }
+    });
+    let told = Told { meter: meter.clone(), dir: session.home.path("node"), tls };
+    let metrics = metrics.serve(own, told, face.clone());
+    let routes = http::routes(registry.clone(), face, meter, Some(&console));
+    notify::ready();
+    listen::serve(listener, logs::numbered(routes, arg.proxies.trusted()), stop).await?;
+    metrics.end().await;
     registry.close().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@ use crate::home::Home;
 use crate::host::{Machine, new_key};
 use crate::keys::Sealing;
 use crate::listen::{self, Listener, Place};
+use crate::metrics::Meter;
 use crate::{commands, http};
 use anyhow::Result;
 use axum::Router;
@@ -51,7 +52,8 @@ impl Parts {
         let console = Console::open(registry.clone(), Arc::new(Machine), origins).await?;
         let console =
             console.imports_in(home.path("node/imports"), home.node_directory_secret()?)?;
-        let routes = http::routes(registry.clone(), Some(&console));
+        let (face, meter) = (http::Face::default(), Meter::default());
+        let routes = http::routes(registry.clone(), face, meter, Some(&console));
         let node = spawn(listeners.node, routes, &stopped)?;
         let gateway_key = Arc::new(gateway_key(home)?);
         let mut config = GatewayConfig::new(

@@ -1,6 +1,8 @@
 //! Gateways: registrations, acknowledgements, and who goes by what.
 
-use super::{Answer, Node, batch_id, did, json, small_body};
+use super::answers::{Answer, json, private};
+use super::node::{Node, batch_id, did, small_body};
+use super::reader::Who;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -39,11 +41,15 @@ async fn acknowledge(State(node): State<Node>, body: Bytes) -> Answer {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn gateways(State(node): State<Node>) -> Answer {
-    Ok(json(&node.registry.gateways().await?))
+async fn gateways(State(node): State<Node>, Who(reader): Who) -> Answer {
+    Ok(private(&node.registry.read_as(reader).gateways()?))
 }
 
-async fn coverage(State(node): State<Node>, Path(target): Path<String>) -> Answer {
+async fn coverage(
+    State(node): State<Node>,
+    Who(reader): Who,
+    Path(target): Path<String>,
+) -> Answer {
     // A batch id has 64 digits, a place has at most 20.
     let of = if target.starts_with("did:") {
         Covered::Device(did(&target)?)
@@ -52,5 +58,5 @@ async fn coverage(State(node): State<Node>, Path(target): Path<String>) -> Answe
     } else {
         Covered::Batch(batch_id(&target)?)
     };
-    Ok(json(&node.registry.coverage(of).await?))
+    Ok(private(&node.registry.read_as(reader).coverage(of).await?))
 }

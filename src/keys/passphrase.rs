@@ -59,7 +59,7 @@ pub(super) enum Opened<T> {
 }
 
 /// Which way the command line names.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Given {
     /// None: `MUSTER_PASSPHRASE` in the environment, else a terminal.
     #[default]

@@ -27,6 +27,14 @@ impl Place {
         Self::Port(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
+    /// Whether only this machine can reach it.
+    pub(crate) fn is_near(&self) -> bool {
+        match self {
+            Self::Port(address) => address.ip().is_loopback(),
+            Self::File(_) => true,
+        }
+    }
+
     /// Refuses to listen beyond this machine without TLS, unless told to by name.
     pub(crate) fn check(&self, tls: bool, without_tls: bool) -> Result<()> {
         let Self::Port(address) = self else { return Ok(()) };
@@ -108,18 +116,21 @@ impl Listener {
         })
     }
 
-    /// The next connection, and who made it. A peer on the socket file has no address: it is on
+    /// The next connection, who made it, and to which address. A peer on the socket file has no address: it is on
     /// this machine, and loopback says just that.
-    pub(super) async fn accept(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+    pub(super) async fn accept(
+        &self,
+    ) -> io::Result<(Box<dyn Stream>, SocketAddr, Option<SocketAddr>)> {
         match &self.socket {
             Socket::Port(port) => {
                 let (stream, peer) = port.accept().await?;
                 let _ = stream.set_nodelay(true);
-                Ok((Box::new(stream), peer))
+                let local = stream.local_addr()?;
+                Ok((Box::new(stream), peer, Some(local)))
             }
             Socket::File(file) => {
                 let (stream, _) = file.listener.accept().await?;
-                Ok((Box::new(stream), SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))
+                Ok((Box::new(stream), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None))
             }
         }
     }

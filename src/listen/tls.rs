@@ -27,7 +27,13 @@ const TICKETS: usize = 1;
 
 /// A certificate and its key. Clones share them; `SIGHUP` reads them again.
 #[derive(Clone)]
-pub(crate) struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
+pub(crate) struct Tls(Arc<RwLock<Shown>>);
+
+/// What is shown to whoever connects.
+struct Shown {
+    config: Arc<ServerConfig>,
+    leaf: Option<Vec<u8>>,
+}
 
 impl Tls {
     /// Reads the files that the options name, if they do, and watches for `SIGHUP`.
@@ -48,6 +54,18 @@ impl Tls {
         Ok(Some(tls))
     }
 
+    /// Whether the options name files, which must be a pair; nothing listens yet.
+    pub(crate) fn check(arg: &TlsArg) -> Result<bool> {
+        let (Some(chain), Some(key)) = (&arg.tls_cert, &arg.tls_key) else { return Ok(false) };
+        let tickets = ring::Ticketer::new().context("no key for session tickets can be made")?;
+        configure(chain, key, tickets).map(|_| true)
+    }
+
+    /// The server's own certificate, as it is shown at present.
+    pub(crate) fn leaf(&self) -> Option<Vec<u8>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).leaf.clone()
+    }
+
     /// A pair of files that is broken half way through a renewal must not end the service.
     fn read_again(&self, chain: &Path, key: &Path, tickets: Arc<dyn ProducesTickets>) {
         match configure(chain, key, tickets) {
@@ -64,7 +82,7 @@ impl Tls {
         &self,
         stream: Box<dyn Stream>,
     ) -> io::Result<TlsStream<Box<dyn Stream>>> {
-        let config = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let config = self.0.read().unwrap_or_else(PoisonError::into_inner).config.clone();
         match timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await {
             Ok(stream) => stream,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -72,16 +90,13 @@ impl Tls {
     }
 }
 
-fn configure(
-    chain: &Path,
-    key: &Path,
-    tickets: Arc<dyn ProducesTickets>,
-) -> Result<Arc<ServerConfig>> {
+fn configure(chain: &Path, key: &Path, tickets: Arc<dyn ProducesTickets>) -> Result<Shown> {
     let name = |path: &Path| path.display().to_string();
     let certificates = CertificateDer::pem_file_iter(chain)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("{}: no certificates (PEM) can be read", name(chain)))?;
     ensure!(!certificates.is_empty(), "{}: there is no certificate (PEM) in it", name(chain));
+    let leaf = certificates.first().map(|certificate| certificate.to_vec());
     let secret = PrivateKeyDer::from_pem_file(key)
         .with_context(|| format!("{}: no private key (PEM) can be read", name(key)))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -93,5 +108,5 @@ fn configure(
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ticketer = tickets;
     config.send_tls13_tickets = TICKETS;
-    Ok(Arc::new(config))
+    Ok(Shown { config: Arc::new(config), leaf })
 }

@@ -271,3 +271,20 @@ fn a_new_key_says_that_it_joins() {
         assert_eq!(key.verify(&message, &proof), Ok(()));
     }
 }
+
+/// A reason is somebody's own text. It must not make a sentence read as another.
+#[test]
+fn a_reason_cannot_turn_a_sentence_round() {
+    let (bench, site) = (Bench::take(), Site::start());
+    let browser = bench.browser();
+    browser.open(&site.url("/plain"));
+    let said = |reason: &str| {
+        let unsigned = HEXLOWER.encode(&revoke(batch(), reason).to_cbor());
+        let body = "return operation.describe(operation.decode(bytes.unhex(arguments[0])));";
+        run(&browser, body, &[json!(unsigned)]).expect("words").to_string()
+    };
+    let words = said("lost\u{202e}dnuof\u{2069}<b>");
+    assert!(words.contains("Reason: lost⟨U+202E⟩dnuof⟨U+2069⟩<b>."), "{words}");
+    assert!(!words.contains('\u{202e}') && !words.contains("\\u202e"), "{words}");
+    assert!(said("véhicule 7 – مركبة").contains("Reason: véhicule 7 – مركبة."));
+}

@@ -44,7 +44,7 @@ fn a_full_disk_refuses_writes_and_nothing_else() {
     assert_eq!(get(&format!("{}/healthz", node.url), &[]).0, 200);
     assert_eq!(standing(&muster, &node, next), "active");
     assert_eq!(standing(&muster, &node, &held[0]), "held");
-    let metrics = get(&format!("{}/metrics", node.url), &[]).1;
+    let metrics = node.metrics();
     assert!(metrics.contains("\nmuster_failing 1\n"), "{metrics}");
     // There is room again: nobody has to restart it.
     make_room(&node);
@@ -85,7 +85,7 @@ fn connections_do_not_keep_it_from_its_files() {
     drop(silent);
     muster.json(&["hold", &dids[0], "--node", &node.url]);
     assert_eq!(standing(&muster, &node, &dids[0]), "held");
-    let metrics = get(&format!("{}/metrics", node.url), &[]).1;
+    let metrics = node.metrics();
     assert!(metrics.contains("\nmuster_failing 0\n"), "{metrics}");
     node.stop();
 }

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 /// Starts a node as a shell would that does something first, such as `ulimit -n 64; exec`.
 pub(crate) fn serve_after(muster: &Muster, first: &str) -> Server {
-    let plain = muster.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+    let plain =
+        muster.command(&["serve", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--json"]);
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{first} \"$0\" \"$@\"")]).arg(plain.get_program());
     command.args(plain.get_args()).current_dir(muster.path("")).stdin(Stdio::null());

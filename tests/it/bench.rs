@@ -152,3 +152,15 @@ fn a_folder_that_is_in_use_is_left_alone() {
     assert!(words.contains("is not empty"), "{words}");
     assert_eq!(std::fs::read_to_string(file).expect("still there"), "mine");
 }
+
+#[test]
+fn what_consoles_ask_is_measured() {
+    let figures = figures(&["console", "--devices", "400", "--questions", "10"]);
+    for kind in ["a whole serial number", "a part of a key", "a whole key"] {
+        assert!(ours(&figures, &format!("console: {kind}, rows")) >= 1.0, "{kind}");
+    }
+    assert_eq!(ours(&figures, "console: no condition, first page, rows"), 100.0);
+    let [p50, p99] = ["p50", "p99"].map(|what| ours(&figures, &format!("console: a lot, {what}")));
+    assert!(0.0 < p50 && p50 <= p99);
+    assert!(ours(&figures, "console: bare page, p99") > 0.0);
+}

@@ -137,7 +137,7 @@ fn a_revocation_is_followed_until_every_gateway_refuses() {
     let node = muster.serve_at(&address);
     let view = muster.json(&["coverage", &did(3), "--node", &url]);
     assert_eq!((&view["registered"], &view["acknowledged"]), (&3.into(), &2.into()));
-    let (_, metrics) = get(&format!("{url}/metrics"), &[]);
+    let metrics = node.metrics();
     assert!(metrics.contains("\nmuster_gateways_registered 3\n"), "{metrics}");
     drop((first, second, third, node));
 }

@@ -16,6 +16,8 @@ pub(crate) struct Muster {
 pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) url: String,
+    /// Where its metrics are, if it serves them.
+    pub(crate) metrics: Option<String>,
 }
 
 /// A command that ends with the test at the latest.
@@ -53,6 +55,12 @@ impl Server {
         self.signal("TERM");
         let status = self.child.wait().expect("the server ends");
         assert!(status.success(), "the server should end cleanly: {status}");
+    }
+
+    /// Its metrics as they are now.
+    #[allow(dead_code, reason = "not every binary of tests asks for them")]
+    pub(crate) fn metrics(&self) -> String {
+        get(self.metrics.as_deref().expect("it serves metrics"), &[]).1
     }
 
     /// Cuts it off: it stands still, its connections stay open.
@@ -107,6 +115,9 @@ impl Muster {
         let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
         command.arg("--home").arg(self.home()).args(args).current_dir(self.dir.path());
         command.env_remove("MUSTER_NODE").env_remove("MUSTER_HOME").stdin(Stdio::null());
+        for name in ["MUSTER_CONFIG", "MUSTER_LOG", "MUSTER_LOG_FORMAT"] {
+            command.env_remove(name);
+        }
         command.env_remove("MUSTER_PASSPHRASE").envs(self.environment.iter().cloned());
         command
     }
@@ -167,7 +178,8 @@ impl Muster {
 
     /// Starts a server at any place.
     pub(crate) fn serve_on(&self, args: &[&str], address: &str) -> Server {
-        Self::start(self.command(&[args, &["--listen", address, "--json"]].concat()))
+        let places = ["--listen", address, "--metrics", "127.0.0.1:0", "--json"];
+        Self::start(self.command(&[args, &places].concat()))
     }
 
     /// Starts what serves and says where.
@@ -178,7 +190,8 @@ impl Muster {
         BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
         let said: Value = serde_json::from_str(&line).expect("the server starts");
         let url = said["listening"].as_str().expect("an address").to_owned();
-        Server { child, url }
+        let metrics = said["metrics"].as_str().map(str::to_owned);
+        Server { child, url, metrics }
     }
 }
 

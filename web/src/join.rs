@@ -98,7 +98,7 @@ async fn look(
         "name": terms.name,
         "role": terms.role.word(),
         "purpose": crate::people::purpose(terms.role),
-        "ledger": crate::people::capabilities(terms.role).is_some(),
+        "ledger": Capabilities::of_role(terms.role).is_some(),
         "further": invited.person.is_some(),
         "expires": invited.expires,
     }))

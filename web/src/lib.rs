@@ -22,7 +22,6 @@ mod sign_in;
 
 pub use failure::Failure;
 pub use guard::{CONTENT_SECURITY_POLICY, Origins};
-pub use people::capabilities;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -32,7 +31,7 @@ use import::Imports;
 use muster_api::{Host, Problem};
 use muster_identity::Did;
 use muster_ledger::{Network, OrganisationRecord, View as _};
-use muster_registry::{Act, Registry};
+use muster_registry::{Act, Reader, Reading, Registry};
 use people::Book;
 use session::{Session, Sessions};
 use std::path::PathBuf;
@@ -112,6 +111,11 @@ impl Console {
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.0.registry
+    }
+
+    /// The private rows of an organisation.
+    pub(crate) fn read_as(&self, organisation: Did) -> Reading<'_> {
+        self.registry().read_as(Reader::Organisation(organisation))
     }
 
     pub(crate) fn network(&self) -> Network {

@@ -9,18 +9,6 @@ pub(crate) use book::{Book, Invited, Joined, has};
 use muster_identity::Role;
 use muster_ledger::{Capabilities, Capability};
 
-/// What the keys of a role need on the ledger; none for those who only look.
-pub fn capabilities(role: Role) -> Option<Capabilities> {
-    use Capability as C;
-    match role {
-        Role::Viewer | Role::Auditor => None,
-        Role::Operator => Some(Capabilities::of(&[C::Enrol, C::Operate])),
-        Role::Admin => {
-            Some(Capabilities::of(&[C::Root, C::Enrol, C::Operate, C::Approve, C::Gateway]))
-        }
-    }
-}
-
 /// The role of a key that nobody invited, such as one made by `muster init`.
 pub(crate) fn role_of(capabilities: Capabilities) -> Role {
     use Capability as C;

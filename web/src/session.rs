@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use muster_api::{Problem, limits};
 use muster_identity::{Did, PublicKey, Role, sha256};
+use muster_ledger::Capabilities;
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 
@@ -147,7 +148,7 @@ impl Console {
             if person.organisation != organisation.to_string() {
                 return Ok(None);
             }
-            let role = match people::capabilities(person.role()) {
+            let role = match Capabilities::of_role(person.role()) {
                 None => person.role(),
                 // What the ledger gives, the ledger takes.
                 Some(_) => match &on_ledger {

@@ -32,6 +32,7 @@ pub(crate) fn run() -> Result<bool> {
     };
     step("format", &mut format);
     step("clippy", &mut clippy);
+    step("small build", &mut small_build);
     step("documentation", &mut documentation);
     step("dependency rules", &mut dependency_rules);
     step("fuzz smoke run", &mut || fuzz::run(&["--seconds", FUZZ_SECONDS]).map(word));
@@ -71,6 +72,15 @@ fn clippy() -> Result<&'static str> {
     let deny = ["--", "-D", "warnings"];
     let whole = succeeds(cargo(&whole).args(deny))?;
     Ok(word(succeeds(cargo(&outer).args(deny))? && whole))
+}
+
+/// The build for gateways: that it compiles, and says how to get what it leaves out.
+fn small_build() -> Result<&'static str> {
+    let small =
+        ["--package", "muster", "--no-default-features", "--features", "gateway", "--locked"];
+    let deny = ["--", "-D", "warnings"];
+    let clean = succeeds(cargo(&["clippy", "--all-targets"]).args(small).args(deny))?;
+    Ok(word(succeeds(cargo(&["test", "--bin", "muster"]).args(small))? && clean))
 }
 
 fn documentation() -> Result<&'static str> {

@@ -4,6 +4,8 @@ use std::{env, process::ExitCode};
 
 mod ci;
 mod fuzz;
+mod machine;
+mod package;
 mod setup;
 mod shell;
 mod suite;
@@ -15,6 +17,9 @@ cargo xtask TASK
   ci                  format, clippy, documentation, dependency rules, fuzz smoke run, tests
   fuzz [--seconds N]  smoke-run every fuzz target for N seconds (default 5), on stable Rust
        [--only NAME] [--seed N]
+  machine             make the clean Debian that packages are tried in
+  package [--profile dist] [--out DIR] [--sign-with KEY] [--binary FILE]
+                      Debian packages, archive, bill of materials, signed checksums
   help                this text
 
 Vectors shared between projects are looked for in $MUSTER_VECTORS, else in ../shared/vectors.
@@ -30,6 +35,8 @@ fn main() -> ExitCode {
         }),
         ["ci"] => ci::run(),
         ["fuzz", options @ ..] => fuzz::run(options),
+        ["machine"] => machine::ensure().map(|machine| machine.is_some()),
+        ["package", options @ ..] => package::run(options),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(true)

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, and one line that says how it went.
 
-use crate::setup;
 use crate::shell::{Result, announce, cannot_start, cargo, root, succeeds};
+use crate::{machine, package, setup};
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::Stdio;
 
@@ -45,12 +45,17 @@ impl Report {
 /// what the output ends with.
 pub(crate) fn run() -> Result<Report> {
     let vectors = setup::run()?;
+    package::ensure_tool()?;
+    let machine = machine::ensure()?;
     let device_succeeded = device_program()?;
     // Without --no-fail-fast the first failing binary would hide the others from the count.
     let mut command =
         cargo(&["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"]);
     if let Some(dir) = vectors {
         command.env("MUSTER_VECTORS", dir);
+    }
+    if let Some(dir) = machine {
+        command.env("MUSTER_MACHINE", dir);
     }
     announce(&command);
     let mut child =

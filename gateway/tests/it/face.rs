@@ -143,7 +143,12 @@ async fn it_tells_how_it_is() {
     assert_eq!(status["size"], 1);
     assert_eq!(status["refused"]["held"], 0);
     assert_eq!(status["nodes"][0]["followed"], true);
-    let (_, metrics) = get(&site, "/metrics", &[]).await;
+    assert_eq!(get(&site, "/metrics", &[]).await.0.status(), 404, "a listener of its own");
+    let metrics = site.gateway.metrics();
+    for metric in muster_gateway::metrics::METRICS {
+        let line = format!("# TYPE {} {}\n", metric.name, metric.kind.word());
+        assert!(metrics.contains(&line), "{} is declared and never said", metric.name);
+    }
     assert!(metrics.contains("\nmuster_gateway_ready 1\n"), "{metrics}");
     assert!(metrics.contains("muster_gateway_decisions_total{reason=\"revoked\"} 0\n"));
     site.clock.set(site.world.time + 3_600_001);

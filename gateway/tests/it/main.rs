@@ -8,6 +8,7 @@ mod decisions;
 mod disk;
 mod face;
 mod faults;
+mod fixtures;
 mod following;
 mod late;
 mod mqtt;

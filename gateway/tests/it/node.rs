@@ -219,7 +219,7 @@ pub(crate) fn config(
     let nodes = nodes.iter().map(|url| (*url).to_owned()).collect();
     let clock = clock.clone();
     let config = GatewayConfig::new(dir, world.genesis.clone(), nodes, audience(), clock);
-    GatewayConfig { trust_proxy: true, ..config }
+    GatewayConfig { trust_proxy: muster_api::TrustedProxies::this_machine(), ..config }
 }
 
 /// An address at which nobody listens.

@@ -7,7 +7,7 @@ use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{
     Acknowledgement, AgreementKey, Algorithm, Did, Error, Freshness, GatewayProof, Inception,
     Invite, Login, PossessionTerms, Presentation, PublicKey, Registration, SecretKey, Signature,
-    Signer,
+    SignedRead, Signer,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -77,6 +77,7 @@ fn every_valid_file_holds() {
             "registration" => registration(&file),
             "login" => login(&file),
             "invite" => invite(&file),
+            "read" => read(&file),
             "gateway-proof" => {
                 proof(&file).unwrap();
                 let proof = GatewayProof::parse(file.text("token")).unwrap();
@@ -186,6 +187,18 @@ fn invite(file: &File) {
     assert!(i.opens(&secret) && !i.opens(&secret[1..]) && !i.opens(&terms.secret_hash));
 }
 
+fn read(file: &File) {
+    let r = SignedRead::parse(file.text("token")).unwrap();
+    assert_eq!(r.verify_signature(&file.key()), Ok(()));
+    assert_eq!(r.organisation().to_string(), file.text("organisation"));
+    assert_eq!(r.key(), file.key().to_multicodec());
+    let asked = r.asked();
+    assert_eq!(asked.audience.as_str(), file.text("audience"));
+    assert_eq!(asked.target, file.text("target"));
+    assert_eq!(format!("{} {}", asked.iat, asked.exp), file.text("times"));
+    assert_eq!(asked.jti, file.text("jti"));
+}
+
 #[test]
 fn every_invalid_file_is_refused_for_its_flaw() {
     for path in on_disk("invalid") {
@@ -216,6 +229,9 @@ fn every_invalid_file_is_refused_for_its_flaw() {
             "invite" => Invite::parse(file.text("token"))
                 .map_err(Error::from)
                 .and_then(|i| i.verify_signature(&file.key())),
+            "read" => SignedRead::parse(file.text("token"))
+                .map_err(Error::from)
+                .and_then(|r| r.verify_signature(&file.key())),
             "gateway-proof" => proof(&file),
             other => panic!("unknown kind {other}"),
         };

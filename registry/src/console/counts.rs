@@ -1,6 +1,7 @@
 //! The network in numbers, which are kept while it changes: nothing is counted when they are asked for.
 
 use crate::node::Node;
+use crate::readers::Reader;
 use muster_api::{GatewayCounts, OverviewCounts, Problem, StateCounts};
 
 impl Node {
@@ -27,7 +28,7 @@ impl Node {
     }
 
     pub(super) fn gateway_counts(&self) -> Result<GatewayCounts, Problem> {
-        let view = self.gateways_view()?;
+        let view = self.gateways_view(Reader::Operator)?;
         let mut counts = GatewayCounts { registered: view.registered, ..GatewayCounts::default() };
         for gateway in &view.gateways {
             match gateway.state.as_str() {

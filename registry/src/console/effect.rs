@@ -5,6 +5,7 @@ use super::limits::TOGETHER;
 use super::{DAY_MS, HOUR_MS};
 use crate::claims::Claim;
 use crate::node::Node;
+use crate::readers::Reader;
 use crate::store::{SeenBy, SeenOf};
 use muster_api::{EffectPlace, EffectView, GatewayView, Problem, limits};
 use muster_identity::Did;
@@ -74,10 +75,15 @@ impl Node {
         let devices: Vec<Did> = devices.iter().copied().collect();
         for part in devices.chunks(TOGETHER) {
             let numbers = self.store.claims_of(part.iter().map(Claim::of_did).collect()).await?;
+            // A claim without a leaf is that of a key.
+            let leaves = numbers.iter().map(|(name, number)| (*number, *name)).collect();
+            let leaves: BTreeSet<Claim> =
+                self.store.leaves_of(leaves).await?.into_iter().map(|row| row.name).collect();
             let places: Vec<Option<BatchId>> = {
                 let roster = self.console.roster();
                 let place = |did: &Did| {
-                    let entry = roster.place_of(*numbers.get(&Claim::of_did(did))?)?;
+                    let name = Some(Claim::of_did(did)).filter(|name| leaves.contains(name))?;
+                    let entry = roster.place_of(*numbers.get(&name)?)?;
                     Some(roster.at(entry)?.id)
                 };
                 part.iter().map(place).collect()
@@ -143,7 +149,7 @@ impl Node {
             }
         }
         let known: BTreeMap<(String, String), GatewayView> = self
-            .gateways_view()?
+            .gateways_view(Reader::Operator)?
             .gateways
             .into_iter()
             .map(|gateway| ((gateway.organisation.clone(), gateway.gateway.clone()), gateway))

@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// How often it looks for batches whose leaves came back, and at gateways that fell silent.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// The longest pause between two pieces of work.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Follows until the node closes.
 pub(crate) async fn follow(node: Arc<Node>, mut closing: watch::Receiver<bool>) {
     let mut heads = node.published.subscribe();
@@ -49,13 +52,13 @@ pub(crate) async fn follow(node: Arc<Node>, mut closing: watch::Receiver<bool>) 
     }
 }
 
-/// Pauses for as long as the work took.
+/// Pauses for as long as the work took, and no longer than a piece of work may take.
 async fn breathe(since: Instant, closing: &watch::Receiver<bool>) -> Result<(), Error> {
-    if *closing.borrow() {
-        return Err(Error::Closing);
+    let mut closing = closing.clone();
+    match timeout(since.elapsed().min(PAUSE), closing.wait_for(|closing| *closing)).await {
+        Ok(_) => Err(Error::Closing),
+        Err(_) => Ok(()),
     }
-    sleep(since.elapsed()).await;
-    Ok(())
 }
 
 impl Node {

@@ -16,6 +16,7 @@ mod pages;
 mod query;
 mod roster;
 mod search;
+mod sources;
 mod stated;
 mod text;
 
@@ -121,10 +122,7 @@ impl Console {
     /// Notes what a block changed.
     pub(crate) fn decided(&self, changes: &Changes, flips: &[Flip]) {
         let mut coming = self.coming();
-        let keys = changes.0.keys().copied();
-        coming
-            .changed
-            .extend(keys.filter(|k| matches!(k, StateKey::Batch(_) | StateKey::Device(_))));
+        coming.changed.extend(changes.0.keys().copied());
         coming.numbers.extend(flips.iter().map(|flip| (flip.batch, flip.upload)));
     }
 

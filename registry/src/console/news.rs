@@ -2,6 +2,7 @@
 
 use super::Console;
 use crate::node::{Node, Published};
+use crate::readers::Reader;
 use crate::store::Upload;
 use muster_api::Event;
 use muster_identity::Did;
@@ -70,7 +71,7 @@ impl Node {
             known.clear();
             return;
         }
-        let Ok(view) = self.gateways_view() else { return };
+        let Ok(view) = self.gateways_view(Reader::Operator) else { return };
         let first = known.is_empty();
         let mut now = BTreeMap::new();
         for gateway in view.gateways {

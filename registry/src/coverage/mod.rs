@@ -81,8 +81,14 @@ impl Node {
             let title = "the registration was signed more than 24 hours from now";
             return Err(Problem::new(409, "expired", title).cure("sign it anew; check the clock"));
         }
+        let (author, key) = (*said.organisation(), key.to_multikey());
+        let action = match said.registered().holder {
+            Some(_) => "register-gateway",
+            None => "end-gateway",
+        };
         let name = self.coverage.book().register(said, now.0)?;
         self.save_gateways().await?;
+        tracing::info!(%author, key, action, target = name.1, "a registration changed");
         self.gateway_view(&name)
     }
 

@@ -2,17 +2,18 @@
 
 use super::book::{Book, Name, Post};
 use super::operators;
-use crate::Error;
 use crate::node::{Node, Published};
+use crate::readers::Reader;
+use crate::{Error, metrics};
 use muster_api::{
-    CoverageView, CoveredView, GatewayView, GatewaysView, Problem, ReportView, limits,
+    CoverageView, CoveredView, Exposition, GatewayView, GatewaysView, Problem, ReportView, limits,
+    seconds,
 };
 use muster_identity::cbor::Decode as _;
 use muster_identity::{Did, PublicKey};
 use muster_ledger::{self as ledger, Action, BatchId, Head};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fmt::Write as _;
 
 /// What may be asked about: an entry by its place, or the last restriction of a device or batch,
 /// that of its batch included.
@@ -151,10 +152,11 @@ impl Node {
         Ok(judge.view(name, post))
     }
 
-    pub(crate) fn gateways_view(&self) -> Result<GatewaysView, Problem> {
+    pub(crate) fn gateways_view(&self, reader: Reader) -> Result<GatewaysView, Problem> {
         let (published, book) = (self.published(), self.coverage.book());
         let judge = Judge::new(&published, &book, self.host.now().0)?;
-        let gateways: Vec<_> = book.posts().map(|(name, post)| judge.view(name, post)).collect();
+        let own = book.posts().filter(|(name, _)| reader.sees(&name.0));
+        let gateways: Vec<_> = own.map(|(name, post)| judge.view(name, post)).collect();
         let count = |not: &[&str]| {
             gateways.iter().filter(|g| !not.contains(&g.state.as_str())).count() as u64
         };
@@ -168,41 +170,28 @@ impl Node {
     }
 
     /// The same in numbers, for Prometheus.
-    pub(crate) fn gateways_metrics(&self) -> String {
+    pub(crate) fn gateways_metrics(&self, text: &mut Exposition) {
         // The registrations of an organisation whose record cannot be read are no reason to
         // withhold all other metrics: readiness and the log tell of that.
-        let Ok(view) = self.gateways_view() else { return String::new() };
+        let Ok(view) = self.gateways_view(Reader::Operator) else { return };
         let speaks = |g: &&GatewayView| matches!(&*g.state, "live" | "stale" | "stopped");
         let slowest = |lag: fn(&GatewayView) -> Option<u64>| {
             view.gateways.iter().filter(speaks).filter_map(lag).max().unwrap_or(0)
         };
-        let entries = slowest(|g| g.lag_entries);
+        let reports = view.gateways.iter().filter_map(|g| g.report.as_ref());
+        text.one(&metrics::GATEWAYS, view.registered);
+        text.one(&metrics::ACKNOWLEDGING, view.acknowledging);
+        text.one(&metrics::SLOWEST_ENTRIES, slowest(|g| g.lag_entries));
         let ms = slowest(|g| g.lag_ms);
-        let rows = [
-            ("muster_gateways_registered", "Registered gateways.", view.registered.to_string()),
-            (
-                "muster_gateways_acknowledging",
-                "Of them, those that acknowledged something of late.",
-                view.acknowledging.to_string(),
-            ),
-            (
-                "muster_gateways_slowest_entries",
-                "Entries that the slowest acknowledging gateway lacks.",
-                entries.to_string(),
-            ),
-            (
-                "muster_gateways_slowest_seconds",
-                "How much older than the head its last acknowledged one is.",
-                format!("{}.{:03}", ms / 1_000, ms % 1_000),
-            ),
-        ];
-        rows.iter().fold(String::new(), |mut text, (name, help, value)| {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
-            text
-        })
+        text.one(&metrics::SLOWEST_SECONDS, seconds(ms.saturating_mul(1_000)));
+        text.one(&metrics::FORKS, reports.map(|report| report.forks).sum::<u64>());
     }
 
-    pub(crate) async fn coverage_view(&self, of: Covered) -> Result<CoverageView, Problem> {
+    pub(crate) async fn coverage_view(
+        &self,
+        of: Covered,
+        reader: Reader,
+    ) -> Result<CoverageView, Problem> {
         let published = self.published();
         let (place, entry, action) = self.covered(&published, of).await?;
         let book = self.coverage.book();
@@ -215,7 +204,7 @@ impl Node {
             ..CoverageView::default()
         };
         let mut delays = Vec::new();
-        for (name, post) in book.posts() {
+        for (name, post) in book.posts().filter(|(name, _)| reader.sees(&name.0)) {
             let condition = judge.condition(name, post);
             if condition == Condition::Void {
                 continue;

@@ -51,3 +51,12 @@ pub(crate) struct GatewaysSave {
     /// What they let through and refused, to be added.
     pub(crate) counted: Vec<CountedHour>,
 }
+
+/// When a gateway last let a device through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sighting {
+    pub(crate) time: u64,
+    /// Who runs the gateway.
+    pub(crate) organisation: Did,
+    pub(crate) gateway: String,
+}

@@ -41,6 +41,15 @@ impl LineRow {
     }
 }
 
+/// What came of records of the line.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    /// Places of records that would take a scrap back.
+    pub(crate) scrapped: Vec<usize>,
+    /// Records that were not kept before.
+    pub(crate) further: u64,
+}
+
 /// Which lots a reader asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {

@@ -9,8 +9,10 @@ mod rows;
 mod search;
 pub(crate) mod sqlite;
 
-pub(crate) use gateways::{GatewayRow, GatewaysSave, SeenRow, SizeRow};
-pub(crate) use lots::{Asked, Counted, LineRow, LotDevice, LotDevices, LotGroup, WhichLots, Word};
+pub(crate) use gateways::{GatewayRow, GatewaysSave, SeenRow, Sighting, SizeRow};
+pub(crate) use lots::{
+    Asked, Counted, LineRow, LotDevice, LotDevices, LotGroup, Noted, WhichLots, Word,
+};
 pub use notes::Act;
 pub(crate) use rows::{
     BlockRow, CheckedRow, Clash, Clashes, Commit, DirectoryRow, Flip, Found, LeafRow, NewUpload,
@@ -77,8 +79,8 @@ pub(crate) trait Store: Send + Sync {
     /// The newest entries that concern any of the subjects, in ascending order.
     fn touched(&self, subjects: Vec<[u8; 32]>, newest: u64) -> Answer<'_, Vec<u64>>;
 
-    /// What the private directory says of a device.
-    fn directory(&self, did: Did) -> Answer<'_, Option<DirectoryRow>>;
+    /// What the private directory says of a device, and whose row that is.
+    fn directory(&self, did: Did) -> Answer<'_, Option<(Did, DirectoryRow)>>;
 
     /// Opens an upload, unless as many are open as may be.
     fn open_upload(&self, new: NewUpload, at_most: u64) -> Answer<'_, Opened>;
@@ -135,7 +137,16 @@ pub(crate) trait Store: Send + Sync {
 
     /// Notes what the line says of devices; gives the places of records whose device was scrapped
     /// before, and that say otherwise.
-    fn note_line(&self, organisation: Did, records: Vec<LineRecord>) -> Answer<'_, Vec<usize>>;
+    /// None: it would take more further records than there is room for.
+    fn note_line(
+        &self,
+        organisation: Did,
+        records: Vec<LineRecord>,
+        room: u64,
+    ) -> Answer<'_, Option<Noted>>;
+
+    /// Line records that are kept of an organisation.
+    fn line_rows(&self, organisation: Did) -> Answer<'_, u64>;
 
     /// Lots and orders that the line named, ascending, so many at most.
     fn lots(&self, asked: Asked, count: u64) -> Answer<'_, Vec<(String, String)>>;
@@ -165,7 +176,7 @@ pub(crate) trait Store: Send + Sync {
     fn save_gateways(&self, save: GatewaysSave) -> Answer<'_, ()>;
 
     /// When a gateway last said that it let a device through, and which.
-    fn seen(&self, did: Did) -> Answer<'_, Option<(u64, String)>>;
+    fn seen(&self, did: Did) -> Answer<'_, Option<Sighting>>;
 
     /// A note of the private directory.
     fn note(&self, name: &'static str) -> Answer<'_, Option<Vec<u8>>>;

@@ -57,6 +57,10 @@ async fn from_row_to_receipt() {
     assert_eq!(history, registry.history(network.owner().digest()).await.unwrap());
     let metrics = registry.metrics().await;
     assert!(metrics.contains("\nmuster_devices 8\n"), "{metrics}");
+    for metric in muster_registry::metrics::METRICS {
+        let line = format!("# TYPE {} {}\n", metric.name, metric.kind.word());
+        assert!(metrics.contains(&line), "{} is declared and never said", metric.name);
+    }
     assert!(metrics.contains("\nmuster_operations_total{result=\"accepted\"} 1\n"), "{metrics}");
     assert!(registry.ready().await);
 }

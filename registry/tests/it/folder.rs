@@ -10,9 +10,9 @@ async fn only_the_owner_looks_into_the_folder() {
     network.enrol(&network.devices(0..2)).await;
     let dir = network.dir.path().to_owned();
     let mode = |name: &str| metadata(dir.join(name)).unwrap().permissions().mode() & 0o777;
-    let files = ["ledger.db", "directory.db", "signed-head", "lock"];
+    let files = ["ledger.db", "directory.db", "index.db", "signed-head", "lock"];
     assert_eq!(mode("."), 0o700);
-    for name in files.into_iter().chain(["ledger.db-wal", "directory.db-wal"]) {
+    for name in files.into_iter().chain(["ledger.db-wal", "directory.db-wal", "index.db-wal"]) {
         assert_eq!(mode(name), 0o600, "{name}");
     }
     network.registry.close().await;

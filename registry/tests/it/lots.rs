@@ -148,7 +148,7 @@ async fn many_words_are_balanced() {
     let count = std::env::var("MUSTER_WORDS").ok().and_then(|n| n.parse().ok());
     let count: u64 = count.unwrap_or(20_000);
     let of_a_lot = count / 10;
-    let network = Network::with(100, EvidencePolicy::Enroller).await;
+    let network = Network::with(count, EvidencePolicy::Enroller).await;
     let upload = network.upload(1).await;
     let started = Instant::now();
     for from in (0..count).step_by(4_000) {

@@ -14,6 +14,7 @@ mod governance;
 mod load;
 mod lots;
 mod network;
+mod readers;
 mod restore;
 mod standing;
 mod uploads;

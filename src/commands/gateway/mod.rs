@@ -1,15 +1,20 @@
 mod preload;
 
-use super::{Session, stop_signal};
+use super::{Session, outlive_limits, stop_signal};
 use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
 use crate::home::read_genesis;
 use crate::host::Machine;
+use crate::http::Face;
 use crate::listen::{self, Tls};
+use crate::logs;
+use crate::metrics::{self, Meter, Own, Told, metered};
+use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_gateway::{
     BrokerDoor, ClientIds, Gateway, GatewayConfig, PinnedHead, Reporting, TopicRules, read_policy,
 };
 use muster_identity::Audience;
+use muster_verifier::Policy;
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -39,23 +44,23 @@ fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Resul
 }
 
 async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
+    outlive_limits();
     let tls = Tls::read(&arg.tls)?;
     arg.listen.check(tls.is_some(), arg.folder.without_tls)?;
+    arg.metrics.check(tls.is_some(), arg.folder.without_tls)?;
     let rules = arg.topics.as_deref().map(read_rules).transpose()?;
     let audience = arg.audience.context("--audience is missing")?;
     let mut config = config(session, arg.folder, audience.parse().context("--audience")?)?;
     let network = config.genesis.network();
     config.policy.rules.max_roll_age_ms = arg.max_age.ms;
     if let Some(file) = &arg.policy {
-        let text = fs::read_to_string(file);
-        let text = text.with_context(|| format!("cannot read {}", file.display()))?;
-        read_policy(&text, &mut config.policy).with_context(|| file.display().to_string())?;
+        read_policy_file(file, &mut config.policy)?;
     }
     config.session_ms = arg.sessions.map_or(0, |span| span.ms);
     config.source_rate = arg.source_rate;
     config.learn = arg.learn;
     config.look_ups = !arg.no_look_ups;
-    config.trust_proxy = arg.trust_proxy;
+    config.trust_proxy = arg.proxies.trusted();
     let mut key = None;
     if let Some(place) = arg.key.clone() {
         let organisation = match &arg.operator {
@@ -68,8 +73,12 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
         config.reporting = Some(Reporting { organisation, signer, last_seen });
     }
     let nodes = config.nodes.clone();
-    let listener = arg.listen.bind("--listen").await?.with_tls(tls);
+    let listener = arg.listen.bind("--listen").await?.with_tls(tls.clone());
     let address = listener.url()?;
+    let port = muster_api::limits::GATEWAY_METRICS_PORT;
+    let metrics = metrics::bind(&arg.metrics.place(), port, tls.as_ref()).await?;
+    let metrics_at = metrics.url()?;
+    let dir = config.dir.clone();
     let gateway = Gateway::start(config).await?;
     let stop = stop_signal();
     session.output.result(
@@ -79,12 +88,14 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
             "audience": audience,
             "nodes": nodes,
             "key": key,
+            "metrics": metrics_at,
         }),
         format!(
             "gateway for audience {audience:?} on network {network}\n\
-             following {}{}\nlistening on {address}, path /v1/authenticate\nStop with Ctrl-C.",
+             following {}{}\nlistening on {address}, path /v1/authenticate\n{}Stop with Ctrl-C.",
             nodes.join(", "),
             key.map_or(String::new(), |key| format!("\nacknowledging with key {key}")),
+            metrics_at.map_or(String::new(), |url| format!("metrics on {url}\n")),
         ),
     );
     let mut routes = muster_gateway::sidecar(gateway.clone());
@@ -93,12 +104,32 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
         let door = BrokerDoor::new(gateway.clone(), rules, ids);
         routes = routes.merge(muster_gateway::mqtt_hook(door));
     }
-    listen::serve(listener, routes, stop).await?;
+    let meter = Meter::default();
+    let own: Own = Arc::new({
+        let gateway = gateway.clone();
+        move || {
+            let text = gateway.metrics();
+            Box::pin(async move { text })
+        }
+    });
+    let told = Told { meter: meter.clone(), dir, tls };
+    let metrics = metrics.serve(own, told, Face::default());
+    notify::ready();
+    listen::serve(listener, logs::numbered(metered(routes, meter), arg.proxies.trusted()), stop)
+        .await?;
+    metrics.end().await;
     gateway.close().await;
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_rules(file: &Path) -> Result<TopicRules> {
+/// A policy, in a file of its own or in `[gateway.policy]` of a file of settings.
+pub(super) fn read_policy_file(file: &Path, policy: &mut Policy) -> Result<()> {
+    let text = fs::read_to_string(file);
+    let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+    read_policy(&text, policy).with_context(|| file.display().to_string())
+}
+
+pub(super) fn read_rules(file: &Path) -> Result<TopicRules> {
     let name = file.display();
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
     TopicRules::parse(&text).with_context(|| name.to_string())

@@ -1,5 +1,6 @@
 use crate::cli::GatewayPreload;
 use crate::commands::Session;
+use crate::reading;
 use anyhow::{Context as _, Result, bail, ensure};
 use data_encoding::BASE64URL_NOPAD;
 use futures_util::stream::{StreamExt as _, TryStreamExt as _};
@@ -36,6 +37,7 @@ pub(super) async fn run(session: &Session, arg: GatewayPreload) -> Result<ExitCo
     let told = async {
         caught_up(&gateway).await?;
         let client = Client::reach(nodes.first().context("name a node")?, &reach)?;
+        let client = reading::signing(client, &session.home, arg.sign_with);
         let file = Path::new(&what);
         if file.exists() {
             return from_file(&gateway, file).with_context(|| file.display().to_string());

@@ -7,6 +7,7 @@ pub(super) use scrap::after_enrol;
 
 use super::Session;
 use crate::cli::{Lot, LotReport};
+use crate::reading;
 use anyhow::Result;
 use muster_api::{Client, LotDeviceView, LotQuery, LotView};
 use serde_json::json;
@@ -24,7 +25,7 @@ pub(super) async fn run(session: &Session, command: Lot) -> Result<ExitCode> {
 }
 
 async fn report(session: &Session, arg: LotReport) -> Result<ExitCode> {
-    let client = arg.node.client()?;
+    let client = reading::client(&session.home, &arg.read)?;
     let organisation = session.home.genesis()?.organisation_did().to_string();
     let (lot, order) = (arg.lot.clone(), arg.order.clone());
     let query = LotQuery { organisation: Some(organisation), lot, order, ..LotQuery::default() };

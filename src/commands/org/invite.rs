@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use muster_api::{ClientError, Host as _, InviteClaim};
 use muster_identity::{InviteTerms, PublicKey, Role, Signature, invite, sha256};
-use muster_ledger::{Action, ChangeKeys, NewKey, VerifiedEntry};
+use muster_ledger::{Action, Capabilities, ChangeKeys, NewKey, VerifiedEntry};
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl Offer {
     /// Puts the key on the ledger. The page that made it signs anew while the organisation
     /// changes.
     pub(crate) async fn admit(&self, desk: &Desk, claim: InviteClaim) -> Result<VerifiedEntry> {
-        let capabilities = muster_web::capabilities(self.role)
+        let capabilities = Capabilities::of_role(self.role)
             .ok_or_else(|| anyhow!("this role needs nothing of the ledger"))?;
         let (mut claim, first) = (claim.clone(), claim.key);
         let seq = loop {
@@ -114,7 +114,7 @@ pub(super) async fn run(session: &Session, arg: OrgInvite) -> Result<ExitCode> {
     );
     let object = json!({ "link": offer.link, "invite": offer.id, "expires": offer.expires });
     // A script needs the link before anybody can use it: it does not wait.
-    if arg.no_wait || session.output.is_json() || muster_web::capabilities(role).is_none() {
+    if arg.no_wait || session.output.is_json() || Capabilities::of_role(role).is_none() {
         return Ok(session.output.result(&object, words));
     }
     session

@@ -43,7 +43,32 @@ function read(r) {
   if (STRENGTH.indexOf(grant.evidence) < STRENGTH.indexOf(rules.evidence)) {
     throw r.fault("the rules ask for stronger evidence than the first grant");
   }
+  if (
+    rules.approval &&
+    !canBeMet(
+      rules.approval,
+      keys.map(([, can]) => can),
+    )
+  ) {
+    throw r.fault("the rules ask for more approvals than the organisation has keys for");
+  }
   return { nonce, time, inception, label, keys, rules, grant, validators };
+}
+
+/**
+ * Whether an organisation with these keys can have its proposals approved: for each capability
+ * that proposes, beside one of its keys, enough others approve.
+ * @param {Record<string, any>} approval @param {string[][]} keys what each may do
+ */
+function canBeMet({ devices, people, governance }, keys) {
+  const approvers = keys.filter((can) => can.includes("approve")).length;
+  const met = (/** @type {string} */ capability) => {
+    const proposers = keys.filter((can) => can.includes(capability));
+    const enough = (/** @type {string[]} */ can) =>
+      approvers - Number(can.includes("approve")) >= people;
+    return proposers.length === 0 || proposers.some(enough);
+  };
+  return (devices === undefined || met("operate")) && (!governance || met("root"));
 }
 
 /** What a genesis says, and the name of its network. @param {Bytes} bytes */

@@ -1,5 +1,7 @@
 // Operations in words, for people who decide whether to sign.
 
+import { Fault } from "./bytes.js";
+
 /** @typedef {import("./action.js").Action} Action */
 
 /**
@@ -32,8 +34,17 @@ function aim(target) {
   return target.device ? `device ${target.device.did}` : `every device of batch ${target.batch}`;
 }
 
+/**
+ * Marks that turn the direction of writing could make a sentence read as another: they are shown.
+ * @param {string} text
+ */
+const visible = (text) =>
+  text.replace(/\p{Bidi_Control}/gu, (c) => {
+    return `⟨U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
+  });
+
 /** @param {string} reason */
-const because = (reason) => (reason === "" ? "No reason is given." : `Reason: ${reason}.`);
+const because = (reason) => (reason === "" ? "No reason is given." : `Reason: ${visible(reason)}.`);
 
 /** @param {any} rules */
 function approvals({ approval }) {
@@ -132,7 +143,7 @@ function said(field, value) {
   if (field === "power") return POWER[/** @type {"owner"} */ (value)];
   if (field === "key") return Array.isArray(value) ? value[0] : value;
   if (field === "models" && value.length === 0) return "every model";
-  if (field === "reason" && value === "") return "none";
+  if (field === "reason") return value === "" ? "none" : visible(value);
   if (Array.isArray(value)) return value.join(", ");
   return typeof value === "string" ? value : grouped(value);
 }
@@ -142,19 +153,32 @@ const actionLines = (action) =>
   Object.entries(action).flatMap(([field, value]) => lines(field, value));
 
 /**
- * An operation in one sentence, and line by line.
+ * An operation in one sentence, and line by line. An approval names a proposal by its hash alone:
+ * with the proposal that `operation.verify` read from its signed bytes, it says what is approved.
  * @param {import("./operation.js").Operation} operation
  * @param {(id: string) => string | undefined} [names] what a node calls a DID or an id
+ * @param {{ hash: string, operation: import("./operation.js").Operation }} [proposal]
  * @returns {{ sentence: string, lines: Line[] }}
  */
-export function describe(operation, names = () => undefined) {
-  const until = moment(operation.validUntil);
-  const sentence = `${SENTENCES[operation.action.kind](operation.action)} Valid until ${until}.`;
+export function describe(operation, names = () => undefined, proposal = undefined) {
+  const { action, author, network, validUntil } = operation;
+  const until = moment(validUntil);
+  let does = SENTENCES[action.kind](action);
+  let lines = actionLines(action);
+  if (proposal !== undefined) {
+    if (proposal.hash !== action.proposal) throw new Fault("this is not the proposal in question");
+    const proposed = proposal.operation.action;
+    does = `${does} It says: ${SENTENCES[proposed.kind](proposed)}`;
+    lines = [...lines, ...actionLines(proposed)];
+  }
   const all = [
-    ...actionLines(operation.action),
-    { label: "In the name of", value: operation.author },
-    { label: "Network", value: operation.network },
+    ...lines,
+    { label: "In the name of", value: author },
+    { label: "Network", value: network },
     { label: "Valid until", value: until },
   ];
-  return { sentence, lines: all.map((line) => ({ ...line, name: names(line.value) })) };
+  return {
+    sentence: `${does} Valid until ${until}.`,
+    lines: all.map((line) => ({ ...line, name: names(line.value) })),
+  };
 }

@@ -236,7 +236,7 @@ async fn admit(console: &Console, who: &Visitor, id: &str) -> Result<Vec<Built>,
     };
     drop(book);
     let terms = invite.terms();
-    let Some(capabilities) = crate::people::capabilities(terms.role) else {
+    let Some(capabilities) = Capabilities::of_role(terms.role) else {
         return Err(Problem::new(409, "role", "this role needs nothing of the ledger"));
     };
     let seq = seq(console, who)?;

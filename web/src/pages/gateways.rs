@@ -38,7 +38,7 @@ pub(crate) async fn page(
 }
 
 async fn build(console: &Console, frame: Frame, who: &Visitor) -> Result<Gateways, Problem> {
-    let view = console.registry().gateways().await?;
+    let view = console.read_as(who.session.organisation).gateways()?;
     let ours = who.session.organisation.to_string();
     let rows: Vec<Row> =
         view.gateways.into_iter().filter(|g| g.organisation == ours).map(row).collect();

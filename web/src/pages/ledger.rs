@@ -63,10 +63,13 @@ async fn build(console: &Console, frame: Frame, who: &Visitor) -> Result<Ledger,
         .collect();
     let page = registry.log_page(None, &LogFilter::default(), ENTRIES).await?;
     let names = names(&*console.book().await, &who.session.organisation.to_string());
-    let forks = registry.gateways().await?.gateways.into_iter().filter_map(|g| {
-        let forks = g.report.map_or(0, |r| r.forks);
-        (forks > 0).then_some((g.gateway, forks))
-    });
+    let forks =
+        console.read_as(who.session.organisation).gateways()?.gateways.into_iter().filter_map(
+            |g| {
+                let forks = g.report.map_or(0, |r| r.forks);
+                (forks > 0).then_some((g.gateway, forks))
+            },
+        );
     Ok(Ledger {
         frame,
         size: head.size,

@@ -1,7 +1,7 @@
 use super::shown;
 use crate::Console;
 use crate::frame::{Frame, Moment};
-use crate::people::{self, purpose};
+use crate::people::purpose;
 use crate::session::Visitor;
 use askama::Template;
 use axum::extract::State;
@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use muster_api::{GrantView, Problem};
 use muster_identity::Role;
+use muster_ledger::Capabilities;
 
 #[derive(Template)]
 #[template(path = "organisation.html")]
@@ -128,7 +129,7 @@ async fn build(console: &Console, frame: Frame, who: Visitor) -> Result<Organisa
                 role: terms.role.word(),
                 expires: Moment(i.expires),
                 claim: i.claim.as_ref().map(|c| (c.key.clone(), c.label.clone())),
-                needs_ledger: people::capabilities(terms.role).is_some(),
+                needs_ledger: Capabilities::of_role(terms.role).is_some(),
             })
         })
         .collect();

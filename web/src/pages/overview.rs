@@ -148,9 +148,10 @@ async fn restrictions(console: &Console, who: &Visitor) -> Result<Vec<Restrictio
     let restricts = |action: &str| {
         matches!(action, "hold" | "revoke" | "deactivate" | "revoke-key" | "approve")
     };
+    let reading = console.read_as(who.session.organisation);
     let mut found = Vec::new();
     for change in changes.into_iter().filter(|c| restricts(&c.action)).take(RESTRICTIONS) {
-        let coverage = console.registry().coverage(Covered::Entry(change.entry)).await.ok();
+        let coverage = reading.coverage(Covered::Entry(change.entry)).await.ok();
         found.push(Restriction {
             entry: change.entry,
             time: Moment(change.time),

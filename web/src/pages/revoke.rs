@@ -270,9 +270,9 @@ async fn follow(
         Problem::new(404, "not-found", format!("there is no entry {entry}"))
             .cure("the Audit page lists all there are")
     })?;
-    let mut coverage = registry.coverage(Covered::Entry(entry)).await?;
+    let coverage =
+        console.read_as(who.session.organisation).coverage(Covered::Entry(entry)).await?;
     let ours = who.session.organisation.to_string();
-    coverage.gateways.retain(|g| g.organisation == ours);
     let by = names(&*console.book().await, &ours).of(&row.change.key);
     let mut holds = Vec::new();
     if row.change.action == "hold" {

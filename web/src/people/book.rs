@@ -148,7 +148,7 @@ impl Book {
             return Ok(Joined::Waits);
         };
         let terms = invite.terms();
-        if let Some(needs) = super::capabilities(terms.role)
+        if let Some(needs) = Capabilities::of_role(terms.role)
             && !on_ledger(invite.organisation(), &claim.key, needs)
         {
             return Ok(Joined::Waits);

@@ -8,6 +8,7 @@ mod people;
 mod possession;
 mod presentations;
 mod proofs;
+mod reads;
 
 pub(crate) use gateways::said_in;
 
@@ -73,6 +74,8 @@ pub(crate) fn all() -> Vec<Vector> {
         people::invalid(),
         proofs::valid(),
         proofs::invalid(),
+        reads::valid(),
+        reads::invalid(),
     ]
     .into_iter()
     .flatten()

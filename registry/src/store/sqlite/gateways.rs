@@ -3,7 +3,7 @@
 use super::fault::{fault, fixed, integer, natural};
 use crate::Error;
 use crate::claims::Claim;
-use crate::store::{CountedHour, GatewayRow, GatewaysSave, SizeRow};
+use crate::store::{CountedHour, GatewayRow, GatewaysSave, Sighting, SizeRow};
 use muster_api::limits;
 use muster_identity::Did;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
@@ -157,13 +157,17 @@ async fn count(connection: &mut SqliteConnection, counted: &[CountedHour]) -> Re
 }
 
 /// When a device was last let through, and by which gateway.
-pub(super) async fn seen(pool: &SqlitePool, did: Did) -> Result<Option<(u64, String)>, Error> {
-    const SQL: &str = "SELECT seen.time, gateways.name FROM seen \
+pub(super) async fn seen(pool: &SqlitePool, did: Did) -> Result<Option<Sighting>, Error> {
+    const SQL: &str = "SELECT seen.time, gateways.organisation, gateways.name FROM seen \
         JOIN gateways ON gateways.no = seen.gateway WHERE seen.name = ?";
-    let row: Option<(i64, String)> = sqlx::query_as(SQL)
+    let row: Option<(i64, Vec<u8>, String)> = sqlx::query_as(SQL)
         .bind(&Claim::of_did(&did).0[..])
         .fetch_optional(pool)
         .await
         .map_err(fault)?;
-    row.map(|(time, name)| Ok((natural(time)?, name))).transpose()
+    row.map(|(time, organisation, gateway)| {
+        let organisation = Did::from_digest(fixed(&organisation)?);
+        Ok(Sighting { time: natural(time)?, organisation, gateway })
+    })
+    .transpose()
 }

@@ -4,7 +4,7 @@
 use super::bulk::Insert;
 use super::fault::{fault, integer, natural};
 use crate::Error;
-use crate::store::{LineRow, Word};
+use crate::store::{LineRow, Noted, Word};
 use muster_api::{LineRecord, LineResult};
 use muster_identity::Did;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
@@ -36,7 +36,8 @@ pub(super) async fn note(
     pool: &SqlitePool,
     organisation: Did,
     records: Vec<LineRecord>,
-) -> Result<Vec<usize>, Error> {
+    room: u64,
+) -> Result<Option<Noted>, Error> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
     let number: i64 = sqlx::query_scalar("SELECT no FROM organisations WHERE did = ?")
         .bind(&organisation.digest()[..])
@@ -48,7 +49,7 @@ pub(super) async fn note(
     let mut rows = rows(&mut tx, number, &serials).await?;
     let mut earlier = earlier(&mut tx, number, &serials).await?;
     let places = places(&mut tx, number, &serials).await?;
-    let (mut scrapped, mut replaced) = (Vec::new(), Vec::new());
+    let (mut noted, mut replaced) = (Noted::default(), Vec::new());
     let mut changed: BTreeMap<String, LineRow> = BTreeMap::new();
     for (place, record) in records.into_iter().enumerate() {
         let serial = record.serial.clone();
@@ -56,6 +57,7 @@ pub(super) async fn note(
         let row = match rows.remove(&serial) {
             None => {
                 let born = record.result == LineResult::Scrap && is_staged(place_of);
+                noted.further += 1;
                 LineRow { record, runs: 1, batch: place_of.map(|(n, _)| n), born }
             }
             Some(mut row) => {
@@ -63,10 +65,11 @@ pub(super) async fn note(
                 let before = row.clone();
                 match row.judge(said, &record) {
                     Word::Known => {}
-                    Word::Scrapped => scrapped.push(place),
+                    Word::Scrapped => noted.scrapped.push(place),
                     Word::Last => {
                         let old = std::mem::replace(&mut row.record, record);
                         if row.runs <= RUNS {
+                            noted.further += 1;
                             replaced.push((row.runs, old.clone()));
                             said.push(old);
                         }
@@ -85,9 +88,25 @@ pub(super) async fn note(
         changed.insert(serial.clone(), row.clone());
         rows.insert(serial, row);
     }
+    if noted.further > room {
+        return Ok(None);
+    }
     write(&mut tx, number, changed.into_values().collect(), replaced).await?;
     tx.commit().await.map_err(fault)?;
-    Ok(scrapped)
+    Ok(Some(noted))
+}
+
+/// Records of an organisation, present and earlier.
+pub(super) async fn count(pool: &SqlitePool, organisation: Did) -> Result<u64, Error> {
+    const SQL: &str = "WITH own AS (SELECT no FROM organisations WHERE did = ?) SELECT \
+        (SELECT count(*) FROM line WHERE organisation IN own) + \
+        (SELECT count(*) FROM line_earlier WHERE organisation IN own)";
+    let count: i64 = sqlx::query_scalar(SQL)
+        .bind(organisation.digest().to_vec())
+        .fetch_one(pool)
+        .await
+        .map_err(fault)?;
+    natural(count)
 }
 
 /// Whether a device is in an upload that is no batch yet.

@@ -27,9 +27,9 @@ pub(crate) use upgrade::upgrade;
 
 use super::{
     Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, Flip, GatewayHour, GatewayRow,
-    GatewaysSave, Judge, LeafRow, ListedLeaf, LotDevices, LotGroup, NameRange, NewUpload, Opened,
-    Private, SeenBy, SeenOf, Serial, SerialFound, SerialOf, SerialRange, Settle, Staged,
-    StagedLeaf, Store, Upload, WhichLots,
+    GatewaysSave, Judge, LeafRow, ListedLeaf, LotDevices, LotGroup, NameRange, NewUpload, Noted,
+    Opened, Private, SeenBy, SeenOf, Serial, SerialFound, SerialOf, SerialRange, Settle, Sighting,
+    Staged, StagedLeaf, Store, Upload, WhichLots,
 };
 use crate::Act;
 use crate::Error;
@@ -249,7 +249,7 @@ impl Store for Sqlite {
         Box::pin(reading::touched(&self.readers, subjects, newest))
     }
 
-    fn directory(&self, did: Did) -> Answer<'_, Option<DirectoryRow>> {
+    fn directory(&self, did: Did) -> Answer<'_, Option<(Did, DirectoryRow)>> {
         Box::pin(reading::directory(&self.readers, did))
     }
 
@@ -316,8 +316,17 @@ impl Store for Sqlite {
         Box::pin(uploads::discard(&self.writer, upload))
     }
 
-    fn note_line(&self, organisation: Did, records: Vec<LineRecord>) -> Answer<'_, Vec<usize>> {
-        Box::pin(line::note(&self.writer, organisation, records))
+    fn note_line(
+        &self,
+        organisation: Did,
+        records: Vec<LineRecord>,
+        room: u64,
+    ) -> Answer<'_, Option<Noted>> {
+        Box::pin(line::note(&self.writer, organisation, records, room))
+    }
+
+    fn line_rows(&self, organisation: Did) -> Answer<'_, u64> {
+        Box::pin(line::count(&self.readers, organisation))
     }
 
     fn lots(&self, asked: Asked, count: u64) -> Answer<'_, Vec<(String, String)>> {
@@ -354,7 +363,7 @@ impl Store for Sqlite {
         Box::pin(gateways::save(&self.writer, save))
     }
 
-    fn seen(&self, did: Did) -> Answer<'_, Option<(u64, String)>> {
+    fn seen(&self, did: Did) -> Answer<'_, Option<Sighting>> {
         Box::pin(gateways::seen(&self.readers, did))
     }
 

@@ -178,14 +178,26 @@ pub(super) fn directory_from(row: DirectoryColumns) -> Result<DirectoryRow, Erro
     Ok(DirectoryRow { name, serial, lot, upload: natural(upload)?, row: natural(row)? })
 }
 
-pub(super) async fn directory(pool: &SqlitePool, did: Did) -> Result<Option<DirectoryRow>, Error> {
-    const SQL: &str = "SELECT name, serial, lot, upload, row FROM serials WHERE name = ?";
-    let row = sqlx::query_as(SQL)
+/// The row of a device, and whose it is.
+pub(super) async fn directory(
+    pool: &SqlitePool,
+    did: Did,
+) -> Result<Option<(Did, DirectoryRow)>, Error> {
+    const SQL: &str = "SELECT organisations.did, serials.serial, serials.lot, serials.upload, \
+        serials.row FROM serials JOIN organisations ON organisations.no = serials.organisation \
+        WHERE serials.name = ?";
+    let row: Option<DirectoryColumns> = sqlx::query_as(SQL)
         .bind(&Claim::of_did(&did).0[..])
         .fetch_optional(pool)
         .await
         .map_err(fault)?;
-    row.map(directory_from).transpose()
+    row.map(|(owner, serial, lot, upload, row)| {
+        let owner = Did::from_digest(fixed(&owner)?);
+        let name = Claim::of_did(&did);
+        let (upload, row) = (natural(upload)?, natural(row)?);
+        Ok((owner, DirectoryRow { name, serial, lot, upload, row }))
+    })
+    .transpose()
 }
 
 /// The empty bytes come before every name.

@@ -1,7 +1,7 @@
 //! Tables. What each is for, and who reads it: `docs/formats/store.md`.
 
 /// The format of the store; a change of a table raises it.
-pub(crate) const FORMAT: &[u8] = b"5";
+pub(crate) const FORMAT: &[u8] = crate::STORE_FORMAT.as_bytes();
 
 /// Tables of the ledger. The store is created in one transaction.
 pub(super) const LEDGER: &str = "
