@@ -317,3 +317,32 @@ fn a_foreign_table_is_read_once_its_columns_are_named() {
     browser.wait_for_text("section[aria-labelledby=devices-t]", "F-5001");
     browser.wait_for_text(".facts", "reel 7");
 }
+
+#[test]
+fn scrap_is_enrolled_and_ended_in_one_go() {
+    let (bench, fleet) = (Bench::take(), Fleet::start(&["P-100"]));
+    let browser = bench.browser();
+    fleet.join(&browser, "Ada", "operator");
+    let mut lines = rows("S", 6_000, 3);
+    lines[2] = lines[2].replace("\"lot\"", "\"result\":\"scrap\",\"lot\"");
+    let file = write(bench.folder(), "scrap.jsonl", &lines);
+    send(&browser, &fleet, &[&file]);
+    browser.wait_for_text("#plan-t", "What would be enrolled");
+    browser.wait_for_text("table", "scrap: to be revoked");
+    browser.control("Enrol 3 devices").click();
+    browser.wait_for_text("dialog.sign .says", "They are scrap: revoke them right after.");
+    browser.find("dialog.sign [type=submit]").click();
+    // The page asks by itself: until then what is scrap is valid.
+    browser.wait_for_text("dialog.sign", "Revoke the scrap?");
+    browser.wait_for_text("#scrap-t", "Scrap is valid");
+    browser.find("dialog.sign [type=submit]").click();
+    browser.wait_for_text("#told", "1 batches of scrap revoked");
+    assert!(!browser.has("#scrap-t"));
+    browser.open(&fleet.url("/batches"));
+    browser.wait_for_text("tbody", "revoked");
+    browser.find("tbody tr:nth-child(2) a.id").click();
+    browser.find("section[aria-labelledby=devices-t]");
+    browser.control("Do they add up?").click();
+    browser.wait_for_text("tbody", "adds up");
+    is_for_everybody(&browser);
+}

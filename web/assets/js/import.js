@@ -217,6 +217,12 @@ function watch(job) {
     if (done) go(summary(done, "batches of scrap revoked"));
   };
   button("[data-scrap]", (found) => revokeScrap((found.dataset.scrap ?? "").trim().split(" ")));
+  // Whoever just enrolled scrap agreed to end it: what is scrap is valid until then.
+  const scrap = one("[data-scrap]");
+  if (scrap && remembered(id)?.dryRun === false) {
+    sessionStorage.removeItem(place(id));
+    scrap.click();
+  }
 
   const form = /** @type {HTMLFormElement | null} */ (document.querySelector("[data-again]"));
   form?.addEventListener("submit", (event) => {

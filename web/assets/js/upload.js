@@ -61,3 +61,9 @@ export function covered(bytes, key) {
   }
   throw new Fault("It is neither an upload nor an operation for this browser's key.");
 }
+
+/** Reads and checks a signed request. @param {Bytes} bytes */
+export async function verify(bytes) {
+  const { key, payload } = await cose.verify(UPLOAD, bytes);
+  return { key, payload, request: decode(payload) };
+}
