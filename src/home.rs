@@ -140,7 +140,19 @@ impl Home {
     /// The secret under which serial numbers are committed to.
     #[cfg(feature = "node")]
     pub(crate) fn directory_secret(&self) -> Result<Zeroizing<[u8; 32]>> {
-        let file = self.path("keys/directory.key");
+        self.directory_secret_in("keys/directory.key")
+    }
+
+    /// The same, where a node may use it: a copy of its own, or that of the folder. A node without
+    /// any imports nothing at its console.
+    pub(crate) fn node_directory_secret(&self) -> Result<Option<Zeroizing<[u8; 32]>>> {
+        let places = ["node/directory.key", "keys/directory.key"];
+        let found = places.into_iter().find(|place| self.path(place).exists());
+        found.map(|place| self.directory_secret_in(place)).transpose()
+    }
+
+    fn directory_secret_in(&self, name: &str) -> Result<Zeroizing<[u8; 32]>> {
+        let file = self.path(name);
         let text = Zeroizing::new(
             fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?,
         );

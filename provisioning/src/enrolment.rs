@@ -9,9 +9,9 @@ use crate::journal::{self, Journal};
 use crate::reading;
 use crate::rows::{Rows, State};
 use crate::sources::{SourceOptions, Sources};
-use crate::{Bytes, Counts, Error, Finished, Phase, Progress, Summary};
-use muster_api::{Client, ClientError, Host, NetworkView};
-use muster_identity::{Did, Signer};
+use crate::{Bytes, Counts, Error, Finished, Node, Phase, Progress, Summary};
+use muster_api::{ClientError, Host, NetworkView};
+use muster_identity::{Did, Signer, SignerError};
 use muster_ledger::{Genesis, GrantId, Network, ValidatorSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) type Listener<'a> = &'a mut (dyn FnMut(Progress) + Send);
 /// One `muster enrol`.
 pub struct Enrolment {
     /// The node.
-    pub client: Client,
+    pub client: Arc<dyn Node>,
     /// The network's genesis, which the caller trusts; the node is checked against it.
     pub genesis: Genesis,
     /// The present validators, as the caller checked them: those of the genesis until they change.
@@ -274,6 +274,17 @@ impl Enrolment {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Signs on a thread where it may wait: a key may be in a security token, or with a person who
+    /// reads first what it is.
+    pub(crate) async fn signed<T: Send + 'static>(
+        &self,
+        sign: impl FnOnce(&dyn Signer) -> Result<T, SignerError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let signer = self.signer.clone();
+        let signing = tokio::task::spawn_blocking(move || sign(&*signer));
+        Ok(signing.await.map_err(|e| Error::Internal(e.to_string()))??)
     }
 
     /// A node that refuses by the grant has its numbers.

@@ -177,7 +177,7 @@ impl Enrolment {
                 rehearsal: false,
                 nonce: self.host.random(),
             };
-            match request.sign(&*self.signer) {
+            match self.signed(move |signer| request.sign(signer)).await {
                 Ok(signed) => self.client.open_upload(signed).await.map(Ok),
                 Err(error) => Ok(Err(error)),
             }

@@ -57,6 +57,13 @@ impl Finished {
         self.batches.iter().filter_map(|batch| batch.enrolled.as_ref())
     }
 
+    /// What is signed, or on a dry run would be, batch by batch; and whether the batch is scrap,
+    /// enrolled to be revoked. What a dry run says of files is what a run of the same files signs.
+    pub fn sealed(&self) -> impl Iterator<Item = (&Enrol, bool)> {
+        let staged = self.batches.iter().filter(|batch| batch.staged > 0);
+        staged.filter_map(|batch| Some((batch.sealed.as_ref()?, batch.scrap)))
+    }
+
     /// Ids of the batches of scrap that this command's rows make, enrolled now or by an earlier
     /// run. An id names the root, so no node can put another batch in its place.
     pub fn scrap_ids(&self, network: &Network) -> io::Result<BTreeSet<BatchId>> {
@@ -80,6 +87,11 @@ impl Finished {
     pub fn scrap_batches(&self) -> impl Iterator<Item = &EnrolledBatch> {
         let scrap = self.batches.iter().filter(|batch| batch.scrap);
         scrap.filter_map(|batch| batch.enrolled.as_ref())
+    }
+
+    /// Whether the rows tell of the line, which a run notes at the node whatever else it does.
+    pub fn tells_line(&self) -> bool {
+        self.rows.line.rows > 0
     }
 
     /// Lots and orders that the rows told of, the first ones; empty texts where there are none.

@@ -132,7 +132,7 @@ impl Enrolment {
             let earlier = batch.signed.is_some();
             let signed = match batch.signed.take() {
                 Some(signed) => signed,
-                None => self.sign(network, batch, &enrol, journal)?,
+                None => self.sign(network, batch, &enrol, journal).await?,
             };
             let upload = batch.upload.clone().unwrap_or_default();
             let submitted = self.patiently(|| self.client.submit_upload(&upload, &signed)).await;
@@ -193,7 +193,7 @@ impl Enrolment {
         Ok(Some(self.patiently(|| self.client.receipt(&first)).await?.batch))
     }
 
-    fn sign(
+    async fn sign(
         &self,
         network: Network,
         batch: &Batch,
@@ -206,7 +206,7 @@ impl Enrolment {
             valid_until: self.host.now().plus_ms(SIGNATURE_LIFETIME_MS),
             action: Action::Enrol(enrol.clone()),
         };
-        let signed = operation.sign(&*self.signer)?;
+        let signed = self.signed(move |signer| operation.sign(signer)).await?;
         if let Some(journal) = journal {
             let operation = BASE64URL_NOPAD.encode(&signed.0);
             journal.note(&Record::Signed { batch: batch.number, operation })?;

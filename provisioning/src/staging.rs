@@ -156,13 +156,14 @@ impl Enrolment {
         };
         // Signed anew for each attempt: a request opens one upload, whatever became of it.
         let open = || async {
-            match request().sign(&*self.signer) {
+            let request = request();
+            match self.signed(move |signer| request.sign(signer)).await {
                 Ok(signed) => self.client.open_upload(signed).await.map(Ok),
                 Err(error) => Ok(Err(error)),
             }
         };
         let opened = match self.patiently(open).await {
-            Ok(signed) => signed.map_err(Error::from),
+            Ok(signed) => signed,
             Err(error) => Err(error),
         };
         let opened = match opened {

@@ -41,7 +41,10 @@ pub const STORE_FORMAT: &str = "5";
 pub use audit::{AuditReport, Finding, audit};
 pub use backup::{COPIED, Copied, copy, look};
 pub use consensus::{Application, Consensus};
-pub use console::{DeviceSearch, Export, LogFilter, Selection, Subject, Watch};
+pub use console::{
+    BatchPage, BatchRow, BatchSearch, DeviceSearch, Export, LogFilter, Selection, Subject,
+    UploadView, Watch,
+};
 pub use coverage::Covered;
 pub use error::Error;
 pub use readers::{Reader, Reading};

@@ -229,7 +229,7 @@ fn grant_view(id: &GrantId, record: &GrantRecord) -> GrantView {
     }
 }
 
-fn batch_view(id: &BatchId, record: &BatchRecord, time: Time) -> BatchView {
+pub(crate) fn batch_view(id: &BatchId, record: &BatchRecord, time: Time) -> BatchView {
     BatchView {
         batch: id.to_string(),
         owner: record.owner.to_string(),

@@ -77,7 +77,7 @@ pub(super) async fn run(session: &Session, arg: Enrol) -> Result<ExitCode> {
 pub(crate) fn enrolment(home: &Home, desk: Desk) -> Result<Enrolment> {
     Ok(Enrolment {
         organisation: desk.organisation(),
-        client: desk.client,
+        client: Arc::new(desk.client),
         genesis: desk.genesis,
         validators: desk.validators,
         signer: desk.key,

@@ -77,12 +77,11 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
         ),
     );
     let face = Face::new(arg.public_url.clone(), arg.proxies.trusted(), &arg.listen);
-    let console = Console::open(
-        registry.clone(),
-        Arc::new(Machine),
-        http::origins(arg.public_url.as_ref(), &address),
-    )
-    .await?;
+    let origins = http::origins(arg.public_url.as_ref(), &address);
+    let console = Console::open(registry.clone(), Arc::new(Machine), origins)
+        .await?
+        .imports_in(session.home.path("node/imports"), session.home.node_directory_secret()?)
+        .context("imports at the console")?;
     let meter = Meter::default();
     let own: OwnMetrics = Arc::new({
         let registry = registry.clone();

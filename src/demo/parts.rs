@@ -50,6 +50,8 @@ impl Parts {
         let address = listeners.node.url()?;
         let origins = http::origins(None, &address);
         let console = Console::open(registry.clone(), Arc::new(Machine), origins).await?;
+        let console =
+            console.imports_in(home.path("node/imports"), home.node_directory_secret()?)?;
         let (face, meter) = (http::Face::default(), Meter::default());
         let routes = http::routes(registry.clone(), face, meter, Some(&console));
         let node = spawn(listeners.node, routes, &stopped)?;

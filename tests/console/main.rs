@@ -8,7 +8,9 @@ mod bench;
 mod browser;
 mod devices;
 mod driver;
+#[allow(dead_code, reason = "what tests of pages need of it")]
 mod fleet;
+mod imports;
 mod keys;
 mod modules;
 #[allow(dead_code, reason = "shared with the end-to-end tests, which need more of it")]

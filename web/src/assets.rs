@@ -35,6 +35,8 @@ const ASSETS: &[Asset] = assets![
     "js/did.js",
     "js/fields.js",
     "js/genesis.js",
+    "js/import.js",
+    "js/import_signs.js",
     "js/join.js",
     "js/keys.js",
     "js/leaf.js",
@@ -53,6 +55,7 @@ const ASSETS: &[Asset] = assets![
     "js/state_proof.js",
     "js/talk.js",
     "js/token.js",
+    "js/upload.js",
     "js/words.js",
 ];
 

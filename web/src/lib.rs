@@ -11,6 +11,7 @@ mod failure;
 mod frame;
 mod guard;
 mod icons;
+mod import;
 mod invite;
 mod join;
 mod live;
@@ -26,13 +27,16 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use data_encoding::BASE64URL_NOPAD;
+use import::Imports;
 use muster_api::{Host, Problem};
 use muster_identity::Did;
 use muster_ledger::{Network, OrganisationRecord, View as _};
 use muster_registry::{Act, Reader, Reading, Registry};
 use people::Book;
 use session::{Session, Sessions};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use zeroize::Zeroizing;
 
 /// The note in which people are kept.
 const PEOPLE: &str = "people";
@@ -48,6 +52,7 @@ struct Inner {
     origins: Origins,
     sessions: Mutex<Sessions>,
     book: tokio::sync::Mutex<Book>,
+    imports: OnceLock<Arc<Imports>>,
 }
 
 impl Console {
@@ -65,7 +70,23 @@ impl Console {
             })?,
         };
         let (sessions, book) = (Mutex::default(), tokio::sync::Mutex::new(book));
-        Ok(Self(Arc::new(Inner { registry, host, network, origins, sessions, book })))
+        let imports = OnceLock::new();
+        Ok(Self(Arc::new(Inner { registry, host, network, origins, sessions, book, imports })))
+    }
+
+    /// Imports manifests, too. They lie in this folder, as private as the node's own, while they
+    /// are looked at; what lies there already is thrown away. Serial numbers are committed to under
+    /// the organisation's directory secret: without it, pages say how to import instead.
+    pub fn imports_in(
+        self,
+        dir: PathBuf,
+        directory_secret: Option<Zeroizing<[u8; 32]>>,
+    ) -> std::io::Result<Self> {
+        let imports = Imports::open(dir, directory_secret)?;
+        let host = self.host();
+        import::keep_swept(&imports, move || host.now().0);
+        let _ = self.0.imports.set(imports);
+        Ok(self)
     }
 
     /// Its routes.
@@ -75,6 +96,7 @@ impl Console {
             .merge(join::routes())
             .merge(sign_in::routes())
             .merge(act::routes())
+            .merge(import::routes())
             .route("/events", get(live::events))
             .route("/assets/{version}/{*name}", get(assets::asset))
             .fallback(pages::nowhere)
@@ -102,6 +124,14 @@ impl Console {
 
     pub(crate) fn origins(&self) -> &Origins {
         &self.0.origins
+    }
+
+    pub(crate) fn imports(&self) -> Option<&Arc<Imports>> {
+        self.0.imports.get()
+    }
+
+    pub(crate) fn host(&self) -> Arc<dyn Host> {
+        self.0.host.clone()
     }
 
     pub(crate) fn now(&self) -> u64 {

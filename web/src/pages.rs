@@ -2,9 +2,12 @@
 
 mod approvals;
 mod audit;
+mod batch;
+mod batches;
 mod device;
 mod devices;
 mod gateways;
+mod import;
 mod ledger;
 mod organisation;
 mod overview;
@@ -23,6 +26,11 @@ use muster_api::Problem;
 pub(crate) fn routes() -> Router<Console> {
     Router::new()
         .route("/", get(overview::page))
+        .route("/batches", get(batches::page))
+        .route("/batches/{id}", get(batch::page))
+        .route("/batches/{id}/lots", get(batch::lots))
+        .route("/import", get(import::page))
+        .route("/import/{id}", get(import::job))
         .route("/devices", get(devices::page))
         .route("/devices/export.csv", get(devices::export::csv))
         .route("/devices/export.json", get(devices::export::json))

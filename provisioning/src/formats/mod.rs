@@ -36,6 +36,7 @@ pub use signers::Signers;
 pub use span::Span;
 pub use trust::Trust;
 
+pub use secrets::mentions_private_key;
 pub(crate) use secrets::search as search_secrets;
 
 use crate::{Error, RowFault};

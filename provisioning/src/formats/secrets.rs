@@ -162,6 +162,12 @@ pub(super) fn shown(name: &str) -> String {
     printable.take(crate::limits::NAME_CHARS).collect()
 }
 
+/// Whether a piece of any file shows a private key in PEM, whatever else the file is: for those who
+/// must know before they keep it. Other forms of keys are known when rows are read.
+pub fn mentions_private_key(piece: &[u8]) -> bool {
+    in_pem(piece)
+}
+
 /// Looks for private keys in a file that is not read, piece by piece: PEM anywhere, and their
 /// names in JSON.
 pub(crate) fn search(file: &str, input: &mut dyn BufRead) -> Result<(), Error> {

@@ -91,7 +91,7 @@ pub(crate) fn file(dir: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
 /// An enrolment through a node, with the defaults of these tests.
 pub(crate) fn enrolment(node: &crate::node::Node) -> Enrolment {
     Enrolment {
-        client: node.client(),
+        client: std::sync::Arc::new(node.client()),
         genesis: (*node.genesis).clone(),
         validators: node.genesis.validators.clone(),
         organisation: node.genesis.organisation_did(),

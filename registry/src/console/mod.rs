@@ -4,6 +4,7 @@
 
 mod activity;
 mod asking;
+mod batches;
 mod counts;
 mod cursor;
 mod effect;
@@ -20,6 +21,7 @@ mod stated;
 mod text;
 
 pub use asking::{DeviceSearch, LogFilter, Selection, Subject};
+pub use batches::{BatchPage, BatchRow, BatchSearch, UploadView};
 pub(crate) use follow::follow;
 pub use news::Watch;
 pub use pages::Export;

@@ -184,6 +184,11 @@ impl Roster {
         Ok(all)
     }
 
+    /// Batches with the places of their enrolments, newest first.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = (u64, &Batch)> {
+        self.batches.iter().rev().map(|(entry, batch)| (*entry, batch))
+    }
+
     fn note(&mut self, key: StateKey) {
         if let StateKey::Organisation(_) | StateKey::Grant(_) | StateKey::Batch(_) = key {
             self.small.insert(key);

@@ -12,7 +12,9 @@ import * as note from "../js/note.js";
 import * as operation from "../js/operation.js";
 import { PublicKey } from "../js/public_key.js";
 import * as receipt from "../js/receipt.js";
+import * as cose from "../js/cose.js";
 import * as stateProof from "../js/state_proof.js";
+import * as upload from "../js/upload.js";
 
 /** @param {any} found @param {any} wanted @param {string} what */
 function same(found, wanted, what) {
@@ -46,6 +48,14 @@ const KINDS = {
     const opened = await genesis.open(unhex(file.genesis));
     same(opened.network, file.network, "network");
     same(opened.organisation, file.organisation, "organisation");
+  },
+  async upload(file) {
+    const { key, payload, request } = await upload.verify(unhex(file.signed));
+    same(hex(payload), file.upload, "payload");
+    same(key.multikey, file.multikey, "multikey");
+    same(request.rehearsal, false, "rehearsal");
+    const covered = cose.toBeSigned(cose.protectedHeader(upload.UPLOAD, key), payload);
+    same(hex(upload.covered(covered, key).payload), file.upload, "what a signature covers");
   },
   async operation(file) {
     const found = await operation.verify(unhex(file.signed));
@@ -153,7 +163,6 @@ export const ELSEWHERE = [
   "registration",
   "snapshot",
   "state",
-  "upload",
 ];
 
 /** How faults of crate identity are named in its vectors (docs/formats/did.md). */

@@ -19,7 +19,7 @@ const MAX_SIGNED = 16_384;
 const MAX_PROTECTED = 128;
 
 /** @param {string} typ @param {PublicKey} key */
-function protectedHeader(typ, key) {
+export function protectedHeader(typ, key) {
   const alg = cbor.int(kindOf(key.algorithm).cose);
   return cbor.map([
     [1, alg],
