@@ -183,7 +183,7 @@ async fn grants(console: &Console, who: &Visitor) -> Result<Vec<GrantView>, Prob
 async fn build(console: &Console, frame: Frame, who: &Visitor) -> Result<Import, Problem> {
     let acts = people::acts(who.role);
     let jobs = console.imports().filter(|_| acts).map(|all| all.of(&who.session.organisation));
-    let jobs = jobs.unwrap_or_default().iter().map(|job| line(job)).collect();
+    let jobs = jobs.unwrap_or_default().iter().map(line).collect();
     let (hindrance, grants) = (import::hindrance(console, who), grants(console, who).await?);
     Ok(Import { frame, acts, hindrance, grants, jobs })
 }
