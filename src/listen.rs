@@ -3,6 +3,7 @@
 
 #[cfg(feature = "node")]
 mod body;
+mod own;
 mod pace;
 mod place;
 mod room;
@@ -11,6 +12,7 @@ mod tls;
 
 #[cfg(feature = "node")]
 pub(crate) use body::whole_body;
+pub(crate) use own::Own;
 use pace::Paced;
 pub(crate) use place::{Listener, Place};
 pub(crate) use tls::Tls;

@@ -1,4 +1,6 @@
 use serde_json::{Value, json};
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 /// Where results go: words for people, or with `--json` one object on standard output.
@@ -20,7 +22,7 @@ impl Output {
     /// Something on the way, for people only.
     pub(crate) fn say(self, words: impl AsRef<str>) {
         if !self.json {
-            println!("{}", words.as_ref());
+            print(words.as_ref());
         }
     }
 
@@ -32,9 +34,9 @@ impl Output {
     /// The result.
     pub(crate) fn result(self, object: &Value, words: impl AsRef<str>) -> ExitCode {
         if self.json {
-            println!("{object}");
+            print(object);
         } else {
-            println!("{}", words.as_ref());
+            print(words.as_ref());
         }
         ExitCode::SUCCESS
     }
@@ -48,9 +50,20 @@ impl Output {
     /// A refusal or failure: exit status 1.
     pub(crate) fn failed(self, error: &anyhow::Error) -> ExitCode {
         if self.json {
-            println!("{}", json!({ "error": format!("{error:#}") }));
+            print(json!({ "error": format!("{error:#}") }));
         }
         eprintln!("muster: {error:#}");
         ExitCode::FAILURE
+    }
+}
+
+/// A line on standard output. Whoever reads may have enough of it (`| head -1`): that is no fault.
+fn print(line: impl Display) {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("muster: the result cannot be written: {e}");
+        }
+        _ => {}
     }
 }

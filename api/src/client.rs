@@ -99,6 +99,9 @@ impl Client {
         if !secret && !url.starts_with("http://") {
             return Err(fault("expected an address such as http://127.0.0.1:7700"));
         }
+        if !secret && !reach.pins.is_empty() {
+            return Err(fault("a pinned key is that of a node that speaks TLS: use https://"));
+        }
         if !secret && !reach.without_tls && !is_loopback(url) {
             return Err(fault(
                 "plain HTTP beyond this machine shows everything to the network; \

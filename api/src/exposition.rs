@@ -49,16 +49,17 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-/// Declares metrics, each with its help above it, and lists them in `METRICS`.
+/// Declares metrics, each with its help above it, and lists them in `METRICS`; all as visible as the
+/// word `table` at the beginning says.
 #[macro_export]
 macro_rules! metrics {
-    ($(
+    ($vis:vis table; $(
         $(#[doc = $help:literal])+
         $place:ident: $kind:ident $name:literal [$($label:literal),*] in $unit:literal;
     )+) => {
         $(
             $(#[doc = $help])+
-            pub const $place: $crate::Metric = $crate::Metric {
+            $vis const $place: $crate::Metric = $crate::Metric {
                 name: $name,
                 kind: $crate::Kind::$kind,
                 unit: $unit,
@@ -68,7 +69,7 @@ macro_rules! metrics {
         )+
 
         /// Every metric that is declared here.
-        pub const METRICS: &[$crate::Metric] = &[$($place),+];
+        $vis const METRICS: &[$crate::Metric] = &[$($place),+];
     };
 }
 
@@ -178,6 +179,8 @@ mod tests {
     use super::*;
 
     crate::metrics! {
+        pub(super) table;
+
         /// Things that were made.
         MADE: Counter "made_total" ["by", "how"] in "things";
         /// How long they took.
@@ -189,7 +192,9 @@ mod tests {
         let mut text = Exposition::default();
         text.many(&MADE, [(["a\"b\\c\n".into(), "x".into()], 7), (["d".into(), "y".into()], 0)]);
         let took = Histogram::default();
-        [0, 1_000, 1_001, 90_000_000].map(|n| took.record(Duration::from_micros(n)));
+        [0, 1_000, 1_001, 90_000_000]
+            .into_iter()
+            .for_each(|n| took.record(Duration::from_micros(n)));
         text.histograms(&TOOK, [([], &took)]);
         let text = text.finish();
         let begin = "# HELP made_total Things that were made.\n# TYPE made_total counter\n\

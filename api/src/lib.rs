@@ -43,7 +43,7 @@ pub use proxies::TrustedProxies;
 pub use resolution::{DocumentMetadata, Resolution, ResolutionError, ResolutionMetadata};
 pub use source::source_of;
 #[cfg(feature = "client")]
-pub use tls::{Reach, http_client};
+pub use tls::{KeyPin, Reach, http_client};
 pub use views::{
     BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView, OrganisationView,
 };

@@ -4,6 +4,8 @@ use crate::GatewayStatus;
 use muster_api::{Exposition, seconds};
 
 muster_api::metrics! {
+    pub table;
+
     /// Decisions by reason: accepted, or why not.
     DECISIONS: Counter "muster_gateway_decisions_total" ["reason"] in "decisions";
     /// Devices let through by a roll older than it should be.

@@ -114,7 +114,7 @@ impl Node {
         let rules = state.rules()?;
         let counts = rules.approval.is_some_and(|approval| approval.devices.is_some());
         let mut view = ProposalsView { people: rules.people(), ..ProposalsView::default() };
-        for (did, _) in &overview.organisations {
+        for did in overview.organisations.keys() {
             let record = state.oversight(did)?;
             if counts {
                 let (organisation, today) = (did.to_string(), record.ended_on(time));

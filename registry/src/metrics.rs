@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 muster_api::metrics! {
+    pub table;
+
     /// Entries under the head.
     LOG_ENTRIES: Gauge "muster_log_entries" [] in "entries";
     /// Height of the last block.

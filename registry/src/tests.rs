@@ -189,6 +189,7 @@ async fn begun(dir: &Path) -> (Arc<Node>, Box<Solo>, Arc<Jumping>) {
     let node = Arc::new(
         Node::new(genesis(), store, host.clone(), folder, recovered, none_lost()).unwrap(),
     );
+    node.begin_console().await.unwrap();
     let pace = node.pace.clone();
     let mut solo = Box::new(Solo { signer: Arc::new(secret(2)), pace, signed });
     solo.sign(&*node).unwrap();

@@ -19,7 +19,7 @@ pub(crate) enum NodeCommand {
     Demo(Anything),
     /// Whole, since its settings stand in the file of a gateway on the same machine.
     #[command(hide = true)]
-    Serve(Serve),
+    Serve(Box<Serve>),
     #[command(hide = true)]
     Backup(Anything),
     #[command(hide = true)]

@@ -8,7 +8,7 @@ pub(crate) enum NodeCommand {
     /// Everything on this machine, by one command: enrol, pass a gateway, revoke, be refused.
     Demo(Demo),
     /// Run a node.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Copy a node's ledger and private directory while it runs.
     Backup(Backup),
     /// Put a backup back and take from gateways and nodes what happened since.

@@ -3,7 +3,7 @@
 use crate::listen::Place;
 use anyhow::{Context as _, Result};
 use clap::Args;
-use muster_api::{Client, Reach, TrustedProxies};
+use muster_api::{Client, KeyPin, Reach, TrustedProxies};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -35,12 +35,17 @@ pub(crate) struct CaArg {
     /// the Web believes.
     #[arg(long, value_name = "FILE")]
     pub(crate) node_ca: Option<PathBuf>,
+    /// Key of an https:// node, as it prints it: believed instead of any authority. May be repeated
+    /// for several nodes.
+    #[arg(long, value_name = "sha256//...", conflicts_with = "node_ca")]
+    pub(crate) node_pin: Vec<KeyPin>,
 }
 
 impl CaArg {
     /// What the options say of the way to a node.
     pub(crate) fn reach(&self, without_tls: bool) -> Result<Reach> {
-        reach(without_tls, self.node_ca.as_deref())
+        let pins = self.node_pin.clone();
+        Ok(Reach { pins, ..reach(without_tls, self.node_ca.as_deref())? })
     }
 }
 
@@ -71,6 +76,10 @@ pub(crate) struct TlsArg {
     /// Private key (PEM) of the certificate.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Speak TLS by a certificate that the server makes itself, in tls/ of its folder. Clients are
+    /// given the printed key (--node-pin), or the certificate (--node-ca).
+    #[arg(long, conflicts_with = "tls_cert")]
+    pub(crate) tls_self_signed: bool,
 }
 
 /// Where metrics are served.
@@ -122,5 +131,5 @@ pub(crate) fn reach(without_tls: bool, ca: Option<&Path>) -> Result<Reach> {
     let read = |file: &Path| {
         fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
     };
-    Ok(Reach { without_tls, ca: ca.map(read).transpose()? })
+    Ok(Reach { without_tls, ca: ca.map(read).transpose()?, pins: Vec::new() })
 }

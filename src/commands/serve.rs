@@ -2,10 +2,10 @@ use super::{Session, outlive_limits, stop_signal};
 use crate::begun;
 use crate::cli::Serve;
 use crate::host::Machine;
-use crate::http::{self, Face};
-use crate::listen::{self, Tls};
+use crate::http::{self, Face, Origin};
+use crate::listen::{self, Own, Tls};
 use crate::logs;
-use crate::metrics::{self, Meter, Own, Told};
+use crate::metrics::{self, Meter, OwnMetrics, Told};
 use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_api::limits;
@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     outlive_limits();
-    let tls = Tls::read(&arg.tls)?;
+    let hosts = arg.public_url.iter().map(Origin::host).chain(arg.listen.host());
+    let tls = Tls::read(&arg.tls, Own::new(session.home.path("node/tls"), hosts))?;
     arg.listen.check(tls.is_some(), arg.without_tls)?;
     arg.metrics.check(tls.is_some(), arg.without_tls)?;
     let genesis = session.home.genesis()?;
@@ -53,6 +54,8 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let registry = Registry::open(config).await?;
     begun::note(&session.home)?;
     let head = registry.head();
+    let pin = tls.as_ref().and_then(Tls::pin).map(|pin| pin.to_string());
+    let pin_words = pin.as_ref().map(|pin| format!("key of the certificate: --node-pin {pin}\n"));
     let stop = stop_signal();
     session.output.result(
         &json!({
@@ -60,23 +63,27 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
             "network": network.to_string(),
             "size": head.head().size,
             "metrics": metrics_at,
+            "pin": pin,
         }),
         format!(
             "node of network {network}\nlistening on {address}, {} log entries, height {}\n{}\
              Stop with Ctrl-C.",
             head.head().size,
             head.head().height,
-            metrics_at.map_or(String::new(), |url| format!("metrics on {url}\n")),
+            [metrics_at.map(|url| format!("metrics on {url}\n")), pin_words]
+                .into_iter()
+                .flatten()
+                .collect::<String>(),
         ),
     );
     let face = Face::new(arg.public_url.clone(), arg.proxies.trusted(), &arg.listen);
-    let console =
-        Console::open(registry.clone(), Arc::new(Machine), http::origins(&address)).await?;
-    let console = console
+    let origins = http::origins(arg.public_url.as_ref(), &address);
+    let console = Console::open(registry.clone(), Arc::new(Machine), origins)
+        .await?
         .imports_in(session.home.path("node/imports"), session.home.node_directory_secret()?)
         .context("imports at the console")?;
     let meter = Meter::default();
-    let own: Own = Arc::new({
+    let own: OwnMetrics = Arc::new({
         let registry = registry.clone();
         move || {
             let registry = registry.clone();

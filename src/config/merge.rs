@@ -309,7 +309,7 @@ mod tests {
             found.map(|value| (value.values.join(" "), value.source)).expect("a key")
         };
         assert_eq!(of("max-age"), ("2h".into(), "file"));
-        assert_eq!(of("no-look-ups"), ("false".into(), "file"));
+        assert_eq!(of("no-look-ups"), ("true".into(), "file"));
         assert_eq!(of("listen"), ("127.0.0.1:7701".into(), "default"));
         assert_eq!(of("tls-cert"), (String::new(), "default"));
     }

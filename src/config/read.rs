@@ -368,7 +368,7 @@ mod tests {
     fn paths_are_seen_from_the_folder_of_the_file() {
         let text = "home = \"/var/lib/muster\"\n[node]\ntls-cert = \"tls/a.pem\"\n\
                     [gateway]\nkey = \"gateway.pem\"\nmax-age = 60\nnode = \"http://127.0.0.1:1\"\n\
-                    trust-proxy = true\n[gateway.policy]\nmax_age = \"1h\"\n";
+                    trust-proxy = \"local\"\n[gateway.policy]\nmax_age = \"1h\"\n";
         let read = read(text, Path::new("/etc/muster/muster.toml"));
         assert!(read.faults.is_empty(), "{:?}", read.faults);
         let values: Vec<_> = read
@@ -382,7 +382,7 @@ mod tests {
             "gateway.key=/etc/muster/gateway.pem",
             "gateway.max-age=60",
             "gateway.node=http://127.0.0.1:1",
-            "gateway.trust-proxy=true",
+            "gateway.trust-proxy=local",
             "gateway.policy=/etc/muster/muster.toml",
         ] {
             assert!(values.iter().any(|value| value == expected), "{expected}: {values:?}");

@@ -48,7 +48,7 @@ impl Parts {
         .await?;
         let (stop, stopped) = watch::channel(false);
         let address = listeners.node.url()?;
-        let origins = http::origins(&address);
+        let origins = http::origins(None, &address);
         let console = Console::open(registry.clone(), Arc::new(Machine), origins).await?;
         let console =
             console.imports_in(home.path("node/imports"), home.node_directory_secret()?)?;

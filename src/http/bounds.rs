@@ -63,4 +63,20 @@ mod tests {
         assert_eq!(value("gateway", "BACKOFF"), Two([200, 5_000]));
         assert_eq!(value("gateway", "LOOK_UPS"), Two([500, 4_000]));
     }
+
+    /// Every route stands in the page that says who may ask it.
+    #[test]
+    fn every_route_has_its_line() {
+        let page = include_str!("../../docs/formats/http.md");
+        let code = [include_str!("../http.rs"), include_str!("gateways.rs")].concat();
+        let routes: BTreeSet<&str> = code
+            .split('"')
+            .filter(|text| text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic()))
+            .collect();
+        assert!(routes.len() > 20 && routes.contains("/v1/lots"), "{routes:?}");
+        for route in routes {
+            let ends = ["`", "[", "?"].map(|end| format!("{route}{end}"));
+            assert!(ends.iter().any(|line| page.contains(line)), "{route} is not in http.md");
+        }
+    }
 }

@@ -179,4 +179,5 @@ pub(crate) async fn guard(State(face): State<Face>, mut request: Request, next: 
 }
 
 #[cfg(test)]
+#[path = "face/tests.rs"]
 mod tests;

@@ -2,7 +2,7 @@
 
 use super::answers::{Answer, Failure, cbor, json, json_bytes, not_found, private, typed};
 use super::reader::{Anybody, Who};
-use super::{Face, bounds, gateways, guarded};
+use super::{Face, Origin, bounds, gateways, guarded};
 use crate::listen::whole_body;
 use crate::metrics::{Meter, metered};
 use axum::Router;
@@ -64,10 +64,11 @@ pub(crate) fn routes(
     metered(guarded(routes, face), meter)
 }
 
-/// Under which origins a listener's console is reached. This machine has more than one name.
-pub(crate) fn origins(address: &str) -> Origins {
+/// Under which origins the console is reached: what the node calls itself, and where it listens.
+/// This machine has more than one name.
+pub(crate) fn origins(public: Option<&Origin>, address: &str) -> Origins {
     let local = address.replace("127.0.0.1", "localhost");
-    Origins::new([address.to_owned(), local])
+    Origins::new(public.map(ToString::to_string).into_iter().chain([address.to_owned(), local]))
 }
 
 /// The node's routes alone.

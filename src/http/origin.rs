@@ -37,6 +37,13 @@ impl Origin {
         })
     }
 
+    /// The host alone, an IPv6 address without brackets.
+    pub(crate) fn host(&self) -> String {
+        let url = Url::parse(&self.0).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']').to_owned()
+    }
+
     /// Whether it leads to this machine and nowhere else.
     pub(crate) fn is_loopback(&self) -> bool {
         muster_api::is_loopback(&self.0)

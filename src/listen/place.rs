@@ -35,13 +35,21 @@ impl Place {
         }
     }
 
+    /// The host of its address, unless that stands for all of this machine's.
+    pub(crate) fn host(&self) -> Option<String> {
+        match self {
+            Self::Port(address) if !address.ip().is_unspecified() => Some(address.ip().to_string()),
+            _ => None,
+        }
+    }
+
     /// Refuses to listen beyond this machine without TLS, unless told to by name.
     pub(crate) fn check(&self, tls: bool, without_tls: bool) -> Result<()> {
         let Self::Port(address) = self else { return Ok(()) };
         ensure!(
             address.ip().is_loopback() || tls || without_tls,
             "{address} can be reached from other machines and this listener speaks no TLS: \
-             give it --tls-cert and --tls-key, listen on 127.0.0.1 behind a proxy that adds it, \
+             give it --tls-cert and --tls-key or --tls-self-signed, listen on 127.0.0.1 behind a proxy that adds it, \
              or say --without-tls"
         );
         Ok(())

@@ -1,9 +1,10 @@
 //! The server's side of TLS 1.3 and 1.2, with tickets, so that a device that comes back need not
 //! pay for a signature again.
 
-use super::Stream;
+use super::{Own, Stream};
 use crate::cli::TlsArg;
 use anyhow::{Context as _, Result, ensure};
+use muster_api::KeyPin;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -36,29 +37,58 @@ struct Shown {
 }
 
 impl Tls {
-    /// Reads the files that the options name, if they do, and watches for `SIGHUP`.
-    pub(crate) fn read(arg: &TlsArg) -> Result<Option<Self>> {
-        let (Some(chain), Some(key)) = (arg.tls_cert.clone(), arg.tls_key.clone()) else {
-            return Ok(None);
+    /// Reads the files that the options name, or those of the server's own certificate, and watches
+    /// for `SIGHUP`; without either, there is no TLS.
+    pub(crate) fn read(arg: &TlsArg, own: Own) -> Result<Option<Self>> {
+        let (chain, key) = match (&arg.tls_cert, &arg.tls_key) {
+            (Some(chain), Some(key)) => (chain.clone(), key.clone()),
+            _ if arg.tls_self_signed => {
+                own.renew()?;
+                (own.chain(), own.key())
+            }
+            _ => return Ok(None),
         };
         // The same through every reading, so that tickets given out stay good.
         let tickets = ring::Ticketer::new().context("no key for session tickets can be made")?;
         let tls = Self(Arc::new(RwLock::new(configure(&chain, &key, tickets.clone())?)));
         let mut hangups = signal(SignalKind::hangup()).context("SIGHUP cannot be watched")?;
-        let shared = tls.clone();
+        let (shared, again) = (tls.clone(), tickets.clone());
         tokio::spawn(async move {
             while hangups.recv().await.is_some() {
                 shared.read_again(&chain, &key, tickets.clone());
             }
         });
+        if arg.tls_self_signed {
+            tokio::spawn(tls.clone().keep(own, again));
+        }
         Ok(Some(tls))
     }
 
     /// Whether the options name files, which must be a pair; nothing listens yet.
     pub(crate) fn check(arg: &TlsArg) -> Result<bool> {
-        let (Some(chain), Some(key)) = (&arg.tls_cert, &arg.tls_key) else { return Ok(false) };
+        let (Some(chain), Some(key)) = (&arg.tls_cert, &arg.tls_key) else {
+            return Ok(arg.tls_self_signed);
+        };
         let tickets = ring::Ticketer::new().context("no key for session tickets can be made")?;
         configure(chain, key, tickets).map(|_| true)
+    }
+
+    /// Makes a certificate of the server's own anew before it ends, while the server runs.
+    async fn keep(self, own: Own, tickets: Arc<dyn ProducesTickets>) {
+        let mut days = interval(Duration::from_secs(24 * 60 * 60));
+        loop {
+            days.tick().await;
+            match own.renew() {
+                Ok(true) => self.read_again(&own.chain(), &own.key(), tickets.clone()),
+                Ok(false) => {}
+                Err(error) => tracing::error!("the certificate ends before long: {error:#}"),
+            }
+        }
+    }
+
+    /// The key of the certificate, as clients pin it.
+    pub(crate) fn pin(&self) -> Option<KeyPin> {
+        KeyPin::of_certificate(&CertificateDer::from(self.leaf()?))
     }
 
     /// The server's own certificate, as it is shown at present.

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 muster_api::metrics! {
+    pub(super) table;
+
     /// Requests by route, method and status.
     REQUESTS: Counter "muster_http_requests_total" ["route", "method", "status"] in "requests";
     /// How long requests took by route, until the answer's head; that of the feed waits for news.

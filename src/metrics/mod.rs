@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Whatever has metrics of its own.
-pub(crate) type Own = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+pub(crate) type OwnMetrics = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 
 /// What is told besides a server's own metrics.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ impl Bound {
     }
 
     /// Serves until the sender goes.
-    pub(crate) fn serve(self, own: Own, told: Told, face: Face) -> Serving {
+    pub(crate) fn serve(self, own: OwnMetrics, told: Told, face: Face) -> Serving {
         let (stop, mut stopped) = watch::channel(());
         let task = self.0.map(|listener| {
             let routes = guarded(routes(own, told), face);
@@ -99,7 +99,7 @@ impl Serving {
     }
 }
 
-fn routes(own: Own, told: Told) -> Router {
+fn routes(own: OwnMetrics, told: Told) -> Router {
     let metrics = get(async move |request: Request| {
         if Face::is_foreign(&request) {
             return StatusCode::FORBIDDEN.into_response();
@@ -116,5 +116,5 @@ fn with_type(text: String) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "node"))]
 mod tests;

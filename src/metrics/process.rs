@@ -7,6 +7,8 @@ use std::fs;
 use std::path::Path;
 
 muster_api::metrics! {
+    pub(super) table;
+
     /// The version that runs; always 1.
     BUILD: Gauge "muster_build_info" ["version"] in "1";
     /// Files that the process has open.

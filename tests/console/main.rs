@@ -6,6 +6,7 @@ mod accessible;
 mod bench;
 #[allow(dead_code, reason = "what a person does with a browser, whole")]
 mod browser;
+mod devices;
 mod driver;
 #[allow(dead_code, reason = "what tests of pages need of it")]
 mod fleet;

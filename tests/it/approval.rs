@@ -28,16 +28,16 @@ impl Site {
     }
 
     /// Enrols so many devices in one batch, and says which batch.
-    fn enrol(&self, devices: usize) -> String {
+    fn enrol(&self, devices: std::ops::Range<usize>) -> String {
         let mut rows = String::new();
-        for n in 0..devices {
+        for n in devices.clone() {
             let key = format!("d{n}.pem");
             let row = self.muster.line(&["device", "new", &key, "--model", "pump"]);
             rows.push_str(&format!("{row}\n"));
         }
         fs::write(self.muster.path("mine.jsonl"), rows).expect("the manifest is written");
         let told = self.at(&["enrol", "mine.jsonl"]);
-        assert_eq!(told["enrolled"], devices);
+        assert_eq!(told["enrolled"], devices.len());
         told["batches"][0].as_str().expect("a batch").to_owned()
     }
 
@@ -86,7 +86,7 @@ fn a_batch_above_the_threshold_is_ended_by_two_people() {
         (&told["rules"]["approval"]["devices"], &told["protocol"]["version"]),
         (&10.into(), &1.into())
     );
-    let batch = site.enrol(50);
+    let batch = site.enrol(0..50);
     site.expect(200, "");
 
     // Refused, with what to do instead; a hold is done at once.
@@ -144,6 +144,22 @@ fn a_batch_above_the_threshold_is_ended_by_two_people() {
     let words = site.muster.line(&["show", &did, "--node", &site.node.url]);
     assert!(words.contains("[did revoke, proposed by"), "{words}");
 
+    // All that a stolen key enrolled, proposed at once.
+    let keys = site.at(&["org", "key", "list"])["keys"].clone();
+    let enrols = |key: &&Value| key["capabilities"][0] == "enrol";
+    let admin = keys.as_array().and_then(|all| all.iter().find(enrols)).expect("the daily key");
+    let admin = admin["key"].as_str().expect("a Multikey").to_owned();
+    site.enrol(50..61);
+    let cohort = ["cohort", "--signed-by", &admin, "--revoke", "--yes"];
+    let words = site.refused(&cohort);
+    assert!(words.contains("this ends 11 devices") && words.contains("--propose"), "{words}");
+    let told = site.at(&[&cohort[..], &["--propose"]].concat());
+    assert_eq!((&told["done"], &told["already"]), (&1.into(), &1.into()));
+    let waits = site.at(&["approve"])["proposals"][0]["proposal"].clone();
+    let told = site.at(&["approve", waits.as_str().expect("an id"), "--yes"]);
+    assert_eq!(told["outcome"], "carried out");
+    assert_eq!(site.at(&[&cohort[..], &["--propose"]].concat())["already"], 2);
+
     // Governance, too, takes two once the rules say so, and lets nobody lock himself out.
     let words = site.refused(&[&["org", "rules", "set", "--approvals", "3"][..], &ROOT].concat());
     assert!(words.contains("too-few-approvers"), "{words}");
@@ -172,7 +188,7 @@ fn a_batch_above_the_threshold_is_ended_by_two_people() {
 #[test]
 fn before_the_height_all_goes_on_and_then_nothing_is_added() {
     let site = Site::new(&["--max-age", "15s"]);
-    site.enrol(2);
+    site.enrol(0..2);
     let announce = |height: &'static str| {
         let version = ["org", "protocol", "2", "--height", height];
         [&version[..], &ROOT].concat()

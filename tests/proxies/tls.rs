@@ -1,7 +1,7 @@
 //! The gateway and the node speak TLS themselves.
 
 use crate::client::curl;
-use crate::muster::Muster;
+use crate::muster::{Muster, Server};
 use std::fs;
 use std::process::Command;
 
@@ -134,4 +134,79 @@ fn with_tls_a_listener_beyond_this_machine_needs_no_word() {
     let no_pair = ["--tls-cert", "server.pem", "--tls-key", "other.key"];
     let words = muster.refused(&[&start[..], &no_pair[..]].concat(), 1);
     assert!(words.contains("no pair"), "{words}");
+}
+
+/// A certificate that the node makes itself: clients pin its key, or believe the file.
+#[test]
+fn a_certificate_of_its_own_is_pinned_by_its_key() {
+    let muster = Muster::new();
+    muster.json(&["init"]);
+    let start = |muster: &Muster| {
+        let mut command = muster.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
+        command.args(["--metrics", "127.0.0.1:0", "--tls-self-signed"]);
+        let (mut child, line) = said(command);
+        let said: serde_json::Value = serde_json::from_str(&line).expect("the node starts");
+        let text = |name: &str| said[name].as_str().expect(name).to_owned();
+        let (url, pin) = (text("listening"), text("pin"));
+        assert!(url.starts_with("https://127.0.0.1:"), "{url}");
+        let answer = curl(&["-k", "--pinnedpubkey", &pin, &format!("{url}/healthz")]);
+        if answer.status != 200 {
+            let _ = child.kill();
+        }
+        assert_eq!(answer.status, 200, "curl reads the same pin: {answer:?}");
+        (Server { child, url: url.clone(), metrics: None }, url, pin)
+    };
+    let (node, url, pin) = start(&muster);
+    let to_node = ["--node", &url];
+    let status = |more: &[&str]| {
+        let all = [&["ledger", "status"], &to_node[..], more].concat();
+        all.into_iter().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let json = |more: &[&str]| muster.json(&status(more).iter().map(|s| &**s).collect::<Vec<_>>());
+    let refused = |more: &[&str], code| {
+        muster.refused(&status(more).iter().map(|s| &**s).collect::<Vec<_>>(), code)
+    };
+    refused(&[], 1);
+    json(&["--node-pin", &pin]);
+    let cert = muster.home().join("node/tls/cert.pem").display().to_string();
+    json(&["--node-ca", &cert]);
+    let other = format!("sha256//{}=", "A".repeat(43));
+    let words = refused(&["--node-pin", &other], 1);
+    assert!(words.contains("another key"), "{words}");
+    json(&["--node-pin", &other, "--node-pin", &pin]);
+    refused(&["--node-pin", "sha256//abc"], 2);
+    let plain = ["ledger", "status", "--node", "http://127.0.0.1:9", "--node-pin", &pin];
+    assert!(muster.refused(&plain, 1).contains("https://"));
+
+    // A gateway follows by the pin, with a certificate of its own; devices believe the file.
+    let row = muster.line(&["device", "new", "a.pem", "--model", "m"]);
+    fs::write(muster.path("a.jsonl"), row).expect("written");
+    muster.json(&[&["enrol", "a.jsonl", "--node-pin", &pin], &to_node[..]].concat());
+    let gateway = ["gateway", "--audience", "a.example", "--node-pin", &pin, "--tls-self-signed"];
+    let gateway = muster.serve(&[&gateway, &to_node[..]].concat());
+    let url = format!("{}/v1/authenticate", gateway.url);
+    let ca = muster.home().join("gateway/tls/cert.pem").display().to_string();
+    let run = ["device", "run", "a.pem", "--audience", "a.example", "--url", &url, "--count", "1"];
+    let with_ca = [&run[..], &["--ca", &ca]].concat();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !muster.output(&with_ca).status.success() {
+        assert!(std::time::Instant::now() < until, "the device never passes");
+    }
+
+    // The same key after a restart, also where the certificate is made anew.
+    node.stop();
+    fs::remove_file(&cert).expect("it was there");
+    let (node, _, again) = start(&muster);
+    assert_eq!(pin, again);
+    node.stop();
+}
+
+/// Starts a server, and gives what it says.
+fn said(mut command: Command) -> (std::process::Child, String) {
+    use std::io::BufRead as _;
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().expect("it runs");
+    let mut line = String::new();
+    let output = child.stdout.take().expect("its output is read here");
+    std::io::BufReader::new(output).read_line(&mut line).expect("it says where it listens");
+    (child, line)
 }

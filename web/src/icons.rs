@@ -35,6 +35,12 @@ pub(crate) fn icon(name: &str) -> Icon {
         "theme" => {
             r#"<circle cx="12" cy="12" r="8.5"/><path d="M12 3.500v17a8.5 8.5 0 0 0 0-17Z" fill="currentColor"/>"#
         }
+        "columns" => {
+            r#"<rect x="4" y="5" width="16" height="14" rx="1.5"/><path d="M9.5 5v14M14.5 5v14"/>"#
+        }
+        "copy" => {
+            r#"<rect x="9" y="9" width="11" height="11" rx="2"/><path d="M15 5.5V5a1.5 1.5 0 0 0-1.5-1.5h-8A1.5 1.5 0 0 0 4 5v8.5A1.5 1.5 0 0 0 5.5 15H6"/>"#
+        }
         _ => r#"<circle cx="12" cy="12" r="8.5"/>"#,
     })
 }

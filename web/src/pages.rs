@@ -4,6 +4,8 @@ mod approvals;
 mod audit;
 mod batch;
 mod batches;
+mod device;
+mod devices;
 mod gateways;
 mod import;
 mod ledger;
@@ -24,17 +26,21 @@ use muster_api::Problem;
 pub(crate) fn routes() -> Router<Console> {
     Router::new()
         .route("/", get(overview::page))
-        .route("/organisation", get(organisation::page))
         .route("/batches", get(batches::page))
         .route("/batches/{id}", get(batch::page))
         .route("/batches/{id}/lots", get(batch::lots))
         .route("/import", get(import::page))
         .route("/import/{id}", get(import::job))
+        .route("/devices", get(devices::page))
+        .route("/devices/export.csv", get(devices::export::csv))
+        .route("/devices/export.json", get(devices::export::json))
+        .route("/devices/{did}", get(device::page))
         .route("/approvals", get(approvals::page))
         .route("/audit", get(audit::page))
         .route("/audit/export.csv", get(audit::csv))
         .route("/gateways", get(gateways::page))
         .route("/ledger", get(ledger::page))
+        .route("/organisation", get(organisation::page))
         .route("/revoke", get(revoke::page))
         .route("/revoke/{entry}", get(revoke::progress))
         .route("/console/targets", get(revoke::targets))

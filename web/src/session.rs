@@ -199,7 +199,8 @@ pub(crate) struct Known {
     pub(crate) keys: Vec<String>,
 }
 
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+/// The value of a cookie.
+pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
     let pairs = cookies.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.into_iter().find(|(n, _)| *n == name).map(|(_, value)| value.to_owned())

@@ -36,8 +36,9 @@ struct Workshop {
 pub(crate) fn run(options: &[&str]) -> Result<bool> {
     let order = Order::read(options)?;
     fs::create_dir_all(&order.out).map_err(|e| format!("{}: {e}", order.out.display()))?;
-    for old in fs::read_dir(&order.out).map_err(|e| e.to_string())? {
-        let old = old.map_err(|e| e.to_string())?.path();
+    let old = fs::read_dir(&order.out).map_err(|e| e.to_string())?.next();
+    if let Some(old) = old.transpose().map_err(|e| e.to_string())? {
+        let old = old.path();
         return Err(format!("{} is in the way: --out wants an empty folder", old.display()));
     }
     let shop = Workshop {

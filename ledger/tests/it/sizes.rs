@@ -5,8 +5,8 @@ use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{AgreementKey, Algorithm, Did, Inception, PossessionTerms, Recovery, Signer};
 use muster_ledger::{
     Action, BatchId, Block, Capabilities, ChangeKeys, DevicePart, DeviceRef, Evidence,
-    EvidencePolicy, Grant, Hold, HoldId, Leaf, Network, NewKey, Operation, Power, Rotate,
-    SerialCommitment, Target, Time, limits,
+    EvidencePolicy, Grant, Hold, HoldId, Leaf, Network, NewKey, OpenProposal, Operation, Power,
+    ProposalRecord, Propose, Revoke, Rotate, SerialCommitment, Target, Time, limits,
 };
 
 /// The bytes of the leaf's device part in a batch of so many devices.
@@ -112,8 +112,38 @@ fn the_largest_operations_fit_their_limit() {
     };
     let new: NewKey = new_key(&network, &device.did, u64::MAX, &p256("new"));
     let rotate = Rotate { device, seq: u64::MAX, key: new, next_key: Some([0xff; 32]) };
+    // The largest leaf there is, in the largest batch: more than any real inception takes.
+    let mut part = device_part(&leaf, limits::BATCH_DEVICES);
+    part.leaf = vec![0xff; limits::LEAF_BYTES];
+    let device = DeviceRef { did: leaf.did(), part: Some(Box::new(part)) };
+    let reason = "r".repeat(limits::REASON_BYTES);
+    let revoke = Revoke { target: Target::Device(device), reason: reason.clone() };
+    let expires = Time(253_402_300_799_999);
+    let propose = |action: &Action| {
+        let (action, reason) = (Box::new(action.clone()), reason.clone());
+        Action::Propose(Propose { action, expires, reason })
+    };
+    let keys = Action::ChangeKeys(keys);
+    let proposals = [propose(&keys), propose(&Action::Revoke(revoke))];
+    for proposal in &proposals {
+        let Action::Propose(propose) = proposal else { unreachable!() };
+        let open = OpenProposal {
+            organisation: author,
+            key: p256("signer").public_key(),
+            action: (*propose.action).clone(),
+            expires,
+            approvals: vec![p256("signer").public_key(); limits::APPROVALS],
+            reason: reason.clone(),
+            entry: u64::MAX,
+        };
+        let record = ProposalRecord::Open(Box::new(open)).to_cbor();
+        println!("proposal of {}: {} bytes", propose.action.word(), record.len());
+        assert!(ProposalRecord::from_cbor(&record).is_ok());
+        assert!(record.len() <= limits::SNAPSHOT_RECORD_BYTES, "{}", record.len());
+    }
+    let [large, larger] = proposals;
     for action in
-        [Action::ChangeKeys(keys), Action::Grant(grant), Action::Hold(hold), Action::Rotate(rotate)]
+        [keys, Action::Grant(grant), Action::Hold(hold), Action::Rotate(rotate), large, larger]
     {
         let (word, bytes) = (action.word(), signed_len(action));
         println!("{word}: {bytes} bytes");

@@ -5,9 +5,9 @@ use crate::cli::{self, GatewayCommand, GatewayFolder, GatewayRun};
 use crate::home::read_genesis;
 use crate::host::Machine;
 use crate::http::Face;
-use crate::listen::{self, Tls};
+use crate::listen::{self, Own, Tls};
 use crate::logs;
-use crate::metrics::{self, Meter, Own, Told, metered};
+use crate::metrics::{self, Meter, OwnMetrics, Told, metered};
 use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_gateway::{
@@ -45,7 +45,10 @@ fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Resul
 
 async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     outlive_limits();
-    let tls = Tls::read(&arg.tls)?;
+    let dir = arg.folder.dir.clone().unwrap_or_else(|| session.home.path("gateway"));
+    let tls = Tls::read(&arg.tls, Own::new(dir.join("tls"), arg.listen.host()))?;
+    let pin = tls.as_ref().and_then(Tls::pin).map(|pin| pin.to_string());
+    let pin_words = pin.as_ref().map(|pin| format!("key of the certificate: {pin}\n"));
     arg.listen.check(tls.is_some(), arg.folder.without_tls)?;
     arg.metrics.check(tls.is_some(), arg.folder.without_tls)?;
     let rules = arg.topics.as_deref().map(read_rules).transpose()?;
@@ -89,13 +92,17 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
             "nodes": nodes,
             "key": key,
             "metrics": metrics_at,
+            "pin": pin,
         }),
         format!(
             "gateway for audience {audience:?} on network {network}\n\
              following {}{}\nlistening on {address}, path /v1/authenticate\n{}Stop with Ctrl-C.",
             nodes.join(", "),
             key.map_or(String::new(), |key| format!("\nacknowledging with key {key}")),
-            metrics_at.map_or(String::new(), |url| format!("metrics on {url}\n")),
+            [metrics_at.map(|url| format!("metrics on {url}\n")), pin_words]
+                .into_iter()
+                .flatten()
+                .collect::<String>(),
         ),
     );
     let mut routes = muster_gateway::sidecar(gateway.clone());
@@ -105,7 +112,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
         routes = routes.merge(muster_gateway::mqtt_hook(door));
     }
     let meter = Meter::default();
-    let own: Own = Arc::new({
+    let own: OwnMetrics = Arc::new({
         let gateway = gateway.clone();
         move || {
             let text = gateway.metrics();

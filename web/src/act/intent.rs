@@ -23,7 +23,7 @@ pub(crate) enum Intent {
     /// End DIDs.
     Deactivate { targets: Vec<String> },
     /// End one key of a device.
-    RevokeKey { target: String, key: String },
+    RevokeKey { targets: Vec<String>, key: String },
     /// Put an ending before those who approve.
     Propose { targets: Vec<String>, proposed: Ending, reason: String },
     /// Approve a proposal.
@@ -127,9 +127,9 @@ impl Intent {
                 })
                 .await
             }
-            Self::RevokeKey { target, key } => {
+            Self::RevokeKey { targets, key } => {
                 let key = PublicKey::from_multikey(&key).map_err(|_| malformed("the key"))?;
-                each(console, vec![target], |named| match named {
+                each(console, targets, |named| match named {
                     Named::Device(device, _) => {
                         Ok(vec![Action::RevokeKey(RevokeKey { device: device.clone(), key })])
                     }
