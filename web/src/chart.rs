@@ -99,7 +99,7 @@ impl fmt::Display for Bars {
                 )?;
             }
             // A word at every fourth of the width.
-            if i as u64 % (spans / 4).max(1) == 0 && spans - (i as u64) > spans / 8 {
+            if (i as u64).is_multiple_of((spans / 4).max(1)) && spans - (i as u64) > spans / 8 {
                 let when = iso(*time);
                 let word = if spans > 48 { when.get(5..10) } else { when.get(11..16) };
                 let (word, y) = (word.unwrap_or_default(), HEIGHT - 5);
