@@ -159,6 +159,7 @@ export const ELSEWHERE = [
   "invite",
   "login",
   "presentation",
+  "read",
   "record",
   "registration",
   "snapshot",
