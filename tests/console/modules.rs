@@ -40,6 +40,7 @@ fn every_vector_has_the_same_verdict_in_a_browser() {
         "public-key",
         "receipt",
         "state-proof",
+        "upload",
     ];
     let expected =
         vectors().iter().filter(|v| kinds.contains(&v[2]["kind"].as_str().unwrap())).count();

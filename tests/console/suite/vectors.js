@@ -53,7 +53,7 @@ const KINDS = {
     const { key, payload, request } = await upload.verify(unhex(file.signed));
     same(hex(payload), file.upload, "payload");
     same(key.multikey, file.multikey, "multikey");
-    same(request.rehearsal, false, "rehearsal");
+    same([request.rehearsal, request.rows, request.model], [true, 250_000, "sensor-1"], "request");
     const covered = cose.toBeSigned(cose.protectedHeader(upload.UPLOAD, key), payload);
     same(hex(upload.covered(covered, key).payload), file.upload, "what a signature covers");
   },
