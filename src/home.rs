@@ -145,12 +145,14 @@ impl Home {
 
     /// The same, where a node may use it: a copy of its own, or that of the folder. A node without
     /// any imports nothing at its console.
+    #[cfg(feature = "node")]
     pub(crate) fn node_directory_secret(&self) -> Result<Option<Zeroizing<[u8; 32]>>> {
         let places = ["node/directory.key", "keys/directory.key"];
         let found = places.into_iter().find(|place| self.path(place).exists());
         found.map(|place| self.directory_secret_in(place)).transpose()
     }
 
+    #[cfg(feature = "node")]
     fn directory_secret_in(&self, name: &str) -> Result<Zeroizing<[u8; 32]>> {
         let file = self.path(name);
         let text = Zeroizing::new(

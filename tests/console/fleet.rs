@@ -66,6 +66,23 @@ impl Fleet {
         get(&url, &[("authorization", &format!("Muster {token}"))])
     }
 
+    /// A command of the operator, against this node.
+    pub(crate) fn operator(&self, args: &[&str]) -> serde_json::Value {
+        self.muster.json(&[args, &["--node", &self.node.url]].concat())
+    }
+
+    /// The link of an invitation that nobody waits for.
+    pub(crate) fn link(&self, name: &str, role: &str) -> String {
+        let made = self.operator(&["org", "invite", "--name", name, "--role", role]);
+        made["link"].as_str().expect("a link").to_owned()
+    }
+
+    /// The batch that the devices are in.
+    pub(crate) fn batch(&self) -> String {
+        let shown = self.operator(&["show", &self.did(0)]);
+        shown["device"]["batch"].as_str().or(shown["batch"].as_str()).expect("a batch").to_owned()
+    }
+
     /// Somebody is invited, opens the link, makes a key, is admitted, and finishes joining.
     pub(crate) fn join(&self, browser: &Browser, name: &str, role: &str) {
         let invite = ["org", "invite", "--name", name, "--role", role, "--yes"];

@@ -16,6 +16,9 @@ mod modules;
 #[allow(dead_code, reason = "shared with the end-to-end tests, which need more of it")]
 #[path = "../it/muster.rs"]
 mod muster;
+mod pages;
+mod people;
 mod proposals;
+mod revoking;
 mod signatures;
 mod site;
