@@ -261,7 +261,7 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) tls: TlsArg,
     /// What it calls itself: the address by which others reach it, such as
-    /// https://node.example. Signed reads and browsers must name it.
+    /// `https://node.example`. Signed reads and browsers must name it.
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<Origin>,
     #[command(flatten)]

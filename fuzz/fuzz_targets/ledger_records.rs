@@ -3,7 +3,8 @@
 
 use muster_fuzz::one_encoding;
 use muster_ledger::{
-    BatchRecord, DeviceRecord, GrantRecord, OrganisationRecord, OversightRecord, ProposalRecord, ProtocolRecord, Rules, StateKey, ValidatorSet,
+    BatchRecord, DeviceRecord, GrantRecord, OrganisationRecord, OversightRecord, ProposalRecord,
+    ProtocolRecord, Rules, StateKey, ValidatorSet,
 };
 
 pub fn run(data: &[u8]) -> bool {

@@ -18,10 +18,9 @@ const DEBIAN_PACKAGES: &[&str] = &[
     "mosquitto-clients",
     // An HSM in software, for keys in tokens.
     "softhsm2",
-    // The browser of `tests/console` and who drives it; npm brings the check of accessibility.
+    // The browser of `tests/console` and who drives it.
     "chromium",
     "chromium-driver",
-    "npm",
     // The tests make an environment of their own for paho and amqtt.
     "python3-venv",
 ];
@@ -109,6 +108,10 @@ fn ensure_npm(package: &str) -> Result<()> {
     let stated = format!("\"version\": \"{version}\"");
     if fs::read_to_string(manifest).is_ok_and(|text| text.contains(&stated)) {
         return Ok(());
+    }
+    // Where npm came with Node.js itself, Debian's package of it would be in conflict.
+    if output_of(program("npm").arg("--version")).is_none() {
+        ensure_apt(&["npm"])?;
     }
     println!("setup: installing {package} of npm");
     let prefix = folder.to_string_lossy().into_owned();
