@@ -62,7 +62,8 @@ fn print(line: impl Display) {
     let mut out = io::stdout().lock();
     match writeln!(out, "{line}").and_then(|()| out.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("muster: the result cannot be written: {e}");
+            // As `println!` does: a script must not take a lost result for a good one.
+            panic!("the result cannot be written: {e}");
         }
         _ => {}
     }

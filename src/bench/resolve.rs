@@ -64,7 +64,11 @@ impl Asked {
 /// the figures grow with the devices, not which folder was used last.
 fn read_once(folder: &Path) -> Result<()> {
     for file in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let mut file = fs::File::open(file?.path())?;
+        let file = file?;
+        if !file.file_type()?.is_file() {
+            continue;
+        }
+        let mut file = fs::File::open(file.path())?;
         io::copy(&mut file, &mut io::sink())?;
     }
     Ok(())

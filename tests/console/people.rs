@@ -99,6 +99,8 @@ fn sessions_end_where_their_owner_says_so() {
     let (bench, fleet) = (Bench::take(), Fleet::start(&["P-1"]));
     let browser = bench.browser();
     fleet.join(&browser, "Ada", "admin");
+    // What was told of joining is gone with the page.
+    browser.open(&fleet.url("/organisation"));
     browser.control("Sign out everywhere").click();
     browser.wait_for_text("h1", "Sign in");
     // The cookie of before is worth nothing, and a page leads back to where it was asked for.
@@ -133,7 +135,7 @@ fn an_admin_invites_admits_and_removes() {
     guest.wait_for_text("#invitation", "admits it to the ledger");
     admin.open(&fleet.url("/organisation"));
     admin.control("Admit").click();
-    admin.wait_for_text("dialog.sign .says", "1 key come in");
+    admin.wait_for_text("dialog.sign .says", "1 key comes in");
     admin.find("dialog.sign [type=submit]").click();
     // The guest's page goes on by itself.
     guest.find("nav#nav");
@@ -144,7 +146,7 @@ fn an_admin_invites_admits_and_removes() {
     let remove = "[...document.querySelectorAll('[data-remove-key]')]\
                   .find((b) => b.dataset.whose === 'Bob').click()";
     admin.script(remove, &[]);
-    admin.wait_for_text("dialog.sign", "This cannot be undone.");
+    admin.wait_for_text("dialog.sign .says", "1 key ends for good");
     admin.find("dialog.sign [type=submit]").click();
     admin.wait_for_text("#told", "is removed");
     guest.open(&fleet.url("/"));

@@ -213,7 +213,7 @@ fn before_the_height_all_goes_on_and_then_nothing_is_added() {
     assert!(refused.contains("upgrade needed") && refused.contains("protocol 2"), "{refused}");
     let refused = site.refused(&[&["org", "protocol", "--cancel"][..], &ROOT].concat());
     assert!(refused.contains("[upgrade-needed]"), "{refused}");
-    let (_, metrics) = get(&format!("{}/metrics", site.node.url), &[]);
+    let metrics = site.node.metrics();
     assert!(metrics.contains("\nmuster_upgrade_needed 1\n"), "{metrics}");
     // The node signs no newer head, so the gateway refuses once its roll is too old.
     site.expect(403, "stale-roll");

@@ -46,6 +46,9 @@ const visible = (text) =>
 /** @param {string} reason */
 const because = (reason) => (reason === "" ? "No reason is given." : `Reason: ${visible(reason)}.`);
 
+/** @param {any[]} list @param {string} one @param {string} more */
+const keys = (list, one, more) => `${counted(list.length, "key")} ${list.length === 1 ? one : more}`;
+
 /** @param {any} rules */
 function approvals({ approval }) {
   if (!approval) return "One signature suffices for everything.";
@@ -68,7 +71,7 @@ const SENTENCES = {
   "revoke-key": (a) => `Revoke for good one key of device ${a.device.did}: ${a.key}.`,
   rotate: (a) => `Replace the key of device ${a.device.did} by ${a.key[0]}.`,
   "change-keys": (a) =>
-    `Change the keys of the organisation: ${counted(a.add.length, "key")} come in, ${counted(a.remove.length, "key")} end for good.`,
+    `Change the keys of the organisation: ${keys(a.add, "comes in", "come in")}, ${keys(a.remove, "ends for good", "end for good")}.`,
   grant: (a) =>
     `Let ${a.organisation} enrol ${counted(a.count, "device")} until ${moment(a.expires)}.`,
   "withdraw-grant": (a) => `End grant ${a.grant}. What it enrolled stays enrolled.`,
