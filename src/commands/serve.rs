@@ -56,6 +56,11 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let head = registry.head();
     let pin = tls.as_ref().and_then(Tls::pin).map(|pin| pin.to_string());
     let pin_words = pin.as_ref().map(|pin| format!("key of the certificate: --node-pin {pin}\n"));
+    let origins = http::origins(arg.public_url.as_ref(), &address);
+    let console = Console::open(registry.clone(), Arc::new(Machine), origins)
+        .await?
+        .imports_in(session.home.path("node/imports"), session.home.node_directory_secret()?)
+        .context("imports at the console")?;
     let stop = stop_signal();
     session.output.result(
         &json!({
@@ -77,11 +82,6 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
         ),
     );
     let face = Face::new(arg.public_url.clone(), arg.proxies.trusted(), &arg.listen);
-    let origins = http::origins(arg.public_url.as_ref(), &address);
-    let console = Console::open(registry.clone(), Arc::new(Machine), origins)
-        .await?
-        .imports_in(session.home.path("node/imports"), session.home.node_directory_secret()?)
-        .context("imports at the console")?;
     let meter = Meter::default();
     let own: OwnMetrics = Arc::new({
         let registry = registry.clone();
