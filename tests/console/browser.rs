@@ -184,6 +184,14 @@ impl Browser {
         path
     }
 
+    /// A small picture of the page for the documents.
+    pub(crate) fn picture(&self, file: &Path) {
+        let how = json!({ "format": "webp", "quality": 40 });
+        let taken = self.devtools("Page.captureScreenshot", how);
+        let bytes = BASE64.decode(taken["data"].as_str().expect("a picture").as_bytes());
+        std::fs::write(file, bytes.expect("base64")).expect("the picture is written");
+    }
+
     /// A command of Chromium's own protocol.
     pub(crate) fn devtools(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });

@@ -42,9 +42,17 @@ fn every_page_is_readable_by_everybody() {
             if width < 3_840 {
                 accessible::check(&browser);
             }
-            let name = page.trim_matches('/').replace('/', "-");
-            let name = if name.is_empty() { "overview".into() } else { name };
+            let name = if page == "/" { "overview" } else { &page[1..] };
             browser.screenshot(&format!("{name}-{width}-{}", if dark { "dark" } else { "light" }));
+            // Those of docs/console, written anew by `MUSTER_PICTURES=docs/console`.
+            if let Some(folder) = std::env::var_os("MUSTER_PICTURES").filter(|_| width == 1_440) {
+                let folder = crate::site::root().join(folder);
+                std::fs::create_dir_all(&folder).expect("a folder");
+                for (dark, word) in [(true, "dark"), (false, "light")] {
+                    browser.dark(dark);
+                    browser.picture(&folder.join(format!("{name}-{word}.webp")));
+                }
+            }
         }
     }
 }
