@@ -117,6 +117,24 @@ fn sessions_end_where_their_owner_says_so() {
 }
 
 #[test]
+fn signing_in_leads_to_no_other_site() {
+    let (bench, fleet) = (Bench::take(), Fleet::start(&["P-1"]));
+    let browser = bench.browser();
+    fleet.join(&browser, "Ada", "admin");
+    // Parsers drop tabs, take `\\` for `/`, and resolve dots before slashes that name a host.
+    for next in ["/%09/127.0.0.1:1/", "/%5C127.0.0.1:1/", "/.//127.0.0.1:1/", "http://[", "//a/"] {
+        browser.open(&fleet.url(&format!("/sign-in?next={next}")));
+        browser.find("#keys button").click();
+        let ours = fleet.url("/");
+        browser.wait_until("a page of this console", || {
+            let url = browser.url();
+            url.starts_with(&ours) && !url.contains("/sign-in")
+        });
+    }
+    browser.forgive("404");
+}
+
+#[test]
 fn an_admin_invites_admits_and_removes() {
     let (bench, fleet) = (Bench::take(), Fleet::start(&["P-1"]));
     let (admin, guest) = (bench.browser(), bench.browser());

@@ -6,10 +6,16 @@ import { ask, busy, element, fail, here } from "./talk.js";
 
 const place = /** @type {HTMLElement} */ (document.getElementById("keys"));
 
-/** Where to go on: a path of this console, never another site. */
+/** Where to go on: a page of this console, never another site, by the parser that will open it (URL §4.4). */
 function next() {
-  const path = new URLSearchParams(location.search).get("next") ?? "/";
-  return /^\/(?![/\\])/.test(path) ? path : "/";
+  const home = `${location.origin}/`;
+  try {
+    const { origin, href } = new URL(new URLSearchParams(location.search).get("next") ?? "/", home);
+    // The whole address: a path may begin with two slashes, which alone would name a host.
+    return origin === location.origin ? href : home;
+  } catch {
+    return home;
+  }
 }
 
 /** @param {keys.KeptKey} key */
