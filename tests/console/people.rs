@@ -121,7 +121,7 @@ fn signing_in_leads_to_no_other_site() {
     let (bench, fleet) = (Bench::take(), Fleet::start(&["P-1"]));
     let browser = bench.browser();
     fleet.join(&browser, "Ada", "admin");
-    // Parsers drop tabs, take `\\` for `/`, and resolve dots before slashes that name a host.
+    // Parsers drop tabs, take `\` for `/`, and resolve dots before slashes that name a host.
     for next in ["/%09/127.0.0.1:1/", "/%5C127.0.0.1:1/", "/.//127.0.0.1:1/", "http://[", "//a/"] {
         browser.open(&fleet.url(&format!("/sign-in?next={next}")));
         browser.find("#keys button").click();

@@ -44,6 +44,28 @@ fn many_are_held_and_released_by_as_few_presses_as_one() {
 }
 
 #[test]
+fn what_was_done_is_told_when_a_later_part_fails() {
+    let serials: Vec<String> = (0..71).map(|n| format!("{}-{n:03}", ["A", "B"][n / 70])).collect();
+    let serials: Vec<&str> = serials.iter().map(String::as_str).collect();
+    let (bench, fleet) = (Bench::take(), Fleet::start(&serials));
+    let browser = bench.browser();
+    browser.size(1_440, 900);
+    fleet.join(&browser, "Ada", "operator");
+    browser.open(&fleet.url("/revoke?q=A-"));
+    browser.wait_for_text("#devices", "70");
+    // The line drops while the second request is on its way.
+    browser.script(
+        "const real = window.fetch; let n = 0; window.fetch = (url, asked) => \
+         String(url).endsWith('/console/submit') && (n += 1) === 2 \
+         ? Promise.reject(new TypeError('dropped')) : real(url, asked)",
+        &[],
+    );
+    choose(&browser, "hold", "recall of A");
+    sign(&browser);
+    browser.wait_for_text("#told", "64 held, 0 not, of 6 it is not known");
+}
+
+#[test]
 fn a_batch_is_ended_by_two_people() {
     let serials: Vec<String> = (0..30).map(|n| format!("R-{n:03}")).collect();
     let serials: Vec<&str> = serials.iter().map(String::as_str).collect();

@@ -71,7 +71,7 @@ async function join(invitation) {
   const key = begun ?? await keys.make({ network, organisation, origin: location.origin, label: label.value, role });
   const { joined } = await claim(key, seq);
   if (!joined) await wait(key, seq);
-  const { nonce, time } = await ask("/console/challenge", {});
+  const { nonce, time } = await ask("/console/challenge", {}, false);
   await ask("/console/session", { login: await login({ organisation, network, nonce, now: time }, key) });
   location.replace(invitation.further ? "/organisation" : "/");
 }
@@ -81,7 +81,7 @@ async function begin() {
     throw new Error("This link is not whole: an invitation ends with # and two parts. Copy all of it.");
   }
   if (!keys.canKeepKeys()) throw new Error("This browser keeps keys only on pages with TLS (https) or of this machine. Open the link that way.");
-  const invitation = await ask("/console/join/look", { secret });
+  const invitation = await ask("/console/join/look", { secret }, false);
   if (invitation.network !== network) throw new Error("This server runs another network than the one you are invited to. Do not go on; tell who invited you.");
   show(invitation);
   form.addEventListener("submit", (event) => {

@@ -106,7 +106,7 @@ async function showListed() {
   const list = sessionStorage.getItem(LIST);
   if (!location.search.includes("list=1") || !list) return;
   const targets = JSON.parse(list);
-  const { effect } = await ask("/console/effect", { targets });
+  const { effect } = await ask("/console/effect", { targets }, false);
   const tile = (/** @type {string} */ name, /** @type {number} */ n, /** @type {Record<string, string>} */ more = {}) =>
     element("div", { class: "tile" }, element("dt", {}, name), element("dd", more, grouped(n)));
   const place = /** @type {HTMLElement} */ (document.getElementById("listed"));

@@ -20,7 +20,7 @@ function next() {
 
 /** @param {keys.KeptKey} key */
 async function signIn(key) {
-  const { nonce, time } = await ask("/console/challenge", {});
+  const { nonce, time } = await ask("/console/challenge", {}, false);
   // The server's clock only where it and ours agree: else the ledger would refuse what we sign.
   const off = Math.abs(time - Date.now());
   if (off > 5 * 60_000) throw new Error("This machine's clock and the server's are more than five minutes apart. Set yours, and try again.");

@@ -22,11 +22,15 @@ export class Refused extends Error {
 /** @param {string} text */
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
+/** What is known of a change whose answer was lost. */
+const LOST = "it is not known whether it was done: look at the page again before you repeat it";
+
 /**
  * Sends an object, and gives what came back.
- * @param {string} path @param {object} [body] without: a GET @returns {Promise<any>}
+ * @param {string} path @param {object} [body] without: a GET @param {boolean} [changes] whether something is done by it
+ * @returns {Promise<any>}
  */
-export async function ask(path, body) {
+export async function ask(path, body, changes = body !== undefined) {
   const headers = { "Muster-Csrf": page.csrf ?? "" };
   const asked = body === undefined
     ? { headers }
@@ -35,11 +39,15 @@ export async function ask(path, body) {
   try {
     answer = await fetch(path, asked);
   } catch {
-    throw new Refused({ status: 0, title: "The server cannot be reached", detail: "nothing was changed: try again" });
+    throw new Refused({ status: 0, title: "The server cannot be reached", detail: changes ? LOST : "try again" });
   }
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
-  const problem = await answer.json().catch(() => ({ title: `The server answered ${answer.status}` }));
-  throw new Refused({ ...problem, status: answer.status });
+  if (answer.ok && answer.status === 204) return null;
+  // What is no JSON broke off, or is a word of somebody on the way.
+  const told = await answer.json().catch(() => undefined);
+  if (answer.ok && told !== undefined) return told;
+  const lost = changes && (answer.ok || answer.status >= 500);
+  const broken = answer.ok ? "The answer of the server broke off" : `The server answered ${answer.status}`;
+  throw new Refused({ ...(told ?? { title: broken, ...(lost ? { detail: LOST } : {}) }), status: answer.ok ? 0 : answer.status });
 }
 
 /** @param {string} path @returns {Promise<Uint8Array<ArrayBuffer>>} */
