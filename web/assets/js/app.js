@@ -1,7 +1,7 @@
 // What every page does: times in the reader's zone, news as they come, light and dark, the
 // shortcut to the search, signing out.
 
-import { ask, busy, renew, tell } from "./talk.js";
+import { ask, busy, pageAt, renew, tell } from "./talk.js";
 
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
@@ -42,7 +42,12 @@ function listen() {
   if (!document.querySelector("[data-live]")) return;
   const news = new EventSource("/events");
   news.onopen = () => live("on", "live");
-  news.onerror = () => live("off", news.readyState === EventSource.CLOSED ? "not live: reload" : "connecting again");
+  news.onerror = () => {
+    const over = news.readyState === EventSource.CLOSED;
+    live("off", over ? "not live: reload" : "connecting again");
+    // A stream does not say why it was refused; the page does, and leads to the sign-in.
+    if (over) pageAt(location.href, { background: true }).catch(() => {});
+  };
   for (const kind of ["head", "batch", "progress", "coverage", "gateway", "missed"]) {
     news.addEventListener(kind, (event) => {
       document.dispatchEvent(new CustomEvent(`muster:${kind}`, { detail: JSON.parse(event.data) }));

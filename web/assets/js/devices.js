@@ -172,7 +172,7 @@ document.addEventListener("muster:head", (event) => {
   if (!grew || following !== undefined) return;
   following = setTimeout(() => {
     following = undefined;
-    if (!document.hidden) renew(["found"]).then(show, () => {});
+    if (!document.hidden) renew(["found"], location.href, { background: true }).then(show, () => {});
   }, FOLLOW_MS);
 });
 

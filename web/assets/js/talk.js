@@ -117,31 +117,44 @@ export function go(words, path = location.pathname + location.search) {
   location.assign(path);
 }
 
+/** Signs in anew, and comes back to this page. */
+function signInAgain() {
+  location.assign(`/sign-in?${new URLSearchParams({ next: location.pathname + location.search })}`);
+}
+
 /**
- * A page of this console as a document. The parser that XMLHttpRequest has runs no script.
- * @param {string} url @returns {Promise<Document>}
+ * A page of this console as a document. The parser that XMLHttpRequest has runs no script. Who is
+ * not signed in any more goes to sign in: else a page that was left would look alive for ever.
+ * @param {string} url @param {{ background?: boolean }} [how] in the background: nobody asked, so it does not count as use of the session
+ * @returns {Promise<Document>}
  */
-export function pageAt(url) {
+export function pageAt(url, { background = false } = {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("GET", url);
+    if (background) request.setRequestHeader("Muster-Background", "1");
     request.responseType = "document";
-    request.onload = () => (request.status === 200 && request.responseXML
-      ? resolve(request.responseXML)
-      : reject(new Refused({ status: request.status, title: `The page answered ${request.status}`, detail: "reload it" })));
+    request.onload = () => {
+      // A browser that names no mode of a request is led there by the server itself.
+      const strangers = request.responseURL && new URL(request.responseURL).pathname === "/sign-in";
+      if (request.status === 401 || strangers) signInAgain();
+      return !strangers && request.status === 200 && request.responseXML
+        ? resolve(request.responseXML)
+        : reject(new Refused({ status: request.status, title: `The page answered ${request.status}`, detail: "reload it" }));
+    };
     request.onerror = () => reject(new Refused({ status: 0, title: "The server cannot be reached" }));
     request.send();
   });
 }
 
 /**
- * Puts parts of a page in place of those of this one; whoever is in one of them keeps it.
+ * Puts parts of a page in place of those of this one, in the background; whoever is in one of them keeps it.
  * @param {string} url @param {Iterable<Element>} parts each with an id
  */
 export async function renew(url, parts) {
   const old = [...parts].filter((part) => !part.contains(document.activeElement) || document.activeElement === part);
   if (old.length === 0) return;
-  const page = await pageAt(url);
+  const page = await pageAt(url, { background: true });
   for (const part of old) {
     const fresh = page.getElementById(part.id);
     if (!fresh) continue;
