@@ -123,6 +123,36 @@ function signInAgain() {
 }
 
 /**
+ * A stream of news while the page is seen: a browser keeps six connections to a server of HTTP/1.1
+ * for all its tabs (RFC 9112 §9.4), and tabs that nobody looks at must not use them up.
+ * @param {string} path @param {(news: EventSource) => void} begin hears what comes
+ * @param {() => boolean} [needed] whether something waits for this page, seen or not
+ * @returns {() => void} ends it for good
+ */
+export function listen(path, begin, needed = () => false) {
+  /** @type {EventSource | undefined} */
+  let news;
+  let over = false;
+  const close = () => {
+    news?.close();
+    news = undefined;
+  };
+  const follow = () => {
+    if (document.hidden && !needed()) close();
+    else if (!over && news === undefined) begin((news = new EventSource(path)));
+  };
+  document.addEventListener("visibilitychange", follow);
+  addEventListener("pagehide", close);
+  // A page that comes back as it was left goes on.
+  addEventListener("pageshow", follow);
+  follow();
+  return () => {
+    over = true;
+    close();
+  };
+}
+
+/**
  * A page of this console as a document. The parser that XMLHttpRequest has runs no script. Who is
  * not signed in any more goes to sign in: else a page that was left would look alive for ever.
  * @param {string} url @param {{ background?: boolean }} [how] in the background: nobody asked, so it does not count as use of the session
