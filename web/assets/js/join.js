@@ -1,11 +1,11 @@
 // Joining by an invitation: `/join#SECRET.NETWORK`. The fragment stays in this browser; the
 // network in it is what this browser pins, and what it signs for from now on.
 
-import { base64url, unhex } from "./bytes.js";
+import { base64url, hex, unhex, utf8 } from "./bytes.js";
 import * as keys from "./keys.js";
 import { newKey } from "./operation.js";
 import { login } from "./token.js";
-import { ask, busy, element, fail } from "./talk.js";
+import { Refused, ask, busy, element, fail } from "./talk.js";
 
 const [secret, network] = location.hash.slice(1).split(".");
 const place = /** @type {HTMLElement} */ (document.getElementById("invitation"));
@@ -47,12 +47,17 @@ async function wait(key, seq) {
   );
   for (let signedFor = seq; ;) {
     await new Promise((resolve) => setTimeout(resolve, 1_000));
-    const state = await ask("/console/join/state", { secret, key: key.about.multikey });
-    if (state.joined) return;
-    // The organisation changed meanwhile: the proof is for one state of it alone.
-    if (state.seq !== signedFor) {
-      signedFor = state.seq;
-      await claim(key, signedFor);
+    try {
+      const state = await ask("/console/join/state", { secret, key: key.about.multikey });
+      if (state.joined) return;
+      // The organisation changed meanwhile: the proof is for one state of it alone.
+      if (state.seq !== signedFor) {
+        await claim(key, state.seq);
+        signedFor = state.seq;
+      }
+    } catch (fault) {
+      // A line that drops, or a server that starts anew, ends nothing: it is looked again.
+      if (!(fault instanceof Refused) || (fault.status !== 0 && fault.status < 500)) throw fault;
     }
   }
 }
@@ -66,9 +71,12 @@ async function claim(key, seq) {
 /** @param {any} invitation */
 async function join(invitation) {
   const { organisation, role, seq } = invitation;
-  // A page that was left and opened again goes on with the key it made.
-  const begun = (await keys.list()).find(({ about }) => about.network === network && about.organisation === organisation && about.origin === location.origin && about.label === label.value);
-  const key = begun ?? await keys.make({ network, organisation, origin: location.origin, label: label.value, role });
+  // A page that was left and opened again goes on with the key it made for this invitation; that
+  // of an earlier one is somebody else's, or over.
+  const invite = hex(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(secret))));
+  const begun = (await keys.list()).find(({ about }) => about.network === network && about.organisation === organisation && about.origin === location.origin && about.invite === invite);
+  if (begun && begun.about.label !== label.value) await keys.update(begun.about.multikey, { label: label.value });
+  const key = (begun && await keys.get(begun.about.multikey)) ?? await keys.make({ network, organisation, origin: location.origin, label: label.value, role, invite });
   const { joined } = await claim(key, seq);
   if (!joined) await wait(key, seq);
   const { nonce, time } = await ask("/console/challenge", {}, false);
