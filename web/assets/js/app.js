@@ -154,6 +154,7 @@ setInterval(() => localiseAll(), 30_000);
 follow();
 const told = sessionStorage.getItem("told");
 if (told) {
+  const kind = sessionStorage.getItem("told-kind") === "bad" ? "bad" : "good";
   sessionStorage.removeItem("told");
-  tell(told);
+  tell(told, kind);
 }

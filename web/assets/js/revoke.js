@@ -74,7 +74,8 @@ function after(done, action) {
   const last = done.findLast((one) => one.entry !== undefined);
   const words = summary(done, DONE[action]);
   sessionStorage.removeItem(LIST);
-  if (last) go(words, `/revoke/${last.entry}`);
+  // What was not done stays to be read until somebody puts it away.
+  if (last) go(words, `/revoke/${last.entry}`, done.some((one) => one.problem) ? "bad" : "good");
   else tell(words, "bad");
 }
 

@@ -111,9 +111,10 @@ export async function busy(button, task) {
 /** @param {number} n */
 export const grouped = (n) => n.toLocaleString("en-US");
 
-/** Opens a page after what was just said could be read there. @param {string} words @param {string} [path] */
-export function go(words, path = location.pathname + location.search) {
+/** Opens a page after what was just said could be read there. @param {string} words @param {string} [path] @param {"good" | "bad"} [kind] */
+export function go(words, path = location.pathname + location.search, kind = "good") {
   sessionStorage.setItem("told", words);
+  sessionStorage.setItem("told-kind", kind);
   location.assign(path);
 }
 
