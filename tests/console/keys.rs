@@ -148,6 +148,16 @@ fn a_key_file_becomes_a_key_of_the_browser() {
         let key = SecretKey::from_pem(&pem).expect("a key").public_key();
         assert_eq!(import(&pem).expect("it is read")[0], json!(key.to_multikey()));
     }
+    // A file that was brought in before gives the key that is there; for another network, anew.
+    let again = run(
+        &browser,
+        "const [pem, about] = arguments; const before = (await keys.list()).length;
+         const key = await keys.importPem(pem, { ...about, label: 'again' });
+         const moved = await keys.importPem(pem, { ...about, network: 'aa'.repeat(32) });
+         return [key.about.label, moved.about.network, (await keys.list()).length - before];",
+        &[json!(*secret(Algorithm::Ed25519, 7).to_pem().expect("a file")), about(&site)],
+    );
+    assert_eq!(again, Ok(json!(["Zoë", "aa".repeat(32), 0])));
     // Files that are refused, each with what to do.
     let sealed =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";

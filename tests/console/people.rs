@@ -119,6 +119,87 @@ fn sessions_end_where_their_owner_says_so() {
 }
 
 #[test]
+fn signing_in_leads_to_no_other_site() {
+    let (bench, fleet) = (Bench::take(), Fleet::start(&["P-1"]));
+    let browser = bench.browser();
+    fleet.join(&browser, "Ada", "admin");
+    // Parsers drop tabs, take `\` for `/`, and resolve dots before slashes that name a host.
+    for next in ["/%09/127.0.0.1:1/", "/%5C127.0.0.1:1/", "/.//127.0.0.1:1/", "http://[", "//a/"] {
+        browser.open(&fleet.url(&format!("/sign-in?next={next}")));
+        browser.find("#keys button").click();
+        let ours = fleet.url("/");
+        browser.wait_until("a page of this console", || {
+            let url = browser.url();
+            url.starts_with(&ours) && !url.contains("/sign-in")
+        });
+    }
+    browser.forgive("404");
+}
+
+#[test]
+fn each_invitation_gets_a_key_of_its_own() {
+    let (bench, fleet) = (Bench::take(), Fleet::start(&["P-1"]));
+    let browser = bench.browser();
+    browser.size(1_440, 900);
+    // Both by the same name of this browser.
+    for name in ["Vic", "Wim"] {
+        browser.open(&fleet.link(name, "viewer"));
+        browser.wait_for_text("#invitation", name);
+        browser.control("Make my key and join").click();
+        browser.wait_for_text(".person .name", name);
+    }
+    browser.open(&fleet.url("/sign-in"));
+    browser.wait_until("two keys", || browser.find_all("#keys button").len() == 2);
+}
+
+#[test]
+fn a_key_that_is_nobodys_can_be_removed_from_its_browser() {
+    let (bench, fleet) = (Bench::take(), Fleet::start(&["P-1"]));
+    let browser = bench.browser();
+    browser.open(&fleet.url("/sign-in"));
+    browser.wait_for_text("#keys", "no key of this network");
+    browser.script(
+        "const source = document.querySelector('script[src$=\"/sign_in.js\"]').src;
+         const { network } = document.querySelector('meta[name=muster]').dataset;
+         return import(source.replace('sign_in', 'keys')).then(async (keys) => {
+           const { organisation } = await (await fetch('/console/organisation')).json();
+           await keys.make({ network, organisation, origin: location.origin, label: 'old', role: 'admin' }) })",
+        &[],
+    );
+    browser.reload();
+    browser.find("#keys .key").click();
+    browser.wait_for_text("#fault", "nobody's here");
+    browser.find("#keys [data-remove]").click();
+    browser.wait_for_text("#keys", "Press again");
+    browser.find("#keys [data-remove]").click();
+    browser.wait_for_text("#keys", "no key of this network");
+    browser.forgive("403");
+}
+
+#[test]
+fn a_page_whose_session_ended_leads_to_the_sign_in_and_back() {
+    let (bench, fleet) = (Bench::take(), Fleet::start(&["P-1"]));
+    let browser = bench.browser();
+    fleet.join(&browser, "Ada", "admin");
+    browser.open(&fleet.url("/devices?q=P"));
+    browser.find(".live[data-live=on]");
+    let (status, told) =
+        asked(&browser, "/console/sign-out", &csrf(&browser), &json!({ "which": null }));
+    assert_eq!(status, 200, "{told}");
+    // Seen again after a while: the stream that begins anew is refused.
+    browser.script(
+        "for (const hidden of [true, false]) {
+           Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+           document.dispatchEvent(new Event('visibilitychange')); }",
+        &[],
+    );
+    browser.wait_for_text("h1", "Sign in");
+    browser.find("#keys .key").click();
+    browser.wait_until("the page that was left", || browser.url().ends_with("/devices?q=P"));
+    browser.forgive("401");
+}
+
+#[test]
 fn an_admin_invites_admits_and_removes() {
     let (bench, fleet) = (Bench::take(), Fleet::start(&["P-1"]));
     let (admin, guest) = (bench.browser(), bench.browser());

@@ -44,6 +44,60 @@ fn many_are_held_and_released_by_as_few_presses_as_one() {
 }
 
 #[test]
+fn a_search_releases_devices_and_batches_each_where_it_is_held() {
+    let (bench, fleet) = (Bench::take(), Fleet::start(&["P-1", "P-2", "Q-1"]));
+    let browser = bench.browser();
+    browser.size(1_440, 900);
+    fleet.join(&browser, "Ada", "operator");
+    let batch = fleet.batch();
+    // All devices, but one by one; and then the batch as well.
+    let each: Vec<_> = (0..3).map(|n| format!("did={}", fleet.did(n))).collect();
+    for named in [each.join("&"), format!("target={batch}")] {
+        browser.open(&fleet.url(&format!("/revoke?{named}")));
+        choose(&browser, "hold", "recall");
+        browser.find("dialog.sign");
+        sign(&browser);
+        browser.wait_for_text("h1", "held");
+    }
+    browser.wait_until("the gateway's 403", || fleet.shown(2).0 == 403);
+    // Whoever finds a part of the batch lifts no hold of the rest.
+    browser.open(&fleet.url("/revoke?q=P-&action=release"));
+    browser.control("Review and sign").click();
+    browser.wait_for_text("dialog.sign", "2 operations");
+    sign(&browser);
+    browser.wait_for_text("h1", "released a hold");
+    assert_eq!(fleet.shown(0).0, 403, "by its batch");
+    browser.open(&fleet.url(&format!("/revoke?batch={batch}&action=release")));
+    browser.control("Review and sign").click();
+    browser.wait_for_text("dialog.sign", "2 operations");
+    sign(&browser);
+    browser.wait_for_text("h1", "released a hold");
+    browser.wait_until("the gateway's 200", || (0..3).all(|n| fleet.shown(n).0 == 200));
+}
+
+#[test]
+fn what_was_done_is_told_when_a_later_part_fails() {
+    let serials: Vec<String> = (0..71).map(|n| format!("{}-{n:03}", ["A", "B"][n / 70])).collect();
+    let serials: Vec<&str> = serials.iter().map(String::as_str).collect();
+    let (bench, fleet) = (Bench::take(), Fleet::start(&serials));
+    let browser = bench.browser();
+    browser.size(1_440, 900);
+    fleet.join(&browser, "Ada", "operator");
+    browser.open(&fleet.url("/revoke?q=A-"));
+    browser.wait_for_text("#devices", "70");
+    // The line drops while the second request is on its way.
+    browser.script(
+        "const real = window.fetch; let n = 0; window.fetch = (url, asked) => \
+         String(url).endsWith('/console/submit') && (n += 1) === 2 \
+         ? Promise.reject(new TypeError('dropped')) : real(url, asked)",
+        &[],
+    );
+    choose(&browser, "hold", "recall of A");
+    sign(&browser);
+    browser.wait_for_text("#told", "64 held, 0 not, of 6 it is not known");
+}
+
+#[test]
 fn a_batch_is_ended_by_two_people() {
     let serials: Vec<String> = (0..30).map(|n| format!("R-{n:03}")).collect();
     let serials: Vec<&str> = serials.iter().map(String::as_str).collect();

@@ -1,7 +1,7 @@
 // What every page does: times in the reader's zone, news as they come, light and dark, the
 // shortcut to the search, signing out.
 
-import { ask, busy, renew, tell } from "./talk.js";
+import { ask, busy, listen, pageAt, renew, tell } from "./talk.js";
 
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
@@ -38,17 +38,31 @@ function live(state, words) {
 }
 
 /** News: each event becomes one on the document, for whoever shows it. */
-function listen() {
+function follow() {
   if (!document.querySelector("[data-live]")) return;
-  const news = new EventSource("/events");
-  news.onopen = () => live("on", "live");
-  news.onerror = () => live("off", news.readyState === EventSource.CLOSED ? "not live: reload" : "connecting again");
-  for (const kind of ["head", "batch", "progress", "coverage", "gateway", "missed"]) {
-    news.addEventListener(kind, (event) => {
-      document.dispatchEvent(new CustomEvent(`muster:${kind}`, { detail: JSON.parse(event.data) }));
-    });
+  let before = false;
+  listen("/events", hear);
+
+  /** @param {EventSource} news */
+  function hear(news) {
+    news.onopen = () => {
+      live("on", "live");
+      // What happened while nobody looked was not told.
+      if (before) document.dispatchEvent(new CustomEvent("muster:missed", { detail: {} }));
+      before = true;
+    };
+    news.onerror = () => {
+      const over = news.readyState === EventSource.CLOSED;
+      live("off", over ? "not live: reload" : "connecting again");
+      // A stream does not say why it was refused; the page does, and leads to the sign-in.
+      if (over) pageAt(location.href, { background: true }).catch(() => {});
+    };
+    for (const kind of ["head", "batch", "progress", "coverage", "gateway", "missed"]) {
+      news.addEventListener(kind, (event) => {
+        document.dispatchEvent(new CustomEvent(`muster:${kind}`, { detail: JSON.parse(event.data) }));
+      });
+    }
   }
-  addEventListener("pagehide", () => news.close());
 }
 
 document.addEventListener("muster:head", (event) => {
@@ -137,9 +151,10 @@ document.addEventListener("keydown", (event) => {
 
 localiseAll();
 setInterval(() => localiseAll(), 30_000);
-listen();
+follow();
 const told = sessionStorage.getItem("told");
 if (told) {
+  const kind = sessionStorage.getItem("told-kind") === "bad" ? "bad" : "good";
   sessionStorage.removeItem("told");
-  tell(told);
+  tell(told, kind);
 }

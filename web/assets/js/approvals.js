@@ -33,7 +33,7 @@ async function approve({ dataset: { approve: id = "", signed = "" } }) {
   });
   if (!done) return;
   const [one] = done;
-  if (one?.problem) throw new Error(summary(done, ""));
+  if (one?.problem) throw new Error(summary(done, "approved"));
   go("Approved. If nobody else must approve, it is done.", `/revoke/${one?.entry}`);
 }
 

@@ -98,7 +98,7 @@ async function watch() {
   const until = Date.now() + WATCH_MS;
   try {
     do {
-      await renew(PARTS);
+      await renew(PARTS, location.href, { background: true });
       if (waiting() === 0) return;
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     } while (Date.now() < until);

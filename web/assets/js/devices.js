@@ -74,12 +74,26 @@ function address() {
   return query.size > 0 ? `/devices?${query}` : "/devices";
 }
 
-async function search() {
+/** Whether the list is that of the form, on whatever page of it. */
+function inStep() {
+  const asked = (/** @type {string} */ url) => {
+    const fields = [...new URL(url, location.href).searchParams].filter(([field, value]) => field !== "after" && value.trim() !== "");
+    return fields.map((pair) => String(new URLSearchParams([pair]))).sort().join("&");
+  };
+  return asked(address()) === asked(location.href);
+}
+
+let searches = 0;
+
+/** @param {{ background?: boolean }} [how] */
+async function search(how = {}) {
   const url = address();
+  typing = false;
   if (url === location.pathname + location.search && !found().hasAttribute("aria-busy")) return;
+  const turn = ++searches;
   found().setAttribute("aria-busy", "true");
   try {
-    if (!(await renew(["found"], url))) return;
+    if (!(await renew(["found"], url, how))) return;
     all = false;
     history.replaceState(null, "", url);
     for (const link of document.querySelectorAll("[data-export]")) {
@@ -89,20 +103,24 @@ async function search() {
     if (top) top.value = "";
     show();
   } finally {
-    found().removeAttribute("aria-busy");
+    // A later search is still under way.
+    if (turn === searches) found().removeAttribute("aria-busy");
   }
 }
 
 /** @type {number | undefined} */
 let pause;
+/** Something is typed that was not searched for yet. */
+let typing = false;
 form.addEventListener("input", () => {
   clearTimeout(pause);
+  typing = true;
   pause = setTimeout(() => search().catch(fail), PAUSE_MS);
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   clearTimeout(pause);
-  busy(form.querySelector("[type=submit]"), search);
+  busy(form.querySelector("[type=submit]"), () => search());
 });
 
 document.addEventListener("change", (event) => {
@@ -172,7 +190,10 @@ document.addEventListener("muster:head", (event) => {
   if (!grew || following !== undefined) return;
   following = setTimeout(() => {
     following = undefined;
-    if (!document.hidden) renew(["found"]).then(show, () => {});
+    // A search under way brings what is new itself; one that is about to begin will.
+    if (document.hidden || typing || found().hasAttribute("aria-busy")) return;
+    const renewed = inStep() ? renew(["found"], location.href, { background: true }) : search({ background: true });
+    renewed.then((done) => done && show(), () => {});
   }, FOLLOW_MS);
 });
 

@@ -1,7 +1,7 @@
 // Importing files: sending them piece by piece, dry run, run, signing what is asked for on the way.
 // What was agreed to is kept in this tab, so that a reload goes on; the node is held to it.
 
-import { Refused, ask, busy, go, grouped, tell } from "./talk.js";
+import { Refused, ask, busy, go, grouped, listen, tell } from "./talk.js";
 
 const page = /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="muster"]')).dataset;
 const place = (/** @type {string} */ id) => `muster-import-${id}`;
@@ -123,6 +123,9 @@ function afresh() {
   location.reload();
 }
 
+/** A pause before an answer that did not arrive is given again. */
+const AGAIN_MS = 1_000;
+
 /** @param {HTMLElement} job */
 function watch(job) {
   const id = job.dataset.job ?? "";
@@ -151,7 +154,20 @@ function watch(job) {
   /** Signs by what was agreed to in this tab; in another one, the person looks first. @param {any} asked */
   const signs = async (asked) => {
     if (!mine || asked.number <= last) return;
+    const before = last;
     last = asked.number;
+    try {
+      await answer(asked);
+    } catch (fault) {
+      // An answer that did not arrive is given again when the news ask again; one that was refused is not.
+      const lost = !(fault instanceof Refused) || fault.status === 0 || fault.status >= 500;
+      if (lost) setTimeout(() => (last = last === asked.number ? before : last), AGAIN_MS);
+      throw fault;
+    }
+  };
+
+  /** @param {any} asked */
+  const answer = async (asked) => {
     const { look, sign, agree } = await import("./import_signs.js");
     const agreed = remembered(id);
     if (agreed) {
@@ -173,19 +189,19 @@ function watch(job) {
     });
   };
 
-  const news = new EventSource(`/import/${id}/events`);
-  addEventListener("pagehide", () => news.close());
-  news.addEventListener("import", (event) => {
+  // A run asks this page for signatures, and fails if none comes in time: it is heard in the back too.
+  const needed = () => mine && one("[data-progress]") !== null;
+  const end = listen(`/import/${id}/events`, (news) => news.addEventListener("import", (event) => {
     const now = JSON.parse(event.data);
     first ||= now.stage;
     if (now.stage !== first || (!BUSY.includes(now.stage) && one("[data-progress]"))) {
-      news.close();
+      end();
       if (!document.querySelector("dialog[open]")) afresh();
       return;
     }
     show(now);
     if (now.ask) signs(now.ask).catch((fault) => tell(fault instanceof Error ? fault.message : String(fault), "bad"));
-  });
+  }), needed);
 
   const button = (/** @type {string} */ css, /** @type {(button: HTMLElement) => Promise<void>} */ task) => {
     const found = one(css);

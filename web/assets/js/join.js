@@ -1,11 +1,11 @@
 // Joining by an invitation: `/join#SECRET.NETWORK`. The fragment stays in this browser; the
 // network in it is what this browser pins, and what it signs for from now on.
 
-import { base64url, unhex } from "./bytes.js";
+import { base64url, hex, unhex, utf8 } from "./bytes.js";
 import * as keys from "./keys.js";
 import { newKey } from "./operation.js";
 import { login } from "./token.js";
-import { ask, busy, element, fail } from "./talk.js";
+import { Refused, ask, busy, element, fail } from "./talk.js";
 
 const [secret, network] = location.hash.slice(1).split(".");
 const place = /** @type {HTMLElement} */ (document.getElementById("invitation"));
@@ -47,12 +47,17 @@ async function wait(key, seq) {
   );
   for (let signedFor = seq; ;) {
     await new Promise((resolve) => setTimeout(resolve, 1_000));
-    const state = await ask("/console/join/state", { secret, key: key.about.multikey });
-    if (state.joined) return;
-    // The organisation changed meanwhile: the proof is for one state of it alone.
-    if (state.seq !== signedFor) {
-      signedFor = state.seq;
-      await claim(key, signedFor);
+    try {
+      const state = await ask("/console/join/state", { secret, key: key.about.multikey });
+      if (state.joined) return;
+      // The organisation changed meanwhile: the proof is for one state of it alone.
+      if (state.seq !== signedFor) {
+        await claim(key, state.seq);
+        signedFor = state.seq;
+      }
+    } catch (fault) {
+      // A line that drops, or a server that starts anew, ends nothing: it is looked again.
+      if (!(fault instanceof Refused) || (fault.status !== 0 && fault.status < 500)) throw fault;
     }
   }
 }
@@ -66,12 +71,15 @@ async function claim(key, seq) {
 /** @param {any} invitation */
 async function join(invitation) {
   const { organisation, role, seq } = invitation;
-  // A page that was left and opened again goes on with the key it made.
-  const begun = (await keys.list()).find(({ about }) => about.network === network && about.organisation === organisation && about.origin === location.origin && about.label === label.value);
-  const key = begun ?? await keys.make({ network, organisation, origin: location.origin, label: label.value, role });
+  // A page that was left and opened again goes on with the key it made for this invitation; that
+  // of an earlier one is somebody else's, or over.
+  const invite = hex(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(secret))));
+  const begun = (await keys.list()).find(({ about }) => about.network === network && about.organisation === organisation && about.origin === location.origin && about.invite === invite);
+  if (begun && begun.about.label !== label.value) await keys.update(begun.about.multikey, { label: label.value });
+  const key = (begun && await keys.get(begun.about.multikey)) ?? await keys.make({ network, organisation, origin: location.origin, label: label.value, role, invite });
   const { joined } = await claim(key, seq);
   if (!joined) await wait(key, seq);
-  const { nonce, time } = await ask("/console/challenge", {});
+  const { nonce, time } = await ask("/console/challenge", {}, false);
   await ask("/console/session", { login: await login({ organisation, network, nonce, now: time }, key) });
   location.replace(invitation.further ? "/organisation" : "/");
 }
@@ -81,7 +89,7 @@ async function begin() {
     throw new Error("This link is not whole: an invitation ends with # and two parts. Copy all of it.");
   }
   if (!keys.canKeepKeys()) throw new Error("This browser keeps keys only on pages with TLS (https) or of this machine. Open the link that way.");
-  const invitation = await ask("/console/join/look", { secret });
+  const invitation = await ask("/console/join/look", { secret }, false);
   if (invitation.network !== network) throw new Error("This server runs another network than the one you are invited to. Do not go on; tell who invited you.");
   show(invitation);
   form.addEventListener("submit", (event) => {

@@ -10,8 +10,8 @@ import { PublicKey, kindOf } from "./public_key.js";
 /** @typedef {import("./public_key.js").Algorithm} Algorithm */
 
 /**
- * What is kept beside a key.
- * @typedef {{ network: string, organisation: string, origin: string, label: string, role: string }} About
+ * What is kept beside a key; `invite` is the hash of the secret of the invitation that it was made for.
+ * @typedef {{ network: string, organisation: string, origin: string, label: string, role: string, invite?: string }} About
  * @typedef {About & { multikey: string, algorithm: Algorithm, privateKey: CryptoKey, made: number }} Row
  */
 
@@ -111,7 +111,12 @@ export async function importPem(pem, about) {
   const raw = algorithm === "P-256" ? compress(concat([4], x, y)) : x;
   const kept = await crypto.subtle.importKey("pkcs8", pkcs8, key, false, ["sign"]);
   pkcs8.fill(0);
-  return keep(new PublicKey(algorithm, raw), kept, about);
+  const publicKey = new PublicKey(algorithm, raw);
+  const there = await get(publicKey.multikey);
+  const fits = (/** @type {"network" | "organisation" | "origin"} */ name) => there?.about[name] === about[name];
+  if (there && fits("network") && fits("organisation") && fits("origin")) return there;
+  // Whoever brings the file says what the key is for now.
+  return keep(publicKey, kept, about, there !== null);
 }
 
 /** @param {string} text */
@@ -120,10 +125,10 @@ function unbase64url(text) {
   return unbase64(padded.padEnd(Math.ceil(text.length / 4) * 4, "="));
 }
 
-/** @param {PublicKey} publicKey @param {CryptoKey} privateKey @param {About} about */
-async function keep(publicKey, privateKey, about) {
+/** @param {PublicKey} publicKey @param {CryptoKey} privateKey @param {About} about @param {boolean} [again] in place of what is kept of it */
+async function keep(publicKey, privateKey, about, again = false) {
   const { multikey, algorithm } = publicKey;
-  const { network, organisation, origin, label, role } = about;
+  const { network, organisation, origin, label, role, invite } = about;
   const row = {
     multikey,
     algorithm,
@@ -133,13 +138,14 @@ async function keep(publicKey, privateKey, about) {
     origin,
     label,
     role,
+    ...(invite === undefined ? {} : { invite }),
     made: Date.now(),
   };
   const key = new KeptKey(row);
   // A key that signs wrongly must be found before anybody relies on it.
   const probe = new TextEncoder().encode("muster");
   await publicKey.verify(concat(probe), await key.sign(concat(probe)));
-  await within("readwrite", (store) => store.add(row));
+  await within("readwrite", (store) => (again ? store.put(row) : store.add(row)));
   // Else a browser short of room may throw keys away.
   await navigator.storage?.persist?.();
   return key;

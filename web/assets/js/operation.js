@@ -58,7 +58,7 @@ export function encode(operation) {
  * @property {string} author the DID of the person's organisation
  * @property {string} [target] the DID of a device, or the id of a batch
  * @property {Record<string, any>} [fields] further fields of the action
- * @property {Intention} [proposed] what a proposal shall do
+ * @property {{ kind: string, target?: string, fields?: Record<string, any> }} [proposed] what a proposal shall do
  * @property {number} now milliseconds by this machine's clock
  */
 

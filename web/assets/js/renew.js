@@ -31,14 +31,13 @@ function kept(part) {
 
 /**
  * Puts parts of a page, by their ids, in place of those that are here.
- * @param {string[]} ids @param {string} [url] @returns {Promise<boolean>} whether it was done
+ * @param {string[]} ids @param {string} [url] @param {{ background?: boolean }} [how] as of `pageAt`
+ * @returns {Promise<boolean>} whether it was done
  */
-export async function renew(ids, url = location.href) {
+export async function renew(ids, url = location.href, how = {}) {
   const turn = ++asked;
-  const found = await pageAt(url);
+  const found = await pageAt(url, how);
   if (turn !== asked) return false;
-  // Whoever is not signed in any more got the sign-in instead.
-  if (!found.querySelector("header.bar")) location.reload();
   for (const id of ids) {
     const [old, made] = [document.getElementById(id), found.getElementById(id)];
     if (!old || !made) continue;

@@ -13,10 +13,12 @@ const form = /** @type {HTMLFormElement | null} */ (document.getElementById("do"
 /** @type {string[] | null} */
 let listed = null;
 
-/** Devices and batches to name. @returns {Promise<{ targets: string[], devices: number, more: boolean }>} */
-async function chosen() {
+/** Devices and batches to name. @param {string} action @returns {Promise<{ targets: string[], devices: number, more: boolean }>} */
+async function chosen(action) {
   if (listed) return { targets: listed, devices: Number(document.getElementById("devices")?.dataset.devices), more: false };
-  return ask(`/console/targets${location.search}`);
+  const query = new URLSearchParams(location.search);
+  query.set("action", action);
+  return ask(`/console/targets?${query}`);
 }
 
 const DONE = /** @type {Record<string, string>} */ ({ hold: "held", release: "released", revoke: "revoked", deactivate: "deactivated" });
@@ -72,7 +74,8 @@ function after(done, action) {
   const last = done.findLast((one) => one.entry !== undefined);
   const words = summary(done, DONE[action]);
   sessionStorage.removeItem(LIST);
-  if (last) go(words, `/revoke/${last.entry}`);
+  // What was not done stays to be read until somebody puts it away.
+  if (last) go(words, `/revoke/${last.entry}`, done.some((one) => one.problem) ? "bad" : "good");
   else tell(words, "bad");
 }
 
@@ -82,9 +85,13 @@ form?.addEventListener("submit", (event) => {
     const given = new FormData(form);
     const action = String(given.get("action"));
     const typed = String(given.get("hours") ?? "").trim();
-    const { targets, devices, more } = await chosen();
+    const { targets, devices, more } = await chosen(action);
     if (more) throw new Error("The search finds more devices than one selection can name. Narrow it, or choose whole batches.");
-    if (targets.length === 0) throw new Error("The search finds no device any more.");
+    if (targets.length === 0) {
+      throw new Error(action === "release"
+        ? "None of them has a hold of its own to release. What a whole batch is held by is released for the whole batch."
+        : "The search finds no device any more.");
+    }
     const reason = String(given.get("reason") ?? "").trim();
     const free = form.dataset.free;
     if ((action === "revoke" || action === "deactivate") && free !== undefined && devices > Number(free)) {
@@ -106,7 +113,7 @@ async function showListed() {
   const list = sessionStorage.getItem(LIST);
   if (!location.search.includes("list=1") || !list) return;
   const targets = JSON.parse(list);
-  const { effect } = await ask("/console/effect", { targets });
+  const { effect } = await ask("/console/effect", { targets }, false);
   const tile = (/** @type {string} */ name, /** @type {number} */ n, /** @type {Record<string, string>} */ more = {}) =>
     element("div", { class: "tile" }, element("dt", {}, name), element("dd", more, grouped(n)));
   const place = /** @type {HTMLElement} */ (document.getElementById("listed"));

@@ -4,7 +4,7 @@
 import { base64url, unbase64 } from "./bytes.js";
 import * as keys from "./keys.js";
 import * as operations from "./operation.js";
-import { ask, element, grouped, here } from "./talk.js";
+import { Refused, ask, element, grouped, here } from "./talk.js";
 
 /** Operations in one request, as the server takes them. */
 const AT_ONCE = 64;
@@ -45,7 +45,7 @@ function unbase64url(text) {
 
 /** Asks for the operations of some targets, and refuses those that say anything else than was meant. */
 async function prepared(/** @type {Meant} */ meant, /** @type {string[] | undefined} */ targets, /** @type {keys.KeptKey} */ key) {
-  const { operations: built } = await ask("/console/prepare", targets ? { ...meant.intent, targets } : meant.intent);
+  const { operations: built } = await ask("/console/prepare", targets ? { ...meant.intent, targets } : meant.intent, false);
   const left = new Set(targets);
   return built.map((/** @type {any} */ one) => {
     const bytes = unbase64url(one.payload);
@@ -107,7 +107,20 @@ function confirm(meant, shown, count, devices) {
 }
 
 /**
- * Does what is meant. Gives what became of each operation, or nothing if the person left it.
+ * What the server built for parts of what is meant, from one of them on to the first for which there is something to do.
+ * @param {Meant} meant @param {(string[] | undefined)[]} parts @param {number} from @param {keys.KeptKey} key
+ */
+async function nextOf(meant, parts, from, key) {
+  for (let at = from; at < parts.length; at += 1) {
+    const ready = await prepared(meant, parts[at], key);
+    if (ready.length > 0) return { at, ready };
+  }
+  return { at: parts.length, ready: [] };
+}
+
+/**
+ * Does what is meant. Gives what became of each operation, or nothing if the person left it. What
+ * a later fault kept from being done is in it too, as a problem.
  * @param {Meant} meant @param {(targets?: string[]) => number} [counted] devices of all targets, where more than one request is needed
  * @returns {Promise<{ target?: string, entry?: number, problem?: any }[] | null>}
  */
@@ -115,28 +128,44 @@ export async function act(meant, counted) {
   const key = await signer();
   const all = meant.targets;
   const parts = all ? Array.from({ length: Math.ceil(all.length / AT_ONCE) }, (_, i) => all.slice(i * AT_ONCE, (i + 1) * AT_ONCE)) : [undefined];
-  const first = await prepared(meant, parts[0], key);
-  if (first.length === 0) throw new Error("There is nothing to do: what you chose is in that state already.");
-  const sum = first.reduce((/** @type {number} */ n, /** @type {any} */ one) => n + one.devices, 0);
-  const devices = parts.length > 1 ? counted?.(all) ?? all?.length ?? 0 : sum;
-  const count = parts.length > 1 ? all?.length ?? 0 : first.length;
-  const dialog = await confirm(meant, first.slice(0, SHOWN), count, devices);
+  let { at, ready } = await nextOf(meant, parts, 0, key);
+  if (ready.length === 0) throw new Error("There is nothing to do: what you chose is in that state already.");
+  const sum = ready.reduce((/** @type {number} */ n, /** @type {any} */ one) => n + one.devices, 0);
+  // Of the parts that come later it is not known yet whether there is something to do.
+  const left = all?.slice(at * AT_ONCE) ?? [];
+  const single = (all?.length ?? 0) - left.length;
+  const several = at + 1 < parts.length;
+  const devices = several ? Math.max((counted?.(all) ?? all?.length ?? 0) - single, sum) : sum;
+  const count = several ? left.length : ready.length;
+  const dialog = await confirm(meant, ready.slice(0, SHOWN), count, devices);
   if (!dialog) return null;
   const bar = /** @type {HTMLProgressElement} */ (dialog.querySelector("progress"));
   bar.hidden = false;
+  /** @type {{ target?: string, entry?: number, problem?: any }[]} */
   const done = [];
+  let sent = 0;
   try {
-    for (const [i, part] of parts.entries()) {
-      const ready = i === 0 ? first : await prepared(meant, part, key);
+    while (ready.length > 0) {
+      sent = 0;
       const signed = [];
       for (const one of ready) signed.push(base64url(await operations.sign(one.bytes, one.wanted, key)));
       // A release that gives several operations may be more than one request takes.
-      for (let at = 0; at < signed.length; at += AT_ONCE) {
-        const answer = await ask("/console/submit", { operations: signed.slice(at, at + AT_ONCE) });
-        answer.done.forEach((/** @type {any} */ result, /** @type {number} */ n) => done.push({ target: ready[at + n].target, ...result }));
+      for (; sent < signed.length; sent += AT_ONCE) {
+        const answer = await ask("/console/submit", { operations: signed.slice(sent, sent + AT_ONCE) });
+        answer.done.forEach((/** @type {any} */ result, /** @type {number} */ n) => done.push({ target: ready[sent + n].target, ...result }));
         bar.value = done.length;
       }
+      // From here on these are done, whatever becomes of the next ones.
+      [ready, at] = [[], at + 1];
+      ({ at, ready } = await nextOf(meant, parts, at, key));
     }
+  } catch (fault) {
+    if (done.length === 0) throw fault;
+    const title = (fault instanceof Error ? fault.message : String(fault)).replace(/\.$/, "");
+    // A request whose answer was lost may have been carried out.
+    const lost = fault instanceof Refused && (fault.status === 0 || fault.status >= 500) ? AT_ONCE : 0;
+    ready.slice(sent).forEach((/** @type {any} */ { target }, /** @type {number} */ n) => done.push({ target, problem: { title, unknown: n < lost } }));
+    for (const target of parts.slice(ready.length > 0 ? at + 1 : at).flat()) done.push({ target, problem: { title, unknown: false } });
   } finally {
     dialog.close();
   }
@@ -149,5 +178,6 @@ export function summary(done, what) {
   const good = done.length - bad.length;
   if (bad.length === 0) return `${grouped(good)} ${what}.`;
   const { title, detail } = bad[0].problem;
-  return `${grouped(good)} ${what}, ${grouped(bad.length)} refused: ${title}${detail ? `. ${detail}` : ""}.`;
+  const unknown = bad.filter((one) => one.problem.unknown).length;
+  return `${grouped(good)} ${what}, ${grouped(bad.length - unknown)} not${unknown > 0 ? `, of ${grouped(unknown)} it is not known` : ""}: ${title}${detail ? `. ${detail}` : ""}.`;
 }

@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use muster_api::{CoverageView, EffectView, HoldView, LogRow, Problem, limits};
 use muster_identity::Did;
-use muster_ledger::{BatchId, Status};
+use muster_ledger::{BatchId, Power, Standing, Status, Time, View as _};
 use muster_registry::{Covered, DeviceSearch, LogFilter, Selection, Subject};
 use serde::Deserialize;
 use serde_json::json;
@@ -118,6 +118,46 @@ impl Chosen {
         }
         Ok((all, more))
     }
+
+    /// Devices and batches that have a hold of their owner to lift. Nothing is put together here:
+    /// each hold is lifted where it was placed, on a device or on a batch as a whole.
+    async fn held(&self, console: &Console) -> Result<(Vec<Subject>, bool), Problem> {
+        let mut all = self.named.clone();
+        let search = self.search.as_ref().filter(|s| s.state.is_none_or(|s| s == Status::Held));
+        let Some(search) = search else { return Ok((all, false)) };
+        let search = DeviceSearch { state: Some(Status::Held), ..search.clone() };
+        let registry = console.registry();
+        let time = registry.head().head().time;
+        let chain = registry.chain();
+        // Whoever finds some devices of a batch does not lift the hold of all.
+        for id in registry.select(&search).await?.batches {
+            if chain.state().batch(&id)?.is_some_and(|batch| lifts(&batch.standing, time)) {
+                all.push(Subject::Batch(id));
+            }
+        }
+        let most = all.len() + limits::SELECTED_DEVICES;
+        let mut pages = registry.export(&search)?;
+        while let Some(rows) = pages.next().await? {
+            for row in rows {
+                let fault = |_| Problem::new(500, "corrupt", "a DID of the list is damaged");
+                let did: Did = row.did.parse().map_err(fault)?;
+                if !chain.state().device(&did)?.is_some_and(|own| lifts(&own.standing, time)) {
+                    continue;
+                }
+                if all.len() == most {
+                    return Ok((all, true));
+                }
+                all.push(Subject::Device(did));
+            }
+        }
+        Ok((all, false))
+    }
+}
+
+/// Whether there is a hold that its owner may lift.
+fn lifts(standing: &Standing, time: Time) -> bool {
+    let lasts = |until: Option<Time>| until.is_none_or(|until| time < until);
+    standing.holds.iter().any(|hold| hold.power == Power::Owner && lasts(hold.until))
 }
 
 pub(super) fn status(word: &str) -> Option<Status> {
@@ -183,7 +223,11 @@ pub(crate) async fn targets(
     Query(query): Query<Pairs>,
     who: Visitor,
 ) -> Result<Response, Failure> {
-    let (subjects, more) = Chosen::of(query, &who)?.subjects(&console).await?;
+    let chosen = Chosen::of(query, &who)?;
+    let (subjects, more) = match chosen.action.as_str() {
+        "release" => chosen.held(&console).await?,
+        _ => chosen.subjects(&console).await?,
+    };
     Ok(Json(named(&console, &subjects, more).await?).into_response())
 }
 
@@ -296,10 +340,27 @@ async fn follow(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use muster_ledger::{HoldId, HoldRecord};
 
     #[test]
     fn states_have_their_words() {
         assert_eq!(status("held"), Some(Status::Held));
         assert_eq!(status("Held"), None);
+    }
+
+    #[test]
+    fn an_owner_lifts_what_it_placed_and_what_lasts() {
+        let hold = |power, until: Option<u64>| HoldRecord {
+            id: HoldId([1; 16]),
+            by: Did::from_digest([1; 32]),
+            power,
+            until: until.map(Time),
+        };
+        let standing = |holds| Standing { holds, ..Standing::default() };
+        assert!(!lifts(&standing(vec![]), Time(10)));
+        assert!(lifts(&standing(vec![hold(Power::Owner, None)]), Time(10)));
+        assert!(lifts(&standing(vec![hold(Power::Owner, Some(11))]), Time(10)));
+        assert!(!lifts(&standing(vec![hold(Power::Owner, Some(10))]), Time(10)), "it is over");
+        assert!(!lifts(&standing(vec![hold(Power::Incident, Some(11))]), Time(10)));
     }
 }
