@@ -155,6 +155,13 @@ muster_ledger::limits! {
     /// Invitations that are open at once.
     pub const INVITES: usize = 64 => "invitations";
 
+    /// Open invitations for further keys of one person: one that is used, and one that got lost.
+    pub const FURTHER_INVITES: usize = 2 => "invitations";
+
+    /// Keys whose access to a console was ended and that it remembers; beyond, the oldest is
+    /// forgotten, long after it was removed from the ledger.
+    pub const ENDED_KEYS: usize = 1_024 => "keys";
+
     /// Sessions of the console at once, of all people.
     pub const CONSOLE_SESSIONS: usize = 1_024 => "sessions";
 

@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use intent::Intent;
 use muster_api::Problem;
 use muster_identity::cbor::Encode as _;
-use muster_ledger::{Operation, SignedOperation, View as _};
+use muster_ledger::{Action, Operation, SignedOperation, View as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -115,7 +115,11 @@ async fn one(console: &Console, who: &Visitor, text: &str) -> Result<Value, Prob
         let title = "the operation is signed by another key than the session's";
         return Err(Problem::new(403, "other-key", title));
     }
+    let keys = matches!(verified.operation().action, Action::ChangeKeys(_));
     let proof = console.registry().submit(signed, None).await?;
+    if keys {
+        console.admit_claimed().await;
+    }
     let entry = proof.verify(&console.network(), &console.registry().chain().state().validators()?);
     let entry = entry.map_err(|e| Problem::new(500, "corrupt", e.to_string()))?;
     Ok(json!({

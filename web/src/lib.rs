@@ -160,6 +160,13 @@ impl Console {
         Ok(done)
     }
 
+    /// Says to open pages of an organisation that its people changed.
+    pub(crate) fn tell_people(&self, organisation: Option<Did>) {
+        if let Some(organisation) = organisation {
+            self.registry().tell_people(&organisation);
+        }
+    }
+
     /// An organisation under the newest head.
     pub(crate) fn organisation_record(
         &self,

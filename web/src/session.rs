@@ -16,6 +16,9 @@ use std::convert::Infallible;
 /// The header that proves that a request was written by a script of our own page.
 const CSRF: &str = "muster-csrf";
 
+/// The header of what a page asks by itself, to renew what it shows.
+const BACKGROUND: &str = "muster-background";
+
 /// A session, as it is shown to its owner.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
@@ -63,15 +66,24 @@ impl Sessions {
         self.by_secret.insert(sha256(&[secret]), session);
     }
 
-    fn find(&mut self, secret: &[u8], now: u64) -> Option<Session> {
+    /// The session of a secret. What a page asks by itself does not count as using it: else one
+    /// that lies open would never end idle.
+    fn find(&mut self, secret: &[u8], now: u64, touch: bool) -> Option<Session> {
         let key = sha256(&[secret]);
         let session = self.by_secret.get_mut(&key)?;
         if !live(session, now) {
             self.by_secret.remove(&key);
             return None;
         }
-        session.used = now;
+        if touch {
+            session.used = now;
+        }
         Some(session.clone())
+    }
+
+    /// Whether a session, by its identifier, still holds.
+    pub(crate) fn holds(&self, id: &str, now: u64) -> bool {
+        self.by_secret.values().any(|s| s.id == id && live(s, now))
     }
 
     /// The sessions of these keys, the latest first.
@@ -122,7 +134,7 @@ impl Console {
     async fn visitor(&self, headers: &HeaderMap) -> Result<Option<Visitor>, Problem> {
         let Some(secret) = cookie(headers, &self.cookie_name()) else { return Ok(None) };
         let Ok(secret) = BASE64URL_NOPAD.decode(secret.as_bytes()) else { return Ok(None) };
-        let session = self.sessions().find(&secret, self.now());
+        let session = self.sessions().find(&secret, self.now(), touches(headers));
         let Some(session) = session else { return Ok(None) };
         Ok(self.known(&session.organisation, &session.key).await?.map(|known| Visitor {
             session,
@@ -131,6 +143,14 @@ impl Console {
             settled: known.settled,
             keys: known.keys,
         }))
+    }
+
+    /// Whether a visitor is still signed in and still may be: asked again and again by what goes
+    /// on for long, such as a stream of news.
+    pub(crate) async fn still(&self, who: &Visitor) -> bool {
+        let session = &who.session;
+        self.sessions().holds(&session.id, self.now())
+            && matches!(self.known(&session.organisation, &session.key).await, Ok(Some(_)))
     }
 
     /// The person that a key is, by the book and the ledger as they stand.
@@ -163,6 +183,10 @@ impl Console {
                 settled: person.settled,
                 keys,
             }));
+        }
+        // Its access was ended here, whatever the ledger says of it still.
+        if book.is_ended(&text) {
+            return Ok(None);
         }
         Ok(on_ledger.map(|k| Known {
             name: "Key file".into(),
@@ -197,6 +221,13 @@ pub(crate) struct Known {
     pub(crate) role: Role,
     pub(crate) settled: bool,
     pub(crate) keys: Vec<String>,
+}
+
+/// Whether a person asks, and not a page by itself: pages say so when they renew their parts, and
+/// a stream of news goes on without anybody.
+fn touches(headers: &HeaderMap) -> bool {
+    let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("");
+    !headers.contains_key(BACKGROUND) && !accepts.starts_with("text/event-stream")
 }
 
 /// The value of a cookie.
@@ -325,16 +356,32 @@ mod tests {
     fn a_session_ends_idle_and_after_a_day_of_work() {
         let mut all = Sessions::default();
         all.open(b"s", session(0), 0);
-        assert!(all.find(b"other", 1).is_none());
+        assert!(all.find(b"other", 1, true).is_none());
         let step = limits::SESSION_IDLE_MS - 1;
         let mut now = 0;
         while now + step < limits::SESSION_MS {
             now += step;
-            assert!(all.find(b"s", now).is_some(), "in use at {now}");
+            assert!(all.find(b"s", now, true).is_some(), "in use at {now}");
         }
-        assert!(all.find(b"s", limits::SESSION_MS).is_none(), "the day is over");
+        assert!(all.find(b"s", limits::SESSION_MS, true).is_none(), "the day is over");
         all.open(b"t", session(0), 0);
-        assert!(all.find(b"t", limits::SESSION_IDLE_MS).is_none(), "idle");
+        assert!(all.find(b"t", limits::SESSION_IDLE_MS, true).is_none(), "idle");
+    }
+
+    #[test]
+    fn a_page_that_lies_open_does_not_keep_a_session() {
+        let mut all = Sessions::default();
+        all.open(b"s", session(0), 0);
+        assert!(all.find(b"s", limits::SESSION_IDLE_MS - 1, false).is_some());
+        assert!(all.holds("a", limits::SESSION_IDLE_MS - 1));
+        assert!(!all.holds("a", limits::SESSION_IDLE_MS) && !all.holds("b", 0));
+        assert!(all.find(b"s", limits::SESSION_IDLE_MS, false).is_none(), "not renewed");
+        let headers = |name: &'static str, value: &'static str| {
+            HeaderMap::from_iter([(name.parse().expect("a name"), value.parse().expect("a value"))])
+        };
+        assert!(touches(&headers("accept", "text/html")));
+        assert!(!touches(&headers("accept", "text/event-stream")));
+        assert!(!touches(&headers("muster-background", "1")));
     }
 
     #[test]

@@ -35,6 +35,7 @@ use crate::{Error, Registry};
 use muster_api::{
     ActivityPoint, ChangeView, DevicePage, EffectView, Event, LogPage, OverviewCounts, Problem,
 };
+use muster_identity::Did;
 use muster_ledger::{BatchId, Chain, Changes, StateKey, Time};
 use roster::Roster;
 use std::collections::{BTreeMap, BTreeSet};
@@ -207,6 +208,11 @@ impl Registry {
     /// The newest entries, newest first.
     pub async fn last_changes(&self, count: u64) -> Result<Vec<ChangeView>, Problem> {
         self.shared_node().last_changes(count).await
+    }
+
+    /// Says to open pages that the people of an organisation changed.
+    pub fn tell_people(&self, organisation: &Did) {
+        self.node().console.tell_people(organisation);
     }
 
     /// News from now on. Whoever is slow misses some, and is told.

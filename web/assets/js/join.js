@@ -67,9 +67,15 @@ async function claim(key, seq) {
 async function join(invitation) {
   const { organisation, role, seq } = invitation;
   // A page that was left and opened again goes on with the key it made.
-  const begun = (await keys.list()).find(({ about }) => about.network === network && about.organisation === organisation && about.origin === location.origin && about.label === label.value);
-  const key = begun ?? await keys.make({ network, organisation, origin: location.origin, label: label.value, role });
-  const { joined } = await claim(key, seq);
+  const begun = (await keys.list()).findLast(({ about }) => about.network === network && about.organisation === organisation && about.origin === location.origin && about.label === label.value);
+  const make = () => keys.make({ network, organisation, origin: location.origin, label: label.value, role });
+  let key = begun ?? await make();
+  const { joined } = await claim(key, seq).catch(async (fault) => {
+    // A key whose access was ended does not come back: a new one does.
+    if (!begun || fault.code !== "key-ended") throw fault;
+    key = await make();
+    return claim(key, seq);
+  });
   if (!joined) await wait(key, seq);
   const { nonce, time } = await ask("/console/challenge", {});
   await ask("/console/session", { login: await login({ organisation, network, nonce, now: time }, key) });
