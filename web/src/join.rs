@@ -75,7 +75,7 @@ impl Console {
     }
 
     /// Whether the ledger gives a key at least this.
-    fn on_ledger(&self, did: &Did, key: &str, needs: Capabilities) -> bool {
+    pub(crate) fn on_ledger(&self, did: &Did, key: &str, needs: Capabilities) -> bool {
         let record = self.organisation_record(did).ok().flatten();
         let key = PublicKey::from_multikey(key).ok();
         record.zip(key).is_some_and(|(record, key)| has(&record, &key, needs))
