@@ -146,6 +146,15 @@ muster_ledger::limits! {
     /// Acts of people that a node remembers: some 20 MB, years of signing in.
     pub const ACTS: u64 = 100_000 => "acts";
 
+    /// Characters of what an act is about.
+    pub const ACT_ABOUT: usize = 256 => "characters";
+
+    /// The same act of the same key within so long is one act, in milliseconds (1 h).
+    pub const ACT_FOLD_MS: u64 = 60 * 60 * 1_000 => "milliseconds";
+
+    /// Newest acts among which the same one is looked for.
+    pub const ACTS_FOLDED: u64 = 256 => "acts";
+
     /// People of an organisation at a node's console.
     pub const PEOPLE: usize = 256 => "people";
 

@@ -167,7 +167,8 @@ async fn build(
     let (acts, older_acts) = match audits(who.role) {
         false => (None, None),
         true => {
-            let found = console.registry().acts(asked.acts.unwrap_or(u64::MAX), ACTS).await?;
+            let before = asked.acts.unwrap_or(u64::MAX);
+            let found = console.registry().acts(&who.session.organisation, before, ACTS).await?;
             let older = found.last().filter(|_| found.len() as u64 == ACTS).map(|(no, _)| *no);
             let named = |(_, act): (u64, Act)| (names.of(&act.who), act);
             (Some(found.into_iter().map(named).map(|(n, a)| (a, n)).collect()), older)
