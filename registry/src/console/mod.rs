@@ -29,6 +29,7 @@ pub(crate) use text::{HEAD, Head};
 
 use crate::folder::{Folder, INDEX};
 use crate::node::{Node, Published};
+use crate::readers::Reader;
 use crate::store::sqlite::Index;
 use crate::store::{Flip, Store};
 use crate::{Error, Registry};
@@ -176,7 +177,7 @@ impl Registry {
 
     /// What a change of these devices and batches would reach.
     pub async fn effect(&self, targets: &[Subject]) -> Result<EffectView, Problem> {
-        self.node().effect(targets).await
+        self.node().effect(targets, Reader::Operator).await
     }
 
     /// What happened between two times, by steps of whole hours, from the full hour before the
@@ -187,7 +188,7 @@ impl Registry {
         to: Time,
         step_ms: u64,
     ) -> Result<Vec<ActivityPoint>, Problem> {
-        self.node().activity(from, to, step_ms).await
+        self.node().activity(Reader::Operator, from, to, step_ms).await
     }
 
     /// The network in numbers.
