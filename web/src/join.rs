@@ -189,11 +189,22 @@ async fn state(
     State(console): State<Console>,
     Json(Asked { secret, key }): Json<Asked>,
 ) -> Result<Response, Failure> {
-    if console.book().await.by_key(&key).is_some() {
-        return Ok(Json(json!({ "joined": true })).into_response());
+    let known = async || console.book().await.by_key(&key).is_some();
+    let joined = || Json(json!({ "joined": true })).into_response();
+    if known().await {
+        return Ok(joined());
     }
-    let invited = console.opened(&secret).await?;
-    let joined = console.admit(&invited.id).await? == Joined::Yes;
+    let looked = async {
+        let invited = console.opened(&secret).await?;
+        let joined = console.admit(&invited.id).await? == Joined::Yes;
+        Ok::<_, Problem>((invited, joined))
+    };
+    let (invited, joined) = match looked.await {
+        Ok(looked) => looked,
+        // Somebody admitted the key between the two looks.
+        Err(_) if known().await => return Ok(joined()),
+        Err(problem) => return Err(Failure::from(problem)),
+    };
     let invite = invited.invite();
     let record = invite.and_then(|i| console.organisation_record(i.organisation()).ok().flatten());
     Ok(Json(json!({ "joined": joined, "seq": record.map_or(0, |r| r.seq) })).into_response())
