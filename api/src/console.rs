@@ -210,6 +210,11 @@ pub struct LogRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
+    /// Somebody joined, was invited, or left: who may use this node's console changed.
+    People {
+        /// Whose people.
+        organisation: String,
+    },
     /// A head was signed.
     Head {
         /// Log entries.

@@ -146,6 +146,15 @@ muster_ledger::limits! {
     /// Acts of people that a node remembers: some 20 MB, years of signing in.
     pub const ACTS: u64 = 100_000 => "acts";
 
+    /// Characters of what an act is about.
+    pub const ACT_ABOUT: usize = 256 => "characters";
+
+    /// The same act of the same key within so long is one act, in milliseconds (1 h).
+    pub const ACT_FOLD_MS: u64 = 60 * 60 * 1_000 => "milliseconds";
+
+    /// Newest acts among which the same one is looked for.
+    pub const ACTS_FOLDED: u64 = 256 => "acts";
+
     /// People of an organisation at a node's console.
     pub const PEOPLE: usize = 256 => "people";
 
@@ -154,6 +163,13 @@ muster_ledger::limits! {
 
     /// Invitations that are open at once.
     pub const INVITES: usize = 64 => "invitations";
+
+    /// Open invitations for further keys of one person: one that is used, and one that got lost.
+    pub const FURTHER_INVITES: usize = 2 => "invitations";
+
+    /// Keys whose access to a console was ended and that it remembers; beyond, the oldest is
+    /// forgotten, long after it was removed from the ledger.
+    pub const ENDED_KEYS: usize = 1_024 => "keys";
 
     /// Sessions of the console at once, of all people.
     pub const CONSOLE_SESSIONS: usize = 1_024 => "sessions";

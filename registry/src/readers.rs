@@ -3,12 +3,13 @@
 //! signs its question sees its own, and nobody else any.
 
 use crate::node::Node;
-use crate::{Covered, Registry};
+use crate::{Covered, Registry, Subject};
 use muster_api::{
-    CoverageView, DeviceView, GatewaysView, LotDevicesView, LotQuery, LotsView, Problem, limits,
+    ActivityPoint, CoverageView, DeviceView, EffectView, GatewaysView, LotDevicesView, LotQuery,
+    LotsView, Problem, limits,
 };
 use muster_identity::{Asked, Did, SignedRead};
-use muster_ledger::View as _;
+use muster_ledger::{Time, View as _};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -157,6 +158,23 @@ impl Reading<'_> {
     /// Which gateways go by an entry.
     pub async fn coverage(&self, of: Covered) -> Result<CoverageView, Problem> {
         self.node.coverage_view(of, self.reader.known()?).await
+    }
+
+    /// What a change of these devices and batches would reach; where they were seen, by the
+    /// reader's gateways alone.
+    pub async fn effect(&self, targets: &[Subject]) -> Result<EffectView, Problem> {
+        self.node.effect(targets, self.reader.known()?).await
+    }
+
+    /// What happened between two times, by steps of whole hours; what was let through and
+    /// refused, by the reader's gateways alone.
+    pub async fn activity(
+        &self,
+        from: Time,
+        to: Time,
+        step_ms: u64,
+    ) -> Result<Vec<ActivityPoint>, Problem> {
+        self.node.activity(self.reader.known()?, from, to, step_ms).await
     }
 
     /// A question about lots of the reader's own.

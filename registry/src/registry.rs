@@ -456,9 +456,14 @@ impl Registry {
         Ok(self.node().store.add_act(act).await?)
     }
 
-    /// What people did before an act of this number, newest first.
-    pub async fn acts(&self, before: u64, count: u64) -> Result<Vec<(u64, Act)>, Problem> {
-        Ok(self.node().store.acts(before, count).await?)
+    /// What people of an organisation did before an act of this number, newest first.
+    pub async fn acts(
+        &self,
+        organisation: &Did,
+        before: u64,
+        count: u64,
+    ) -> Result<Vec<(u64, Act)>, Problem> {
+        Ok(self.node().store.acts(*organisation, before, count).await?)
     }
 
     /// Whether the node commits and signs: the last commit and signature succeeded, and the head

@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use intent::Intent;
 use muster_api::Problem;
 use muster_identity::cbor::Encode as _;
-use muster_ledger::{Operation, SignedOperation, View as _};
+use muster_ledger::{Action, Capabilities, Operation, SignedOperation, View as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -51,7 +51,15 @@ async fn prepare(
     who: Visitor,
     Json(intent): Json<Intent>,
 ) -> Result<Response, Failure> {
-    may_act(&who)?;
+    let own = match &intent {
+        Intent::Admit { invite } => console.is_own_invite(&who, invite).await,
+        _ => false,
+    };
+    if own {
+        who.must(people::acts, "sign operations")?;
+    } else {
+        may_act(&who)?;
+    }
     let built = intent.build(&console, &who).await?;
     let valid_until = muster_ledger::Time(console.now()).plus_ms(PATIENCE_MS);
     let operations: Vec<Value> = built
@@ -89,7 +97,8 @@ async fn submit(
     who: Visitor,
     Json(Signed { operations }): Json<Signed>,
 ) -> Result<Response, Failure> {
-    may_act(&who)?;
+    // What an unsettled person may put in, is looked at operation by operation.
+    who.must(people::acts, "sign operations")?;
     if operations.len() > AT_ONCE {
         let title = format!("at most {AT_ONCE} operations at once");
         return Err(Problem::new(413, "too-many", title).into());
@@ -115,7 +124,14 @@ async fn one(console: &Console, who: &Visitor, text: &str) -> Result<Value, Prob
         let title = "the operation is signed by another key than the session's";
         return Err(Problem::new(403, "other-key", title));
     }
+    if !who.settled && !console.settles(who, &verified.operation().action).await {
+        may_act(who)?;
+    }
+    let keys = matches!(verified.operation().action, Action::ChangeKeys(_));
     let proof = console.registry().submit(signed, None).await?;
+    if keys {
+        console.admit_claimed().await;
+    }
     let entry = proof.verify(&console.network(), &console.registry().chain().state().validators()?);
     let entry = entry.map_err(|e| Problem::new(500, "corrupt", e.to_string()))?;
     Ok(json!({
@@ -124,4 +140,28 @@ async fn one(console: &Console, who: &Visitor, text: &str) -> Result<Value, Prob
         "time": entry.entry.time.0,
         "operation": hash.to_string(),
     }))
+}
+
+impl Console {
+    /// Whether an invitation brings in a further key of this visitor.
+    async fn is_own_invite(&self, who: &Visitor, id: &str) -> bool {
+        let book = self.book().await;
+        let person = book.by_key(&who.session.key.to_multikey()).map(|(person, _)| person.no);
+        let invited = book.invites.iter().find(|i| i.id == id);
+        person.is_some() && invited.is_some_and(|i| i.person == person)
+    }
+
+    /// Whether an action does no more than to admit the further key with which a visitor gets her
+    /// second way in: a lone admin has nobody else to do it.
+    async fn settles(&self, who: &Visitor, action: &Action) -> bool {
+        let Action::ChangeKeys(change) = action else { return false };
+        let ([(new, capabilities)], []) = (&*change.add, &*change.remove) else { return false };
+        let book = self.book().await;
+        let Some((person, _)) = book.by_key(&who.session.key.to_multikey()) else { return false };
+        let key = new.key.to_multikey();
+        Capabilities::of_role(person.role()) == Some(*capabilities)
+            && book.invites.iter().any(|i| {
+                i.person == Some(person.no) && i.claim.as_ref().is_some_and(|c| c.key == key)
+            })
+    }
 }

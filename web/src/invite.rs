@@ -46,7 +46,9 @@ async fn withdraw(
     State(console): State<Console>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Failure> {
+    let organisation = console.organisation_of(&id).await;
     console.change(|book| book.withdraw(&id)).await?;
+    console.tell_people(organisation);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -88,7 +90,8 @@ impl Console {
             }
             _ => None,
         };
-        if !root && own.is_none() {
+        let ended = self.book().await.is_ended(&key.to_multikey());
+        if ended || (!root && own.is_none()) {
             let title = "an invitation is signed by a root key of the organisation";
             return Err(Problem::new(403, "capability", title)
                 .cure("sign with keys/root.pem, or as an admin in the console"));
@@ -96,12 +99,16 @@ impl Console {
         let invited = Invited {
             id: terms.jti.clone(),
             token: token.into(),
+            secret_hash: terms.secret_hash,
             made: now,
             expires,
             person: own,
             claim: None,
         };
+        // Who was admitted meanwhile is not forgotten as somebody who never came.
+        self.admit_claimed().await;
         self.change(|book| book.invite(invited.clone(), now)).await?;
+        self.tell_people(Some(organisation));
         Ok(invited)
     }
 }

@@ -2,22 +2,25 @@
 //! secret and the hash of the genesis are behind the link's `#`, which no browser sends anywhere.
 
 use crate::frame::Frame;
-use crate::people::{Invited, Joined, has};
+use crate::people::{Invited, Joined, gone, has};
 use crate::session::Visitor;
-use crate::sign_in::bytes;
+use crate::sign_in::{BODY, bytes};
 use crate::{Console, Failure, failure};
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use data_encoding::HEXLOWER;
 use muster_api::{InviteClaim, Problem};
-use muster_identity::{PublicKey, Signature};
+use muster_identity::{Did, PublicKey, Signature, sha256};
 use muster_ledger::{Capabilities, Capability, NewKey};
 use serde::Deserialize;
 use serde_json::json;
+
+/// Bytes of a link's secret.
+const SECRET: usize = 32;
 
 /// Characters of what somebody calls the place of a key.
 const LABEL: usize = 64;
@@ -32,6 +35,7 @@ pub(crate) fn routes() -> Router<Console> {
         .route("/console/invites/withdraw", post(withdraw))
         .route("/console/settle", post(settle))
         .route("/console/people/remove-key", post(remove_key))
+        .layer(DefaultBodyLimit::max(BODY))
 }
 
 #[derive(Template)]
@@ -56,27 +60,61 @@ struct Secret {
 
 impl Console {
     async fn opened(&self, secret: &str) -> Result<Invited, Problem> {
-        let secret = bytes(secret)?;
+        let secret: [u8; SECRET] = bytes(secret)?
+            .try_into()
+            .map_err(|_| Problem::new(400, "malformed", "the secret of the link is not whole"))?;
+        let hash = sha256(&[&secret]);
         let book = self.book().await;
-        book.opened(&secret, self.now()).cloned().ok_or_else(|| {
-            Problem::new(
-                410,
-                "invite-over",
-                "this invitation is over: used, taken back, or too old",
-            )
-            .cure("ask for a new one")
-        })
+        let invited = book.opened(&hash, self.now()).ok_or_else(gone)?;
+        // Whoever lost the right to invite meanwhile invites nobody.
+        if book.stands(invited, |did, key, needs| self.on_ledger(did, key, needs)) {
+            Ok(invited.clone())
+        } else {
+            Err(gone())
+        }
     }
 
-    /// Makes the key of an invitation somebody's, if the ledger has it already.
+    /// Whether the ledger gives a key at least this.
+    pub(crate) fn on_ledger(&self, did: &Did, key: &str, needs: Capabilities) -> bool {
+        let record = self.organisation_record(did).ok().flatten();
+        let key = PublicKey::from_multikey(key).ok();
+        record.zip(key).is_some_and(|(record, key)| has(&record, &key, needs))
+    }
+
+    /// Makes the key of an invitation somebody's, if the ledger has it already. Pages ask this
+    /// again and again: nothing is written before it is so.
     async fn admit(&self, id: &str) -> Result<Joined, Problem> {
+        let on_ledger = |did: &Did, key: &str, needs| self.on_ledger(did, key, needs);
+        if self.book().await.ready(id, on_ledger)? == Joined::Waits {
+            return Ok(Joined::Waits);
+        }
         let now = self.now();
-        let on_ledger = |did: &_, key: &str, needs| {
-            let record = self.organisation_record(did).ok().flatten();
-            let key = PublicKey::from_multikey(key).ok();
-            record.zip(key).is_some_and(|(record, key)| has(&record, &key, needs))
+        let organisation = self.organisation_of(id).await;
+        let joined = self.change(|book| book.admit(id, on_ledger, now)).await?;
+        self.tell_people(organisation);
+        Ok(joined)
+    }
+
+    /// The organisation that an open invitation is for.
+    pub(crate) async fn organisation_of(&self, id: &str) -> Option<Did> {
+        let book = self.book().await;
+        let invited = book.invites.iter().find(|i| i.id == id)?;
+        Some(*invited.invite()?.organisation())
+    }
+
+    /// Makes everybody a person whom the ledger has by now, though the page with which they
+    /// joined is closed.
+    pub(crate) async fn admit_claimed(&self) {
+        let claimed: Vec<String> = {
+            let book = self.book().await;
+            let claimed = book.invites.iter().filter(|i| i.claim.is_some());
+            claimed.map(|i| i.id.clone()).collect()
         };
-        self.change(|book| book.admit(id, on_ledger, now)).await
+        for id in claimed {
+            if let Err(problem) = self.admit(&id).await {
+                tracing::info!("an invitation admits nobody: {problem}");
+            }
+        }
     }
 }
 
@@ -132,7 +170,10 @@ async fn claim(
     })?;
     let label: String = claimed.label.chars().filter(|c| !c.is_control()).take(LABEL).collect();
     let claim = InviteClaim { key: claimed.key, label, seq: claimed.seq, proof: claimed.proof };
-    console.change(|book| book.claim(&invited.id, claim)).await?;
+    if invited.claim.as_ref() != Some(&claim) {
+        console.change(|book| book.claim(&invited.id, claim)).await?;
+        console.tell_people(Some(*invite.organisation()));
+    }
     let joined = console.admit(&invited.id).await? == Joined::Yes;
     Ok(Json(json!({ "joined": joined })).into_response())
 }
@@ -148,11 +189,22 @@ async fn state(
     State(console): State<Console>,
     Json(Asked { secret, key }): Json<Asked>,
 ) -> Result<Response, Failure> {
-    if console.book().await.by_key(&key).is_some() {
-        return Ok(Json(json!({ "joined": true })).into_response());
+    let known = async || console.book().await.by_key(&key).is_some();
+    let joined = || Json(json!({ "joined": true })).into_response();
+    if known().await {
+        return Ok(joined());
     }
-    let invited = console.opened(&secret).await?;
-    let joined = console.admit(&invited.id).await? == Joined::Yes;
+    let looked = async {
+        let invited = console.opened(&secret).await?;
+        let joined = console.admit(&invited.id).await? == Joined::Yes;
+        Ok::<_, Problem>((invited, joined))
+    };
+    let (invited, joined) = match looked.await {
+        Ok(looked) => looked,
+        // Somebody admitted the key between the two looks.
+        Err(_) if known().await => return Ok(joined()),
+        Err(problem) => return Err(Failure::from(problem)),
+    };
     let invite = invited.invite();
     let record = invite.and_then(|i| console.organisation_record(i.organisation()).ok().flatten());
     Ok(Json(json!({ "joined": joined, "seq": record.map_or(0, |r| r.seq) })).into_response())
@@ -196,7 +248,11 @@ async fn withdraw(
     if !own {
         who.must(crate::people::administers, "take invitations back")?;
     }
+    if console.organisation_of(&id).await != Some(who.session.organisation) {
+        return Err(gone().into());
+    }
     console.change(|book| book.withdraw(&id)).await?;
+    console.tell_people(Some(who.session.organisation));
     console.note_act(&who.session, "withdraw-invite", id).await;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -252,11 +308,15 @@ async fn remove_key(
     if !who.keys.contains(&key) {
         who.must(crate::people::administers, "end the access of others")?;
     }
-    let found = console.change(|book| Ok(book.remove_key(&key))).await?;
-    if !found {
-        return Err(Problem::new(404, "not-found", "nobody has that key here").into());
-    }
+    let ours = who.session.organisation.to_string();
+    console
+        .change(|book| match book.remove_key(&key, &ours) {
+            true => Ok(()),
+            false => Err(Problem::new(404, "not-found", "nobody has that key here")),
+        })
+        .await?;
     console.sessions().end(|s| s.key.to_multikey() == key);
+    console.tell_people(Some(who.session.organisation));
     console.note_act(&who.session, "remove-key", key).await;
     Ok(StatusCode::NO_CONTENT)
 }

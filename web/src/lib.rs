@@ -160,6 +160,13 @@ impl Console {
         Ok(done)
     }
 
+    /// Says to open pages of an organisation that its people changed.
+    pub(crate) fn tell_people(&self, organisation: Option<Did>) {
+        if let Some(organisation) = organisation {
+            self.registry().tell_people(&organisation);
+        }
+    }
+
     /// An organisation under the newest head.
     pub(crate) fn organisation_record(
         &self,
@@ -171,7 +178,8 @@ impl Console {
     /// Writes down what somebody did here.
     pub(crate) async fn note_act(&self, session: &Session, act: &str, about: impl Into<String>) {
         let who = session.key.to_multikey();
-        let act = Act { time: self.now(), who, act: act.into(), about: about.into() };
+        let organisation = session.organisation;
+        let act = Act { time: self.now(), organisation, who, act: act.into(), about: about.into() };
         if let Err(problem) = self.registry().add_act(act).await {
             tracing::warn!("an act was not written down: {problem}");
         }

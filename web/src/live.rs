@@ -12,6 +12,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// Pages that listen at once.
 const LISTENERS: usize = 256;
@@ -27,19 +28,30 @@ pub(crate) async fn events(State(console): State<Console>, who: Visitor) -> Resp
     let Ok(turn) = ROOM.clone().try_acquire_owned() else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
-    let ours = who.session.organisation.to_string();
     let watch = console.registry().watch();
-    let events = stream::unfold((watch, turn), |(mut watch, turn)| async move {
-        Some((watch.next().await?, (watch, turn)))
-    });
     let head = console.registry().head();
     let head = head.head();
     // A page hears at once that it is heard.
     let first = Event::Head { size: head.size, height: head.height, time: head.time.0 };
-    let told = stream::iter([first]).chain(events).filter_map(move |event| {
-        let sent = sent(&event, &ours);
-        async move { sent.map(Ok::<_, Infallible>) }
+    let ours = who.session.organisation.to_string();
+    let first = stream::iter(sent(&first, &ours));
+    let told = stream::unfold((watch, turn), move |(mut watch, turn)| {
+        let (console, who, ours) = (console.clone(), who.clone(), ours.clone());
+        async move {
+            loop {
+                let event = timeout(SILENCE, watch.next()).await;
+                // Who is signed out, or whose access ended, hears no more.
+                if !console.still(&who).await {
+                    return None;
+                }
+                let Ok(event) = event else { continue };
+                if let Some(told) = sent(&event?, &ours) {
+                    return Some((told, (watch, turn)));
+                }
+            }
+        }
     });
+    let told = first.chain(told).map(Ok::<_, Infallible>);
     Sse::new(told).keep_alive(KeepAlive::new().interval(SILENCE)).into_response()
 }
 
@@ -51,6 +63,7 @@ fn sent(event: &Event, ours: &str) -> Option<Sent> {
         Event::Upload { organisation, .. } => ("progress", Some(organisation)),
         Event::Coverage { organisation, .. } => ("coverage", Some(organisation)),
         Event::Gateway { organisation, .. } => ("gateway", Some(organisation)),
+        Event::People { organisation } => ("people", Some(organisation)),
         Event::Missed { .. } => ("missed", None),
     };
     if of.is_some_and(|of| of != ours) {

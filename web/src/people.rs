@@ -4,7 +4,7 @@
 
 mod book;
 
-pub(crate) use book::{Book, Invited, Joined, has};
+pub(crate) use book::{Book, Invited, Joined, gone, has};
 
 use muster_identity::Role;
 use muster_ledger::{Capabilities, Capability};

@@ -16,6 +16,9 @@ use std::convert::Infallible;
 /// The header that proves that a request was written by a script of our own page.
 const CSRF: &str = "muster-csrf";
 
+/// The header of what a page asks by itself, to renew what it shows.
+const BACKGROUND: &str = "muster-background";
+
 /// A session, as it is shown to its owner.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
@@ -63,15 +66,24 @@ impl Sessions {
         self.by_secret.insert(sha256(&[secret]), session);
     }
 
-    fn find(&mut self, secret: &[u8], now: u64) -> Option<Session> {
+    /// The session of a secret. What a page asks by itself does not count as using it: else one
+    /// that lies open would never end idle.
+    fn find(&mut self, secret: &[u8], now: u64, touch: bool) -> Option<Session> {
         let key = sha256(&[secret]);
         let session = self.by_secret.get_mut(&key)?;
         if !live(session, now) {
             self.by_secret.remove(&key);
             return None;
         }
-        session.used = now;
+        if touch {
+            session.used = now;
+        }
         Some(session.clone())
+    }
+
+    /// Whether a session, by its identifier, still holds.
+    pub(crate) fn holds(&self, id: &str, now: u64) -> bool {
+        self.by_secret.values().any(|s| s.id == id && live(s, now))
     }
 
     /// The sessions of these keys, the latest first.
@@ -122,7 +134,7 @@ impl Console {
     async fn visitor(&self, headers: &HeaderMap) -> Result<Option<Visitor>, Problem> {
         let Some(secret) = cookie(headers, &self.cookie_name()) else { return Ok(None) };
         let Ok(secret) = BASE64URL_NOPAD.decode(secret.as_bytes()) else { return Ok(None) };
-        let session = self.sessions().find(&secret, self.now());
+        let session = self.sessions().find(&secret, self.now(), touches(headers));
         let Some(session) = session else { return Ok(None) };
         Ok(self.known(&session.organisation, &session.key).await?.map(|known| Visitor {
             session,
@@ -131,6 +143,14 @@ impl Console {
             settled: known.settled,
             keys: known.keys,
         }))
+    }
+
+    /// Whether a visitor is still signed in and still may be: asked again and again by what goes
+    /// on for long, such as a stream of news.
+    pub(crate) async fn still(&self, who: &Visitor) -> bool {
+        let session = &who.session;
+        self.sessions().holds(&session.id, self.now())
+            && matches!(self.known(&session.organisation, &session.key).await, Ok(Some(_)))
     }
 
     /// The person that a key is, by the book and the ledger as they stand.
@@ -163,6 +183,10 @@ impl Console {
                 settled: person.settled,
                 keys,
             }));
+        }
+        // Its access was ended here, whatever the ledger says of it still.
+        if book.is_ended(&text) {
+            return Ok(None);
         }
         Ok(on_ledger.map(|k| Known {
             name: "Key file".into(),
@@ -197,6 +221,13 @@ pub(crate) struct Known {
     pub(crate) role: Role,
     pub(crate) settled: bool,
     pub(crate) keys: Vec<String>,
+}
+
+/// Whether a person asks, and not a page by itself: pages say so when they renew their parts, and
+/// a stream of news goes on without anybody.
+fn touches(headers: &HeaderMap) -> bool {
+    let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("");
+    !headers.contains_key(BACKGROUND) && !accepts.starts_with("text/event-stream")
 }
 
 /// The value of a cookie.
@@ -304,62 +335,4 @@ pub(crate) fn encoded(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use muster_identity::{Algorithm, SecretKey, Signer as _};
-
-    fn session(now: u64) -> Session {
-        let key = SecretKey::from_bytes(Algorithm::Ed25519, &[1; 32].into()).expect("a key");
-        Session {
-            id: "a".into(),
-            key: key.public_key(),
-            organisation: Did::from_digest([1; 32]),
-            csrf: String::new(),
-            made: now,
-            used: now,
-            browser: String::new(),
-        }
-    }
-
-    #[test]
-    fn a_session_ends_idle_and_after_a_day_of_work() {
-        let mut all = Sessions::default();
-        all.open(b"s", session(0), 0);
-        assert!(all.find(b"other", 1).is_none());
-        let step = limits::SESSION_IDLE_MS - 1;
-        let mut now = 0;
-        while now + step < limits::SESSION_MS {
-            now += step;
-            assert!(all.find(b"s", now).is_some(), "in use at {now}");
-        }
-        assert!(all.find(b"s", limits::SESSION_MS).is_none(), "the day is over");
-        all.open(b"t", session(0), 0);
-        assert!(all.find(b"t", limits::SESSION_IDLE_MS).is_none(), "idle");
-    }
-
-    #[test]
-    fn a_challenge_is_answered_once_and_soon() {
-        let mut all = Sessions::default();
-        all.challenge("n".into(), 0);
-        assert!(!all.answer("m", 1));
-        assert!(all.answer("n", 1) && !all.answer("n", 1));
-        all.challenge("n".into(), 0);
-        assert!(!all.answer("n", limits::CHALLENGE_MS), "too late");
-        for i in 0..=limits::CHALLENGES {
-            all.challenge(i.to_string(), 0);
-        }
-        assert!(!all.answer("0", 1) && all.answer("1", 1), "bounded");
-    }
-
-    #[test]
-    fn browsers_are_called_by_their_names() {
-        let agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/156.0 Safari/537.36";
-        assert_eq!(browser(agent), "Chromium on Linux");
-        assert_eq!(browser("curl/8"), "another program");
-    }
-
-    #[test]
-    fn a_path_stays_one_query_value() {
-        assert_eq!(encoded("/devices?q=a&b=%"), "/devices%3Fq%3Da%26b%3D%25");
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use crate::frame::Frame;
 use crate::session::{Session, Visitor};
 use crate::{Console, Failure, failure};
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -14,6 +14,9 @@ use muster_api::Problem;
 use muster_identity::{Login, PublicKey};
 use serde::Deserialize;
 use serde_json::json;
+
+/// Bytes of a request of somebody whom nobody knows yet: a signed token, and what stands around it.
+pub(crate) const BODY: usize = 4_096;
 
 /// How far a browser's clock may be off, in seconds, as with devices.
 const SKEW: u64 = 30;
@@ -25,6 +28,7 @@ pub(crate) fn routes() -> Router<Console> {
         .route("/console/challenge", post(challenge))
         .route("/console/session", post(open))
         .route("/console/sign-out", post(sign_out))
+        .layer(DefaultBodyLimit::max(BODY))
 }
 
 #[derive(Template)]

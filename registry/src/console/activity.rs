@@ -2,12 +2,14 @@
 
 use super::HOUR_MS;
 use crate::node::Node;
+use crate::readers::Reader;
 use muster_api::{ActivityPoint, Problem, limits};
 use muster_ledger::Time;
 
 impl Node {
-    pub(super) async fn activity(
+    pub(crate) async fn activity(
         &self,
+        reader: Reader,
         from: Time,
         to: Time,
         step_ms: u64,
@@ -37,7 +39,16 @@ impl Node {
                 }
             }
         }
-        for hour in self.store.gateway_hours(first, end).await? {
+        // What gateways let through is their organisation's; the log is everybody's.
+        let of = match reader {
+            Reader::Organisation(own) => Some(own),
+            Reader::Operator | Reader::Stranger => None,
+        };
+        let hours = match reader {
+            Reader::Stranger => Vec::new(),
+            _ => self.store.gateway_hours(of, first, end).await?,
+        };
+        for hour in hours {
             if let Some(point) = all.get_mut(place(hour.hour)) {
                 point.authentications += hour.allowed;
                 point.refusals += hour.refused;

@@ -7,7 +7,7 @@ use muster_api::{GatewayCounts, OverviewCounts, Problem, StateCounts};
 impl Node {
     pub(super) async fn overview_counts(&self) -> Result<OverviewCounts, Problem> {
         let uploads = self.store.uploads().await?.iter().filter(|u| !u.rehearsal).count() as u64;
-        let gateways = self.gateway_counts()?;
+        let gateways = self.gateway_counts(Reader::Operator)?;
         let roster = self.console.roster();
         let mut devices = StateCounts::default();
         for model in roster.models.values() {
@@ -27,8 +27,8 @@ impl Node {
         })
     }
 
-    pub(super) fn gateway_counts(&self) -> Result<GatewayCounts, Problem> {
-        let view = self.gateways_view(Reader::Operator)?;
+    pub(super) fn gateway_counts(&self, reader: Reader) -> Result<GatewayCounts, Problem> {
+        let view = self.gateways_view(reader)?;
         let mut counts = GatewayCounts { registered: view.registered, ..GatewayCounts::default() };
         for gateway in &view.gateways {
             match gateway.state.as_str() {

@@ -13,7 +13,11 @@ use muster_ledger::{BatchId, View as _, status};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Node {
-    pub(super) async fn effect(&self, targets: &[Subject]) -> Result<EffectView, Problem> {
+    pub(crate) async fn effect(
+        &self,
+        targets: &[Subject],
+        reader: Reader,
+    ) -> Result<EffectView, Problem> {
         if targets.len() > limits::EFFECT_TARGETS {
             let title = "more targets than an effect is told of at once";
             return Err(Problem::new(413, "too-many-targets", title)
@@ -30,8 +34,8 @@ impl Node {
         let mut looks = Vec::new();
         self.effect_on_batches(&batches, &mut view, &mut looks);
         self.effect_on_devices(&batches, &devices, &mut view, &mut looks).await?;
-        self.where_seen(looks, &mut view).await?;
-        view.gateways = self.gateway_counts()?;
+        self.where_seen(looks, &mut view, reader).await?;
+        view.gateways = self.gateway_counts(reader)?;
         view.ended_today = self.ended_today().await?;
         Ok(view)
     }
@@ -117,6 +121,7 @@ impl Node {
         &self,
         looks: Vec<(SeenOf, u64)>,
         view: &mut EffectView,
+        reader: Reader,
     ) -> Result<(), Problem> {
         let now = self.host.now().0;
         let since = (now.saturating_sub(DAY_MS), now.saturating_sub(7 * DAY_MS));
@@ -139,6 +144,10 @@ impl Node {
             for SeenBy { organisation, gateway, devices, day, week, last } in
                 self.store.seen_by(of, since).await?
             {
+                // Where a device is, its gateways tell their own organisation alone.
+                if !reader.sees(&organisation) {
+                    continue;
+                }
                 view.seen += devices;
                 view.seen_day += day;
                 view.seen_week += week;
@@ -149,7 +158,7 @@ impl Node {
             }
         }
         let known: BTreeMap<(String, String), GatewayView> = self
-            .gateways_view(Reader::Operator)?
+            .gateways_view(reader)?
             .gateways
             .into_iter()
             .map(|gateway| ((gateway.organisation.clone(), gateway.gateway.clone()), gateway))

@@ -29,12 +29,14 @@ pub(crate) use text::{HEAD, Head};
 
 use crate::folder::{Folder, INDEX};
 use crate::node::{Node, Published};
+use crate::readers::Reader;
 use crate::store::sqlite::Index;
 use crate::store::{Flip, Store};
 use crate::{Error, Registry};
 use muster_api::{
     ActivityPoint, ChangeView, DevicePage, EffectView, Event, LogPage, OverviewCounts, Problem,
 };
+use muster_identity::Did;
 use muster_ledger::{BatchId, Chain, Changes, StateKey, Time};
 use roster::Roster;
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,7 +177,7 @@ impl Registry {
 
     /// What a change of these devices and batches would reach.
     pub async fn effect(&self, targets: &[Subject]) -> Result<EffectView, Problem> {
-        self.node().effect(targets).await
+        self.node().effect(targets, Reader::Operator).await
     }
 
     /// What happened between two times, by steps of whole hours, from the full hour before the
@@ -186,7 +188,7 @@ impl Registry {
         to: Time,
         step_ms: u64,
     ) -> Result<Vec<ActivityPoint>, Problem> {
-        self.node().activity(from, to, step_ms).await
+        self.node().activity(Reader::Operator, from, to, step_ms).await
     }
 
     /// The network in numbers.
@@ -207,6 +209,11 @@ impl Registry {
     /// The newest entries, newest first.
     pub async fn last_changes(&self, count: u64) -> Result<Vec<ChangeView>, Problem> {
         self.shared_node().last_changes(count).await
+    }
+
+    /// Says to open pages that the people of an organisation changed.
+    pub fn tell_people(&self, organisation: &Did) {
+        self.node().console.tell_people(organisation);
     }
 
     /// News from now on. Whoever is slow misses some, and is told.

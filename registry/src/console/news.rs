@@ -58,6 +58,10 @@ impl Console {
         });
     }
 
+    pub(super) fn tell_people(&self, organisation: &Did) {
+        self.tell(|| Event::People { organisation: organisation.to_string() });
+    }
+
     pub(crate) fn tell_coverage(&self, organisation: &Did, gateway: &str, size: u64) {
         let gateway = gateway.to_owned();
         self.tell(|| Event::Coverage { organisation: organisation.to_string(), gateway, size });

@@ -188,7 +188,7 @@ pub(crate) trait Store: Send + Sync {
     fn add_act(&self, act: Act) -> Answer<'_, ()>;
 
     /// Acts before a number, newest first.
-    fn acts(&self, before: u64, count: u64) -> Answer<'_, Vec<(u64, Act)>>;
+    fn acts(&self, organisation: Did, before: u64, count: u64) -> Answer<'_, Vec<(u64, Act)>>;
 
     /// The batches whose leaves are here, and their numbers.
     fn batch_numbers(&self) -> Answer<'_, BTreeMap<BatchId, u64>>;
@@ -224,7 +224,7 @@ pub(crate) trait Store: Send + Sync {
     fn seen_by(&self, of: SeenOf, since: (u64, u64)) -> Answer<'_, Vec<SeenBy>>;
 
     /// What all gateways let through and refused, hour by hour.
-    fn gateway_hours(&self, from: u64, to: u64) -> Answer<'_, Vec<GatewayHour>>;
+    fn gateway_hours(&self, of: Option<Did>, from: u64, to: u64) -> Answer<'_, Vec<GatewayHour>>;
 
     /// The batches whose leaves are here.
     fn batch_ids(&self) -> Answer<'_, Vec<BatchId>>;

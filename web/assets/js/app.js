@@ -57,7 +57,7 @@ function follow() {
       // A stream does not say why it was refused; the page does, and leads to the sign-in.
       if (over) pageAt(location.href, { background: true }).catch(() => {});
     };
-    for (const kind of ["head", "batch", "progress", "coverage", "gateway", "missed"]) {
+    for (const kind of ["head", "batch", "progress", "coverage", "gateway", "people", "missed"]) {
       news.addEventListener(kind, (event) => {
         document.dispatchEvent(new CustomEvent(`muster:${kind}`, { detail: JSON.parse(event.data) }));
       });
@@ -100,14 +100,14 @@ async function renewAll() {
   renewing = false;
 }
 
-for (const kind of ["batch", "progress", "coverage", "gateway"]) document.addEventListener(`muster:${kind}`, () => happened(kind));
+for (const kind of ["batch", "progress", "coverage", "gateway", "people"]) document.addEventListener(`muster:${kind}`, () => happened(kind));
 let size = 0;
 document.addEventListener("muster:head", (event) => {
   const head = /** @type {CustomEvent} */ (event).detail;
   if (size !== 0 && head.size !== size) happened("change");
   size = head.size;
 });
-document.addEventListener("muster:missed", () => ["change", "batch", "progress", "coverage", "gateway"].forEach(happened));
+document.addEventListener("muster:missed", () => ["change", "batch", "progress", "coverage", "gateway", "people"].forEach(happened));
 document.addEventListener("muster:renewed", (event) => localiseAll(/** @type {Element} */ (event.target)));
 
 /** @param {string} theme */

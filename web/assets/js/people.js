@@ -60,19 +60,27 @@ async function admit({ dataset: { admit: id, name, role, key } }) {
 
 /** @param {HTMLElement} button */
 async function removeKey({ dataset: { removeKey: key, ledger, whose } }) {
+  let left = "";
   if (ledger === "yes") {
-    const done = await act({
-      kind: "change-keys",
-      title: `Remove this key of ${whose}, on the ledger too?`,
-      intent: { action: "remove-keys", keys: [key] },
-      fields: { add: [], remove: [key] },
-      final: true,
-    });
-    if (!done) return;
-    if (done.some((one) => one.problem)) throw new Error(summary(done, "removed"));
+    try {
+      const done = await act({
+        kind: "change-keys",
+        title: `Remove this key of ${whose}, on the ledger too?`,
+        intent: { action: "remove-keys", keys: [key] },
+        fields: { add: [], remove: [key] },
+        final: true,
+      });
+      if (!done) return;
+      if (done.some((one) => one.problem)) left = summary(done, "removed");
+    } catch (fault) {
+      left = fault instanceof Error ? fault.message : String(fault);
+    }
   }
+  // Whatever the ledger says: the key opens this console no longer.
   await ask("/console/people/remove-key", { key });
-  go(`The key of ${whose} is removed.`);
+  go(left
+    ? `The key of ${whose} opens this console no longer, but it is still on the ledger: ${left} Remove it there with muster org key remove.`
+    : `The key of ${whose} is removed.`);
 }
 
 document.addEventListener("click", (event) => {

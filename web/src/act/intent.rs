@@ -1,5 +1,6 @@
 use super::AT_ONCE;
 use crate::Console;
+use crate::people::Invited;
 use crate::session::Visitor;
 use crate::sign_in::bytes;
 use muster_api::{DeviceView, Problem};
@@ -230,11 +231,17 @@ impl Console {
 /// the present count of changes.
 async fn admit(console: &Console, who: &Visitor, id: &str) -> Result<Vec<Built>, Problem> {
     let book = console.book().await;
-    let invited = book.invites.iter().find(|i| i.id == id);
+    // Of an invitation whose maker may not invite any more, nobody is admitted.
+    let stands =
+        |i: &&Invited| book.stands(i, |did, key, needs| console.on_ledger(did, key, needs));
+    let invited = book.invites.iter().find(|i| i.id == id).filter(stands);
     let Some((invite, claim)) = invited.and_then(|i| Some((i.invite()?, i.claim.clone()?))) else {
         return Err(Problem::new(410, "invite-over", "nobody waits there any more"));
     };
     drop(book);
+    if *invite.organisation() != who.session.organisation {
+        return Err(crate::people::gone());
+    }
     let terms = invite.terms();
     let Some(capabilities) = Capabilities::of_role(terms.role) else {
         return Err(Problem::new(409, "role", "this role needs nothing of the ledger"));

@@ -220,16 +220,23 @@ async fn events(State(console): State<Console>, who: Visitor, Path(id): Path<Str
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
     let silence = Duration::from_secs(limits::SILENCE_SECONDS);
-    let begin = (job.clone(), job.watch(), turn, false);
-    let events = stream::unfold(begin, move |(job, mut watch, turn, later)| async move {
-        if later {
-            tokio::time::sleep(Duration::from_millis(limits::NEWS_MS)).await;
-            let _ = timeout(silence, watch.changed()).await;
+    let begin = (job.watch(), turn, false);
+    let events = stream::unfold(begin, move |(mut watch, turn, later)| {
+        let (console, who, job) = (console.clone(), who.clone(), job.clone());
+        async move {
+            if later {
+                tokio::time::sleep(Duration::from_millis(limits::NEWS_MS)).await;
+                let _ = timeout(silence, watch.changed()).await;
+                // Who is signed out, or whose access ended, hears no more.
+                if !console.still(&who).await {
+                    return None;
+                }
+            }
+            watch.mark_unchanged();
+            let event = Event::default().event("import").json_data(job.news());
+            let event = event.unwrap_or_default();
+            Some((Ok::<_, Infallible>(event), (watch, turn, true)))
         }
-        watch.mark_unchanged();
-        let event = Event::default().event("import").json_data(job.news());
-        let event = event.unwrap_or_default();
-        Some((Ok::<_, Infallible>(event), (job, watch, turn, true)))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(silence)).into_response())
 }

@@ -4,21 +4,29 @@ use crate::people::{Names, audits, names};
 use crate::session::{Visitor, encoded};
 use crate::{Console, Failure};
 use askama::Template;
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use muster_api::{LogPage, LogRow, Problem, limits};
 use muster_identity::{Did, PublicKey};
 use muster_ledger::{BatchId, Time};
 use muster_registry::{Act, LogFilter};
 use serde::Deserialize;
+use std::io;
+use std::sync::{Arc, LazyLock};
+use tokio::sync::Semaphore;
 
 /// Acts of people on one page.
 const ACTS: u64 = 50;
 
-/// Entries of one export; what is older is fetched by a narrower filter, or as the whole log by
-/// `muster ledger export`.
-const EXPORTED: usize = 100_000;
+/// Exports of the log at once.
+const AT_ONCE: usize = 4;
+
+/// What the columns of an export are.
+const HEADER: &str =
+    "entry,height,time,action,words,subject,reason,author,key,name,operation,leaf\r\n";
 
 /// Words of actions, for the filter.
 const ACTIONS: [&str; 16] = [
@@ -167,7 +175,8 @@ async fn build(
     let (acts, older_acts) = match audits(who.role) {
         false => (None, None),
         true => {
-            let found = console.registry().acts(asked.acts.unwrap_or(u64::MAX), ACTS).await?;
+            let before = asked.acts.unwrap_or(u64::MAX);
+            let found = console.registry().acts(&who.session.organisation, before, ACTS).await?;
             let older = found.last().filter(|_| found.len() as u64 == ACTS).map(|(no, _)| *no);
             let named = |(_, act): (u64, Act)| (names.of(&act.who), act);
             (Some(found.into_iter().map(named).map(|(n, a)| (a, n)).collect()), older)
@@ -186,52 +195,77 @@ fn rows(page: LogPage, names: &Names) -> Vec<(LogRow, String)> {
     page.rows.into_iter().map(named).collect()
 }
 
-/// The log as the filter finds it, RFC 4180.
+/// Exports at once: each reads the log from its end to its beginning.
+static EXPORTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
+
+/// The log as the filter finds it, RFC 4180: all of it, page by page.
 pub(crate) async fn csv(
     State(console): State<Console>,
     Query(asked): Query<Asked>,
     who: Visitor,
 ) -> Result<Response, Failure> {
     let filter = asked.filter()?;
+    let Ok(turn) = EXPORTS.clone().try_acquire_owned() else {
+        let title = format!("{AT_ONCE} exports are under way already");
+        return Err(Problem::new(503, "exports", title).cure("try again in a minute").into());
+    };
     let names = names(&*console.book().await, &who.session.organisation.to_string());
-    let mut out = String::from(
-        "entry,height,time,action,words,subject,reason,author,key,name,operation,leaf\r\n",
-    );
-    let (mut before, mut written) = (asked.before, 0);
-    loop {
-        let page = console.registry().log_page(before, &filter, limits::LOG_PAGE).await?;
-        before = page.next;
-        for (row, name) in rows(page, &names) {
-            let change = &row.change;
-            let cells = [
-                &change.entry.to_string(),
-                &change.height.to_string(),
-                &crate::frame::iso(change.time),
-                &change.action,
-                &row.words,
-                &row.subject,
-                change.reason.as_deref().unwrap_or(""),
-                &change.author,
-                &change.key,
-                &name,
-                &change.hash,
-                &row.leaf_hash,
-            ];
-            out.push_str(&cells.map(cell).join(","));
-            out.push_str("\r\n");
-            written += 1;
+    let about = match asked.query() {
+        query if query.is_empty() => "the whole log".to_owned(),
+        query => format!("audit?{query}"),
+    };
+    console.note_act(&who.session, "export", about).await;
+    let pages = stream::try_unfold((asked.before, false), move |(before, over)| {
+        let (console, filter) = (console.clone(), filter.clone());
+        async move {
+            if over {
+                return Ok(None);
+            }
+            let page = console.registry().log_page(before, &filter, limits::LOG_PAGE).await;
+            let page = page.map_err(|problem| {
+                tracing::warn!("an export ended early: {problem}");
+                io::Error::other(problem.title)
+            })?;
+            let next = page.next;
+            Ok(Some((page, (next, next.is_none()))))
         }
-        if before.is_none() || written >= EXPORTED {
-            break;
-        }
-    }
-    console.note_act(&who.session, "export", format!("audit, {written} entries")).await;
-    let disposition = "attachment; filename=\"muster-audit.csv\"";
+    });
+    // The place of an export is free again when it is sent, or given up.
+    let lines = pages.map_ok(move |page| {
+        let _turn = &turn;
+        Bytes::from(lines(page, &names))
+    });
+    let header = stream::iter([Ok::<_, io::Error>(Bytes::from_static(HEADER.as_bytes()))]);
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, disposition),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"muster-audit.csv\""),
     ];
-    Ok((headers, out).into_response())
+    Ok((headers, Body::from_stream(header.chain(lines))).into_response())
+}
+
+/// Lines of a page.
+fn lines(page: LogPage, names: &Names) -> String {
+    let mut out = String::new();
+    for (row, name) in rows(page, names) {
+        let change = &row.change;
+        let cells = [
+            &change.entry.to_string(),
+            &change.height.to_string(),
+            &crate::frame::iso(change.time),
+            &change.action,
+            &row.words,
+            &row.subject,
+            change.reason.as_deref().unwrap_or(""),
+            &change.author,
+            &change.key,
+            &name,
+            &change.hash,
+            &row.leaf_hash,
+        ];
+        out.push_str(&cells.map(cell).join(","));
+        out.push_str("\r\n");
+    }
+    out
 }
 
 /// A cell of CSV. A text that a spreadsheet would take for a formula is made a text.

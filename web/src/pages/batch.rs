@@ -19,6 +19,9 @@ use tokio::sync::Semaphore;
 /// Devices that are shown of a batch, and looked at for its lots.
 const FIRST: u64 = 10;
 
+/// Changes that are shown of a batch; the Audit page has all.
+const HISTORY: usize = 50;
+
 /// Reports of lots at once: over millions of counts one takes a reader for seconds.
 static REPORTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(limits::LOT_REQUESTS));
 
@@ -31,6 +34,8 @@ struct Batch {
     own: bool,
     enrolled: Option<ChangeView>,
     history: Vec<ChangeView>,
+    /// There is more of it.
+    older: bool,
     /// Devices by standing, where that is counted.
     states: Vec<(&'static str, u64)>,
     devices: Vec<DeviceRow>,
@@ -93,6 +98,8 @@ async fn build(
     let mut history = registry.history(&id.0).await?;
     history.reverse();
     let enrolled = history.iter().find(|change| change.entry == batch.entry).cloned();
+    let older = history.len() > HISTORY;
+    history.truncate(HISTORY);
     let search = DeviceSearch {
         organisation: Some(who.session.organisation),
         batch: Some(id),
@@ -100,10 +107,11 @@ async fn build(
         ..DeviceSearch::default()
     };
     let devices = registry.find_devices(&search).await?.rows;
-    let effect = registry.effect(&[Subject::Batch(id)]).await?;
+    let reading = console.read_as(who.session.organisation);
+    let effect = reading.effect(&[Subject::Batch(id)]).await?;
     let states = super::batches::states(&effect.states);
     let lots: BTreeSet<String> = devices.iter().filter_map(|row| row.lot.clone()).collect();
-    let coverage = registry.coverage(Covered::Batch(id)).await.ok();
+    let coverage = reading.coverage(Covered::Batch(id)).await.ok();
     let imports = console.imports().filter(|_| people::acts(who.role));
     let jobs = imports.map(|all| all.of(&who.session.organisation)).unwrap_or_default();
     let import = jobs.iter().find_map(|job| {
@@ -123,6 +131,7 @@ async fn build(
         own,
         enrolled,
         history,
+        older,
         states,
         devices,
         lots,

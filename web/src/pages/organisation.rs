@@ -20,6 +20,8 @@ struct Organisation {
     others: Vec<LedgerKey>,
     grants: Vec<GrantView>,
     rules: Option<String>,
+    /// Changes of keys need the approval of others: nobody is admitted by one signature here.
+    approved: bool,
     evidence: String,
     sessions: Vec<SessionLine>,
     roles: Vec<RoleLine>,
@@ -53,7 +55,9 @@ struct InviteLine {
     role: &'static str,
     expires: Moment,
     claim: Option<(String, String)>,
-    needs_ledger: bool,
+    /// The visitor may admit who waits: an admin, or she herself whose further key it is.
+    admits: bool,
+    own: bool,
 }
 
 /// A key that the ledger knows and no person here has.
@@ -118,6 +122,7 @@ async fn build(console: &Console, frame: Frame, who: Visitor) -> Result<Organisa
                 .collect(),
         })
         .collect();
+    let me = book.by_key(&who.session.key.to_multikey()).map(|(person, _)| person.no);
     let waiting = book.invites.iter().filter(|i| i.expires > now);
     let invites = waiting
         .filter_map(|i| {
@@ -129,7 +134,11 @@ async fn build(console: &Console, frame: Frame, who: Visitor) -> Result<Organisa
                 role: terms.role.word(),
                 expires: Moment(i.expires),
                 claim: i.claim.as_ref().map(|c| (c.key.clone(), c.label.clone())),
-                needs_ledger: Capabilities::of_role(terms.role).is_some(),
+                admits: i.claim.is_some()
+                    && Capabilities::of_role(terms.role).is_some()
+                    && who.role == Role::Admin
+                    && (who.settled || (i.person.is_some() && i.person == me)),
+                own: i.person.is_some() && i.person == me,
             })
         })
         .collect();
@@ -157,6 +166,7 @@ async fn build(console: &Console, frame: Frame, who: Visitor) -> Result<Organisa
         .collect();
     let network = console.registry().network().await?;
     let rules = super::approvals::rules(&network.rules);
+    let approved = network.rules.approval.as_ref().is_some_and(|approval| approval.governance);
     let evidence = network.rules.evidence;
     let grants = network.grants.into_iter().filter(|g| g.organisation == text).collect();
     let roles =
@@ -168,6 +178,7 @@ async fn build(console: &Console, frame: Frame, who: Visitor) -> Result<Organisa
         others,
         grants,
         rules,
+        approved,
         evidence,
         sessions,
         roles,

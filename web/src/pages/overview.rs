@@ -2,7 +2,7 @@ use super::shown;
 use crate::Console;
 use crate::chart::{Bars, Series};
 use crate::frame::{Count, Frame, Moment};
-use crate::people::names;
+use crate::people::{Invited, names};
 use crate::session::Visitor;
 use askama::Template;
 use axum::extract::{Query, State};
@@ -78,9 +78,11 @@ async fn build(
     let now = console.now();
     let to = (now / HOUR + 1) * HOUR;
     let from = Time(to.saturating_sub(hours * HOUR));
-    let points = registry.activity(from, Time(to), step * HOUR).await?;
+    let points =
+        console.read_as(who.session.organisation).activity(from, Time(to), step * HOUR).await?;
     let counts = registry.overview_counts().await?;
-    let alarms = alarms(&counts, now);
+    let mut alarms = alarms(&counts, now);
+    alarms.extend(waiting(console, who).await);
     let head = registry.head();
     Ok(Overview {
         frame,
@@ -139,6 +141,25 @@ fn alarms(counts: &OverviewCounts, now: u64) -> Vec<Alarm> {
         }
     }
     all
+}
+
+/// Whether somebody used an invitation and waits to be admitted, for those who admit.
+async fn waiting(console: &Console, who: &Visitor) -> Option<Alarm> {
+    if !crate::people::administers(who.role) {
+        return None;
+    }
+    let (book, now) = (console.book().await, console.now());
+    let ours = |i: &&Invited| {
+        let invite = i.invite().filter(|_| i.expires > now && i.claim.is_some());
+        invite.is_some_and(|t| *t.organisation() == who.session.organisation)
+    };
+    let n = book.invites.iter().filter(ours).count() as u64;
+    let words = match n {
+        0 => return None,
+        1 => "Somebody used an invitation and waits to be admitted.".to_owned(),
+        n => format!("{} people used an invitation and wait to be admitted.", Count(n)),
+    };
+    Some(Alarm { words, path: "/organisation" })
 }
 
 /// The last holds and ends, and who refuses already.

@@ -18,6 +18,9 @@ use serde_json::json;
 /// Devices and batches that a URL names; more are handed over by the page before.
 const NAMED: usize = 100;
 
+/// Gateways that the page of an entry lists.
+const LISTED: usize = 100;
+
 /// Names and values of a query.
 type Pairs = Vec<(String, String)>;
 
@@ -203,7 +206,7 @@ async fn preview(
     let (subjects, more) = chosen.subjects(console).await?;
     let effect = match subjects.is_empty() {
         true => EffectView::default(),
-        false => console.registry().effect(&subjects).await?,
+        false => console.read_as(who.session.organisation).effect(&subjects).await?,
     };
     let empty = chosen.is_empty();
     let (named, action) = (chosen.named.len(), chosen.action);
@@ -239,7 +242,7 @@ pub(crate) struct List {
 /// What a change of listed devices and batches would reach: more of them than a link names.
 pub(crate) async fn listed(
     State(console): State<Console>,
-    _who: Visitor,
+    who: Visitor,
     Json(List { targets }): Json<List>,
 ) -> Result<Response, Failure> {
     if targets.len() > limits::EFFECT_TARGETS {
@@ -252,7 +255,7 @@ pub(crate) async fn listed(
     };
     let subjects: Result<Vec<_>, _> = targets.iter().map(subject).collect();
     let subjects = subjects.map_err(|e| Problem::new(400, "target", e.to_string()))?;
-    let effect = console.registry().effect(&subjects).await?;
+    let effect = console.read_as(who.session.organisation).effect(&subjects).await?;
     Ok(Json(json!({ "effect": effect })).into_response())
 }
 
@@ -285,6 +288,8 @@ struct Progress {
     row: LogRow,
     by: String,
     coverage: CoverageView,
+    /// Gateways that are not listed.
+    left: u64,
     /// The holds that this entry placed and that are still there.
     holds: Vec<HoldView>,
     share: u64,
@@ -314,8 +319,9 @@ async fn follow(
         Problem::new(404, "not-found", format!("there is no entry {entry}"))
             .cure("the Audit page lists all there are")
     })?;
-    let coverage =
+    let mut coverage =
         console.read_as(who.session.organisation).coverage(Covered::Entry(entry)).await?;
+    let left = those_that_wait(&mut coverage.gateways, |gateway| gateway.refuses);
     let ours = who.session.organisation.to_string();
     let by = names(&*console.book().await, &ours).of(&row.change.key);
     let mut holds = Vec::new();
@@ -334,7 +340,15 @@ async fn follow(
         holds.retain(|h| h.power == "owner" && h.by == ours);
     }
     let share = (coverage.acknowledged * 100).checked_div(coverage.registered).unwrap_or(0);
-    Ok(Progress { frame, row, by, coverage, holds, share })
+    Ok(Progress { frame, row, by, coverage, left, holds, share })
+}
+
+/// Leaves of a list as much as a page shows, what is not done first; says how many go unlisted.
+fn those_that_wait<T>(all: &mut Vec<T>, done: impl Fn(&T) -> bool) -> u64 {
+    all.sort_by_key(done);
+    let left = all.len().saturating_sub(LISTED);
+    all.truncate(LISTED);
+    left as u64
 }
 
 #[cfg(test)]
@@ -362,5 +376,14 @@ mod tests {
         assert!(lifts(&standing(vec![hold(Power::Owner, Some(11))]), Time(10)));
         assert!(!lifts(&standing(vec![hold(Power::Owner, Some(10))]), Time(10)), "it is over");
         assert!(!lifts(&standing(vec![hold(Power::Incident, Some(11))]), Time(10)));
+    }
+
+    #[test]
+    fn those_that_wait_come_first_and_the_list_ends() {
+        let mut all: Vec<(usize, bool)> = (0..150).map(|n| (n, n < 70)).collect();
+        assert_eq!(those_that_wait(&mut all, |(_, done)| *done), 50);
+        assert_eq!((all.len(), all[0], all[99]), (LISTED, (70, false), (19, true)));
+        let mut few = vec![(1, true)];
+        assert_eq!((those_that_wait(&mut few, |(_, done)| *done), few.len()), (0, 1));
     }
 }

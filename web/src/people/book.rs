@@ -1,13 +1,17 @@
 use muster_api::{InviteClaim, Problem, limits};
 use muster_identity::{Did, Invite, PublicKey, Role};
-use muster_ledger::{Capabilities, OrganisationRecord};
+use muster_ledger::{Capabilities, Capability, OrganisationRecord};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 
 /// Everybody, and everybody who was invited. Small and bounded, so it is kept as one note.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Book {
     pub(crate) people: Vec<Person>,
     pub(crate) invites: Vec<Invited>,
+    /// Keys whose access was ended, the newest last. The ledger may know them still.
+    #[serde(default)]
+    ended: VecDeque<String>,
     next: u64,
 }
 
@@ -41,6 +45,8 @@ pub(crate) struct Invited {
     pub(crate) id: String,
     /// `muster-invite+jwt`.
     pub(crate) token: String,
+    /// The hash of the link's secret, as the token has it: looked at without reading the token.
+    pub(crate) secret_hash: [u8; 32],
     pub(crate) made: u64,
     pub(crate) expires: u64,
     /// The person whose further key it brings in; none: a new one.
@@ -94,6 +100,13 @@ impl Book {
         if self.invites.iter().any(|i| i.id == invited.id) {
             return Err(Problem::new(409, "invite-known", "this invitation was made before"));
         }
+        let further = |i: &&Invited| i.person.is_some() && i.person == invited.person;
+        if self.invites.iter().filter(further).count() >= limits::FURTHER_INVITES {
+            let title =
+                format!("{} links for further keys are open already", limits::FURTHER_INVITES);
+            return Err(Problem::new(409, "invites", title)
+                .cure("use one, or take one back under Open invitations"));
+        }
         if self.invites.len() >= limits::INVITES {
             let title = format!("{} invitations are open already", limits::INVITES);
             return Err(Problem::new(409, "invites", title).cure("take some back first"));
@@ -107,10 +120,40 @@ impl Book {
         self.invites.retain(|i| i.expires > now);
     }
 
-    /// The open invitation that a secret opens.
-    pub(crate) fn opened(&self, secret: &[u8], now: u64) -> Option<&Invited> {
-        let live = self.invites.iter().filter(|i| i.expires > now);
-        live.into_iter().find(|i| i.invite().is_some_and(|invite| invite.opens(secret)))
+    /// The open invitation that a secret of this hash opens.
+    pub(crate) fn opened(&self, secret_hash: &[u8; 32], now: u64) -> Option<&Invited> {
+        self.invites.iter().find(|i| i.expires > now && i.secret_hash == *secret_hash)
+    }
+
+    /// Whether a key's access was ended here.
+    pub(crate) fn is_ended(&self, key: &str) -> bool {
+        self.ended.iter().any(|k| k == key)
+    }
+
+    /// Whether who signed an invitation may still ask people in: by a root key of the
+    /// organisation, or, for a further key, by a key of that person.
+    pub(crate) fn stands(
+        &self,
+        invited: &Invited,
+        on_ledger: impl Fn(&Did, &str, Capabilities) -> bool,
+    ) -> bool {
+        let Some(invite) = invited.invite() else { return false };
+        let Ok(signer) = PublicKey::from_multicodec(invite.key()) else { return false };
+        let signer = signer.to_multikey();
+        if self.is_ended(&signer) {
+            return false;
+        }
+        let root = || {
+            let root = Capabilities::of(&[Capability::Root]);
+            on_ledger(invite.organisation(), &signer, root)
+        };
+        match invited.person {
+            None => root(),
+            Some(no) => {
+                let person = self.people.iter().find(|p| p.no == no);
+                person.is_some_and(|p| p.keys.iter().any(|k| k.key == signer) || root())
+            }
+        }
     }
 
     /// Notes the key that uses an invitation. The first key has it: another one is refused.
@@ -118,6 +161,10 @@ impl Book {
         if let Some((person, _)) = self.by_key(&claim.key) {
             let title = format!("this key is {}'s already", person.name);
             return Err(Problem::new(409, "key-known", title).cure("sign in with it"));
+        }
+        if self.is_ended(&claim.key) {
+            let title = "the access of this key was ended here";
+            return Err(Problem::new(409, "key-ended", title).cure("join with a new key"));
         }
         let Some(invited) = self.invites.iter_mut().find(|i| i.id == id) else {
             return Err(gone());
@@ -134,29 +181,46 @@ impl Book {
         }
     }
 
-    /// Makes the key of an invitation a person's, if its role needs nothing of the ledger or has
-    /// it there.
+    /// Whether the key of an invitation may become a person's now: its role needs nothing of the
+    /// ledger, or has it there, and who invited it still may.
+    pub(crate) fn ready(
+        &self,
+        id: &str,
+        on_ledger: impl Fn(&Did, &str, Capabilities) -> bool,
+    ) -> Result<Joined, Problem> {
+        let invited = self.invites.iter().find(|i| i.id == id).ok_or_else(gone)?;
+        let (Some(invite), Some(claim)) = (invited.invite(), &invited.claim) else {
+            return Ok(Joined::Waits);
+        };
+        if !self.stands(invited, &on_ledger) || self.is_ended(&claim.key) {
+            return Err(gone());
+        }
+        let needs = Capabilities::of_role(invite.terms().role);
+        let there = |needs| on_ledger(invite.organisation(), &claim.key, needs);
+        Ok(if needs.is_none_or(there) { Joined::Yes } else { Joined::Waits })
+    }
+
+    /// Makes the key of an invitation a person's, if it is ready.
     pub(crate) fn admit(
         &mut self,
         id: &str,
-        on_ledger: impl FnOnce(&Did, &str, Capabilities) -> bool,
+        on_ledger: impl Fn(&Did, &str, Capabilities) -> bool,
         now: u64,
     ) -> Result<Joined, Problem> {
+        if self.ready(id, on_ledger)? == Joined::Waits {
+            return Ok(Joined::Waits);
+        }
         let at = self.invites.iter().position(|i| i.id == id).ok_or_else(gone)?;
         let invited = &self.invites[at];
         let (Some(invite), Some(claim)) = (invited.invite(), invited.claim.clone()) else {
             return Ok(Joined::Waits);
         };
         let terms = invite.terms();
-        if let Some(needs) = Capabilities::of_role(terms.role)
-            && !on_ledger(invite.organisation(), &claim.key, needs)
-        {
-            return Ok(Joined::Waits);
-        }
         let key = Key { key: claim.key, label: claim.label, added: now };
-        match invited.person.and_then(|no| self.people.iter().position(|p| p.no == no)) {
-            Some(place) => {
-                let person = &mut self.people[place];
+        match invited.person {
+            Some(no) => {
+                // Whoever is gone does not come back under another name.
+                let person = self.people.iter_mut().find(|p| p.no == no).ok_or_else(gone)?;
                 if person.keys.len() >= limits::KEYS_OF_A_PERSON {
                     let title = format!("a person has at most {} keys", limits::KEYS_OF_A_PERSON);
                     return Err(Problem::new(409, "keys", title).cure("remove one first"));
@@ -192,95 +256,34 @@ impl Book {
         if self.invites.len() == before { Err(gone()) } else { Ok(()) }
     }
 
-    /// Ends a key's access; the person's too, if it was the last. On the ledger the key stays
-    /// until it is removed there.
-    pub(crate) fn remove_key(&mut self, key: &str) -> bool {
-        let found = self.by_key(key).is_some();
+    /// Ends a key's access; the person's too, if it was the last; and what it invited. On the
+    /// ledger the key stays until it is removed there: here it opens nothing any more.
+    pub(crate) fn remove_key(&mut self, key: &str, organisation: &str) -> bool {
+        if self.by_key(key).is_none_or(|(person, _)| person.organisation != organisation) {
+            return false;
+        }
         for person in &mut self.people {
             person.keys.retain(|k| k.key != key);
         }
         self.people.retain(|p| !p.keys.is_empty());
-        found
+        if self.ended.len() >= limits::ENDED_KEYS {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(key.into());
+        let people = &self.people;
+        self.invites.retain(|i| {
+            let signer = i.invite().and_then(|t| PublicKey::from_multicodec(t.key()).ok());
+            signer.is_some_and(|k| k.to_multikey() != key)
+                && i.person.is_none_or(|no| people.iter().any(|p| p.no == no))
+        });
+        true
     }
 }
 
-fn gone() -> Problem {
+pub(crate) fn gone() -> Problem {
     Problem::new(410, "invite-over", "this invitation is over: used, taken back, or too old")
         .cure("ask for a new one")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use muster_identity::{Algorithm, InviteTerms, SecretKey, Signer as _};
-
-    const NOW: u64 = 1_000_000;
-
-    fn key(byte: u8) -> SecretKey {
-        SecretKey::from_bytes(Algorithm::Ed25519, &[byte; 32].into()).expect("a key")
-    }
-
-    fn invited(id: &str, role: Role, secret: &[u8]) -> Invited {
-        let terms = InviteTerms {
-            network: [7; 32],
-            jti: id.into(),
-            iat: NOW / 1_000,
-            exp: NOW / 1_000 + 60,
-            role,
-            name: "Ann".into(),
-            secret_hash: muster_identity::sha256(&[secret]),
-        };
-        let token = muster_identity::invite(&Did::from_digest([1; 32]), &terms, &key(1));
-        Invited {
-            id: id.into(),
-            token: token.expect("signed"),
-            made: NOW,
-            expires: NOW + 60_000,
-            person: None,
-            claim: None,
-        }
-    }
-
-    fn claim(byte: u8) -> InviteClaim {
-        let key = key(byte).public_key().to_multikey();
-        InviteClaim { key, label: "browser".into(), seq: 1, proof: String::new() }
-    }
-
-    #[test]
-    fn an_invitation_is_used_once_and_by_its_secret_alone() {
-        let mut book = Book::default();
-        book.invite(invited("a", Role::Viewer, b"secret"), NOW).expect("taken");
-        assert_eq!(book.invite(invited("a", Role::Viewer, b"x"), NOW).unwrap_err().status, 409);
-        assert!(book.opened(b"other", NOW).is_none());
-        assert!(book.opened(b"secret", NOW + 60_000).is_none(), "too old");
-        assert_eq!(book.opened(b"secret", NOW).expect("open").id, "a");
-        book.claim("a", claim(2)).expect("the first key has it");
-        book.claim("a", claim(2)).expect("the same again");
-        assert_eq!(book.claim("a", claim(3)).unwrap_err().code(), "invite-used");
-        assert_eq!(book.admit("a", |_, _, _| false, NOW).expect("a viewer"), Joined::Yes);
-        assert_eq!(book.people.len(), 1);
-        assert!(book.opened(b"secret", NOW).is_none(), "used");
-        assert_eq!(book.claim("a", claim(3)).unwrap_err().status, 410);
-        assert_eq!(book.claim("a", claim(2)).unwrap_err().code(), "key-known");
-    }
-
-    #[test]
-    fn who_acts_waits_for_the_ledger() {
-        let mut book = Book::default();
-        book.invite(invited("a", Role::Operator, b"secret"), NOW).expect("taken");
-        assert_eq!(book.admit("a", |_, _, _| true, NOW).expect("no key yet"), Joined::Waits);
-        book.claim("a", claim(2)).expect("claimed");
-        assert_eq!(book.admit("a", |_, _, _| false, NOW).expect("waits"), Joined::Waits);
-        assert_eq!(book.admit("a", |_, _, _| true, NOW).expect("admitted"), Joined::Yes);
-        let mut second = invited("b", Role::Operator, b"two");
-        second.person = Some(book.people[0].no);
-        book.invite(second, NOW).expect("taken");
-        book.claim("b", claim(3)).expect("claimed");
-        assert_eq!(book.admit("b", |_, _, _| true, NOW).expect("admitted"), Joined::Yes);
-        assert_eq!((book.people.len(), book.people[0].keys.len()), (1, 2));
-        assert!(book.people[0].settled);
-        assert!(book.remove_key(&claim(2).key) && book.people.len() == 1);
-        assert!(book.remove_key(&claim(3).key) && book.people.is_empty());
-        assert!(!book.remove_key(&claim(3).key));
-    }
-}
+mod tests;

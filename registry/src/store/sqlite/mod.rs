@@ -379,8 +379,8 @@ impl Store for Sqlite {
         Box::pin(notes::add_act(&self.writer, act))
     }
 
-    fn acts(&self, before: u64, count: u64) -> Answer<'_, Vec<(u64, Act)>> {
-        Box::pin(notes::acts(&self.readers, before, count))
+    fn acts(&self, organisation: Did, before: u64, count: u64) -> Answer<'_, Vec<(u64, Act)>> {
+        Box::pin(notes::acts(&self.readers, organisation, before, count))
     }
 
     fn batch_numbers(&self) -> Answer<'_, BTreeMap<BatchId, u64>> {
@@ -427,8 +427,8 @@ impl Store for Sqlite {
         Box::pin(search::seen_by(&self.readers, of, since))
     }
 
-    fn gateway_hours(&self, from: u64, to: u64) -> Answer<'_, Vec<GatewayHour>> {
-        Box::pin(search::gateway_hours(&self.readers, from, to))
+    fn gateway_hours(&self, of: Option<Did>, from: u64, to: u64) -> Answer<'_, Vec<GatewayHour>> {
+        Box::pin(search::gateway_hours(&self.readers, of, from, to))
     }
 
     fn batch_ids(&self) -> Answer<'_, Vec<BatchId>> {

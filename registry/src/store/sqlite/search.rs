@@ -252,17 +252,21 @@ pub(super) async fn seen_by(
     rows.into_iter().map(one).collect()
 }
 
-/// What all gateways let through and refused, hour by hour, from one hour up to another.
+/// What all gateways, or those of an organisation, let through and refused, hour by hour, from one
+/// hour up to another.
 pub(super) async fn gateway_hours(
     pool: &SqlitePool,
+    of: Option<Did>,
     from: u64,
     to: u64,
 ) -> Result<Vec<GatewayHour>, Error> {
     const SQL: &str = "SELECT hour, sum(allowed), sum(refused) FROM gateway_hours \
-        WHERE hour >= ? AND hour < ? GROUP BY hour ORDER BY hour";
+        WHERE hour >= ?1 AND hour < ?2 AND (?3 IS NULL OR gateway IN \
+        (SELECT no FROM gateways WHERE organisation = ?3)) GROUP BY hour ORDER BY hour";
     let rows: Vec<(i64, i64, i64)> = sqlx::query_as(SQL)
         .bind(integer(from)?)
         .bind(integer(to)?)
+        .bind(of.map(|of| of.digest().to_vec()))
         .fetch_all(pool)
         .await
         .map_err(fault)?;
