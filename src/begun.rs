@@ -20,10 +20,14 @@ pub(crate) fn mark_new(home: &Home) -> Result<()> {
     fs::write(&path, words).with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Whether a ledger lies there.
+pub(crate) fn has_ledger(home: &Home) -> bool {
+    KEPT.iter().any(|name| fs::metadata(home.path(name)).is_ok_and(|found| found.len() > 0))
+}
+
 /// Refuses a folder in which there was a ledger and is none.
 pub(crate) fn check(home: &Home) -> Result<()> {
-    let has = |name: &str| fs::metadata(home.path(name)).is_ok_and(|found| found.len() > 0);
-    if home.path(NEW).exists() || KEPT.iter().any(|name| has(name)) {
+    if home.path(NEW).exists() || has_ledger(home) {
         return Ok(());
     }
     bail!(

@@ -88,7 +88,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "MUSTER_LOG", value_name = "LEVEL")]
     pub(crate) log_level: Option<LogLevel>,
     /// Passphrase of sealed key files: the first line of this file. Without it, that of
-    /// MUSTER_PASSPHRASE, or what is typed on a terminal.
+    /// MUSTER_PASSPHRASE, of the file MUSTER_PASSPHRASE_FILE names, or what is typed on a terminal.
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_fd")]
     passphrase_file: Option<PathBuf>,
     /// The same from an open file descriptor.

@@ -80,6 +80,27 @@ pub(crate) struct TlsArg {
     /// given the printed key (--node-pin), or the certificate (--node-ca).
     #[arg(long, conflicts_with = "tls_cert")]
     pub(crate) tls_self_signed: bool,
+    /// A further name or address that the certificate made by --tls-self-signed is for. May be
+    /// repeated.
+    #[arg(long, value_name = "NAME", requires = "tls_self_signed", value_parser = tls_name)]
+    pub(crate) tls_name: Vec<String>,
+}
+
+impl TlsArg {
+    /// The names of the server's own certificate that the options add.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.tls_name.clone()
+    }
+}
+
+/// A name as certificates have it (RFC 5280 §4.2.1.6), or an address.
+fn tls_name(text: &str) -> Result<String, &'static str> {
+    let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    let name = text.len() <= 253 && !text.is_empty() && text.bytes().all(letter);
+    match name || text.parse::<std::net::IpAddr>().is_ok() {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("expected a name such as gate.example, or an address, without a port"),
+    }
 }
 
 /// Where metrics are served.

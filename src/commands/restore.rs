@@ -60,6 +60,16 @@ pub(super) async fn run(session: &Session, arg: &Restore) -> Result<ExitCode> {
         let _ = fs::remove_dir_all(&workshop);
         return Err(error);
     }
+    // It was of the ledger that is lost; the node makes it anew.
+    for name in ["index.db", "index.db-wal", "index.db-shm"] {
+        let path = node.join(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(e).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
+        }
+    }
     // The signing state comes last: before it, no node starts on what is here.
     for name in COPIED.iter().rev().copied().chain([SIGNED_HEAD]) {
         let to = node.join(name);
@@ -248,7 +258,10 @@ fn tell(session: &Session, manifest: &Manifest, restored: &Restored) -> ExitCode
         ));
     }
     words.push_str(&format!(
-        "Serial numbers, lots, line records and gateway registrations since {} are lost.\n",
+        "Serial numbers, lots, line records and gateway registrations since {0} are lost.\n\
+         People of the console are those of {0}: whoever was removed since is back, and what was \
+         done at the console since is not noted. Check them on its page Organisation before others \
+         can reach the node.\n",
         manifest.moment()
     ));
     if !key.exists() {

@@ -21,7 +21,15 @@ use std::sync::Arc;
 pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     outlive_limits();
     let hosts = arg.public_url.iter().map(Origin::host).chain(arg.listen.host());
-    let tls = Tls::read(&arg.tls, Own::new(session.home.path("node/tls"), hosts))?;
+    let own = Own::new(session.home.path("node/tls"), hosts.chain(arg.tls.names()));
+    if arg.tls.tls_self_signed && own.is_without_key() && begun::has_ledger(&session.home) {
+        tracing::warn!(
+            "node/tls/key.pem is not there, though the node is not new: another key is made, and \
+             whoever pinned the old one (--node-pin) has to be given the new one. If it was lost, \
+             put it back and start again"
+        );
+    }
+    let tls = Tls::read(&arg.tls, own)?;
     arg.listen.check(tls.is_some(), arg.without_tls)?;
     arg.metrics.check(tls.is_some(), arg.without_tls)?;
     let genesis = session.home.genesis()?;

@@ -6,7 +6,7 @@ use crate::cli::Cli;
 use anyhow::{Result, bail};
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, FromArgMatches as _};
+use clap::{Arg, ArgMatches, Command, FromArgMatches as _};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -99,14 +99,30 @@ fn arguments(
         let Some(arg) = of.get_arguments().find(|arg| arg.get_id() == key.id.as_str()) else {
             continue;
         };
-        let conflicts = of.get_arg_conflicts_with(arg);
-        let mut over = conflicts.iter().map(|other| other.get_id().as_str());
-        if is_said(matches, &key.id) || over.any(|id| is_said(matches, id)) {
+        let with = NEEDED.iter().filter(|(needs, _)| *needs == key.id.as_str());
+        let needed = with.filter_map(|(_, id)| of.get_arguments().find(|arg| arg.get_id() == id));
+        if is_said(matches, &key.id)
+            || is_pushed_out(of, matches, arg)
+            || needed.into_iter().any(|other| is_pushed_out(of, matches, other))
+        {
             continue;
         }
         out.extend(said(key, &setting.values));
     }
     out
+}
+
+/// Settings that go with another one, and mean nothing where that one was pushed out.
+const NEEDED: &[(&str, &str)] = &[("tls_key", "tls_cert"), ("tls_name", "tls_self_signed")];
+
+/// Whether something that was said excludes it: either of the two may name the other.
+fn is_pushed_out(of: &Command, matches: &ArgMatches, arg: &Arg) -> bool {
+    let said = |other: &Arg| is_said(matches, other.get_id().as_str());
+    let names = |one: &Arg, other: &Arg| {
+        of.get_arg_conflicts_with(one).iter().any(|found| found.get_id() == other.get_id())
+    };
+    let mut others = of.get_arguments().filter(|other| other.get_id() != arg.get_id());
+    others.any(|other| said(other) && (names(arg, other) || names(other, arg)))
 }
 
 /// Whether the command line or the environment says something of it.
@@ -282,6 +298,18 @@ mod tests {
         assert_eq!(cli.given(), Given::Descriptor(3));
         let cli = parsed(text, &["serve"]).expect("sound");
         assert_eq!(cli.given(), Given::File("/p".into()));
+        // In both directions, and with what goes along.
+        let run = gateway(
+            "[gateway]\naudience = \"a\"\ntls-cert = \"/c\"\ntls-key = \"/k\"\n",
+            &["gateway", "--tls-self-signed"],
+        );
+        assert!(run.tls.tls_self_signed && run.tls.tls_cert.is_none() && run.tls.tls_key.is_none());
+        let run = gateway(
+            "[gateway]\naudience = \"a\"\ntls-self-signed = true\ntls-name = [\"a.example\"]\n",
+            &["gateway", "--tls-cert", "/c", "--tls-key", "/k"],
+        );
+        assert!(!run.tls.tls_self_signed && run.tls.tls_name.is_empty());
+        assert_eq!(run.tls.tls_key.as_deref(), Some(Path::new("/k")));
     }
 
     #[test]

@@ -13,6 +13,10 @@ const VARIABLE: &str = "MUSTER_PASSPHRASE";
 #[cfg(feature = "pkcs11")]
 const PIN_VARIABLE: &str = "MUSTER_PIN";
 
+/// Names a file whose first line it is, where nothing else was said: a service manager's word, which
+/// the file of settings is stronger than.
+const FILE_VARIABLE: &str = "MUSTER_PASSPHRASE_FILE";
+
 /// Longest passphrase (bytes). A line of words is shorter; a wrong file is mostly longer.
 const PASSPHRASE_BYTES: usize = 1_024;
 
@@ -61,7 +65,8 @@ pub(super) enum Opened<T> {
 /// Which way the command line names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Given {
-    /// None: `MUSTER_PASSPHRASE` in the environment, else a terminal.
+    /// None: `MUSTER_PASSPHRASE` in the environment, else the file that `MUSTER_PASSPHRASE_FILE`
+    /// names, else a terminal.
     #[default]
     Environment,
     /// The first line of a file.
@@ -95,7 +100,13 @@ impl Passphrases {
             Given::Descriptor(n) => {
                 Some(first_line(Path::new(&format!("/dev/fd/{n}"))).context("--passphrase-fd")?)
             }
-            Given::Environment => from_environment(VARIABLE)?,
+            Given::Environment => match from_environment(VARIABLE)? {
+                None => env::var_os(FILE_VARIABLE)
+                    .filter(|file| !file.is_empty())
+                    .map(|file| first_line(Path::new(&file)).context(FILE_VARIABLE))
+                    .transpose()?,
+                found => found,
+            },
         };
         if let Some(found) = &found {
             self.known().push(found.again());
@@ -122,7 +133,7 @@ impl Passphrases {
             ensure!(!wrong, "{name}: wrong passphrase, or the file is damaged");
             bail!(
                 "{name} is sealed: give its passphrase by --passphrase-file FILE, \
-                 --passphrase-fd N or {VARIABLE}, or run this on a terminal"
+                 --passphrase-fd N, {VARIABLE} or {FILE_VARIABLE}, or run this on a terminal"
             );
         }
         for _ in 0..TRIALS {

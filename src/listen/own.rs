@@ -24,7 +24,7 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName};
 use x509_cert::ext::{Extension, ToExtension as _};
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
-use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
+use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
 use x509_cert::time::{Time, Validity};
 
 /// How long a certificate lasts: what browsers take at most (398 days), less one.
@@ -52,6 +52,11 @@ impl Own {
         names.sort();
         names.dedup();
         Self { dir, names }
+    }
+
+    /// Whether a start makes the key, since there is none.
+    pub(crate) fn is_without_key(&self) -> bool {
+        !self.key().exists()
     }
 
     pub(super) fn chain(&self) -> PathBuf {
@@ -86,9 +91,14 @@ impl Own {
         let Ok(text) = fs::read(self.chain()) else { return false };
         let Ok(certificate) = Certificate::from_pem(text) else { return false };
         let tbs = certificate.tbs_certificate();
+        let begin = tbs.validity().not_before.to_unix_duration();
         let end = tbs.validity().not_after.to_unix_duration();
+        // Another key may have been put there, or this one lost and made anew.
+        let ours = self.signing_key().and_then(|key| public(&key));
         let names = tbs.get_extension::<SubjectAltName>().ok().flatten().map(|(_, names)| names);
-        end > now + LEFT
+        begin <= now
+            && end > now + LEFT
+            && ours.is_ok_and(|ours| ours == *tbs.subject_public_key_info())
             && names.is_some_and(|names| Ok(names.0) == self.general_names().map_err(drop))
     }
 
@@ -103,14 +113,17 @@ impl Own {
         self.names.iter().map(name).collect()
     }
 
-    fn certificate(&self, now: Duration) -> Result<String> {
+    /// Ours, or one that an operator put there: any P-256 key.
+    fn signing_key(&self) -> Result<SigningKey> {
         let text = fs::read_to_string(self.key())
             .with_context(|| format!("cannot read {}", self.key().display()))?;
-        // Ours, or one that an operator put there: any P-256 key.
         SecretKey::from_pem(&text).context("key.pem")?;
-        let key = SigningKey::from_pkcs8_pem(&text).context("key.pem: expected a P-256 key")?;
-        let public = key.verifying_key().to_public_key_der()?;
-        let public = SubjectPublicKeyInfo::from_der(public.as_bytes())?;
+        SigningKey::from_pkcs8_pem(&text).context("key.pem: expected a P-256 key")
+    }
+
+    fn certificate(&self, now: Duration) -> Result<String> {
+        let key = self.signing_key()?;
+        let public = public(&key)?;
         // A clock that is a little behind is no reason to refuse.
         let begin = now.saturating_sub(Duration::from_secs(60 * 60));
         let time = |at| UtcTime::from_unix_duration(at).map(Time::from);
@@ -124,6 +137,11 @@ impl Own {
         let certificate = builder.build::<_, DerSignature>(&key)?;
         Ok(certificate.to_pem(LineEnding::LF)?)
     }
+}
+
+fn public(key: &SigningKey) -> Result<SubjectPublicKeyInfoOwned> {
+    let public = key.verifying_key().to_public_key_der()?;
+    Ok(SubjectPublicKeyInfo::from_der(public.as_bytes())?)
 }
 
 struct Profile {
@@ -193,6 +211,13 @@ mod tests {
         assert_eq!(fs::read(own.key()).expect("a key"), key);
         fs::write(own.chain(), "nonsense").expect("written");
         assert!(other.renew().expect("made anew"));
+        // The clock was ahead when it was made.
+        assert!(!other.is_good(now - Duration::from_secs(2 * 60 * 60)));
+        // The key is lost: both are made anew, and are a pair.
+        fs::remove_file(other.key()).expect("removed");
+        assert!(other.renew().expect("made anew"));
+        assert_ne!(fs::read(other.key()).expect("a key"), key);
+        assert!(other.is_good(now) && !other.renew().expect("good"));
         fs::write(own.key(), "nonsense").expect("written");
         fs::remove_file(own.chain()).expect("removed");
         assert!(other.renew().is_err(), "the key is not replaced");

@@ -43,6 +43,11 @@ impl Place {
         }
     }
 
+    /// Whether its address stands for all of this machine's.
+    pub(crate) fn is_everywhere(&self) -> bool {
+        matches!(self, Self::Port(address) if address.ip().is_unspecified())
+    }
+
     /// Refuses to listen beyond this machine without TLS, unless told to by name.
     pub(crate) fn check(&self, tls: bool, without_tls: bool) -> Result<()> {
         let Self::Port(address) = self else { return Ok(()) };

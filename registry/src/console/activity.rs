@@ -30,7 +30,8 @@ impl Node {
             .collect();
         let place = |hour: u64| (hour.saturating_sub(first) / step) as usize;
         if let Some(index) = self.console.index() {
-            for hour in index.hours(first, end).await? {
+            let hours = self.console.said(&self.folder, index.hours(first, end).await);
+            for hour in hours.unwrap_or_default() {
                 if let Some(point) = all.get_mut(place(hour.hour)) {
                     point.enrolled += hour.enrolled;
                     point.held += hour.held;

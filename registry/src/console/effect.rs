@@ -177,7 +177,8 @@ impl Node {
     async fn ended_today(&self) -> Result<u64, Problem> {
         let now = self.host.now().0;
         let Some(index) = self.console.index() else { return Ok(0) };
-        let hours = index.hours(now / DAY_MS * 24, now / HOUR_MS + 1).await?;
+        let hours = index.hours(now / DAY_MS * 24, now / HOUR_MS + 1).await;
+        let hours = self.console.said(&self.folder, hours).unwrap_or_default();
         Ok(hours.iter().map(|hour| hour.revoked).sum())
     }
 }

@@ -34,6 +34,7 @@ pub(crate) async fn follow(node: Arc<Node>, mut closing: watch::Receiver<bool>) 
             match node.bring_further(index, &closing).await {
                 Ok(()) => failing = false,
                 Err(Error::Closing) => return,
+                Err(error @ Error::Damaged(_)) => node.console.fails(&node.folder, &error),
                 Err(error) => {
                     if !failing {
                         tracing::warn!("index.db falls behind: {error}; searches get slower");

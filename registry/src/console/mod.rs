@@ -9,6 +9,7 @@ mod counts;
 mod cursor;
 mod effect;
 mod follow;
+mod healing;
 mod limits;
 mod log;
 mod news;
@@ -53,6 +54,8 @@ pub(crate) struct Console {
     coming: Mutex<Coming>,
     /// None where the file cannot be used: everything is looked up the long way.
     index: OnceLock<Index>,
+    /// The index turned out to be damaged: as if there was none, until the next start.
+    damaged: OnceLock<()>,
     news: broadcast::Sender<Event>,
 }
 
@@ -69,6 +72,7 @@ impl Default for Console {
             roster: Mutex::default(),
             coming: Mutex::default(),
             index: OnceLock::new(),
+            damaged: OnceLock::new(),
             news: broadcast::Sender::new(muster_api::limits::WAITING_EVENTS),
         }
     }
@@ -85,7 +89,7 @@ impl Console {
     }
 
     fn index(&self) -> Option<&Index> {
-        self.index.get()
+        self.index.get().filter(|_| self.damaged.get().is_none())
     }
 
     /// Reads what a ledger says when the node starts.
@@ -116,7 +120,7 @@ impl Console {
 
     /// Lets go of the index.
     pub(crate) async fn close(&self) {
-        if let Some(index) = self.index() {
+        if let Some(index) = self.index.get() {
             index.close().await;
         }
     }

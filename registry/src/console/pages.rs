@@ -61,12 +61,12 @@ impl Node {
         };
         let first = from.is_none();
         let mut search = Search::new(self, &query);
-        let building = !query.text.as_ref().is_none_or(|text| text.keys.is_empty())
-            && self
-                .console
-                .index()
-                .is_none_or(|index| index.done() < search.published.chain.size());
+        let of_keys = !query.text.as_ref().is_none_or(|text| text.keys.is_empty());
+        // Before the walk, since the index goes on meanwhile; and behind it, if it turned out damaged.
+        let whole = |size| self.console.index().is_some_and(|index| index.done() >= size);
+        let before = whole(search.published.chain.size());
         let walked = search.walk(from, limit as usize, LOOKED_AT).await?;
+        let building = of_keys && !(before && self.console.index().is_some());
         let shown = walked.found.len() as u64;
         let total = match (first, walked.all) {
             (true, true) => Some(shown),
@@ -92,7 +92,8 @@ impl Node {
         {
             return Ok(None);
         }
-        let batches = index.lot_batches(organisation, lot).await?;
+        let batches = index.lot_batches(organisation, lot).await;
+        let Some(batches) = self.console.said(&self.folder, batches) else { return Ok(None) };
         let roster = self.console.roster();
         let of = batches
             .iter()

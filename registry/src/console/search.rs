@@ -196,9 +196,13 @@ impl<'a> Search<'a> {
         if let (Some(index), Some(organisation)) =
             (self.node.console.index(), &self.query.organisation)
         {
-            done = index.done();
-            let batches = index.lot_batches(organisation, lot).await?;
-            places.extend(batches.into_iter().map(|(entry, _)| entry));
+            // Before the question: what comes meanwhile is looked through twice at most.
+            let upto = index.done();
+            let batches = index.lot_batches(organisation, lot).await;
+            if let Some(batches) = self.node.console.said(&self.node.folder, batches) {
+                done = upto;
+                places.extend(batches.into_iter().map(|(entry, _)| entry));
+            }
         }
         places.extend(self.node.console.roster().since(done));
         self.lot = Some((lot.into(), places.into_iter().rev().collect()));
@@ -246,13 +250,17 @@ impl<'a> Search<'a> {
         let Some(number) = part.number else { return Ok(((0, None, Vec::new()), false)) };
         let read: Vec<(Claim, Option<Vec<u8>>, bool)> = match (lot, &self.query.organisation) {
             (Some(lot), Some(organisation)) => {
-                match self.node.console.index().filter(|index| part.entry < index.done()) {
+                let console = &self.node.console;
+                let names = match console.index().filter(|index| part.entry < index.done()) {
                     Some(index) => {
-                        let names =
-                            index.lot_names(organisation, lot, part.entry, behind, count).await?;
-                        names.into_iter().map(|name| (name, None, true)).collect()
+                        let names = index.lot_names(organisation, lot, part.entry, behind, count);
+                        console.said(&self.node.folder, names.await)
                     }
-                    // The index is not so far: every leaf is looked at.
+                    None => None,
+                };
+                match names {
+                    Some(names) => names.into_iter().map(|name| (name, None, true)).collect(),
+                    // The index is not so far, or fails: every leaf is looked at.
                     None => {
                         let page = self.node.store.listed(number, behind, TOGETHER as u64).await?;
                         let ours = |of: &(Did, String)| of.0 == *organisation && of.1 == lot;

@@ -68,7 +68,10 @@ impl Search<'_> {
             _ => None,
         };
         let mut keys = match self.node.console.index() {
-            Some(index) => index.keys_from((low, high), after, want as u64).await?,
+            Some(index) => {
+                let keys = index.keys_from((low, high), after, want as u64).await;
+                self.node.console.said(&self.node.folder, keys).unwrap_or_default()
+            }
             None => Vec::new(),
         };
         let full = keys.len() == want;

@@ -9,7 +9,7 @@ use crate::listen::{self, Own, Tls};
 use crate::logs;
 use crate::metrics::{self, Meter, OwnMetrics, Told, metered};
 use crate::notify;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use muster_gateway::{
     BrokerDoor, ClientIds, Gateway, GatewayConfig, PinnedHead, Reporting, TopicRules, read_policy,
 };
@@ -46,7 +46,14 @@ fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Resul
 async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     outlive_limits();
     let dir = arg.folder.dir.clone().unwrap_or_else(|| session.home.path("gateway"));
-    let tls = Tls::read(&arg.tls, Own::new(dir.join("tls"), arg.listen.host()))?;
+    ensure!(
+        !arg.tls.tls_self_signed || !arg.tls.tls_name.is_empty() || !arg.listen.is_everywhere(),
+        "{} stands for every address of this machine, so the certificate would name none that \
+         devices use: name them with --tls-name NAME, or listen on one address",
+        arg.listen
+    );
+    let hosts = arg.listen.host().into_iter().chain(arg.tls.names());
+    let tls = Tls::read(&arg.tls, Own::new(dir.join("tls"), hosts))?;
     let pin = tls.as_ref().and_then(Tls::pin).map(|pin| pin.to_string());
     let pin_words = pin.as_ref().map(|pin| format!("key of the certificate: {pin}\n"));
     arg.listen.check(tls.is_some(), arg.folder.without_tls)?;

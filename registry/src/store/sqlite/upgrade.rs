@@ -21,12 +21,19 @@ pub(crate) struct Step {
 
 /// From the first released format on. Whoever raises [`schema::FORMAT`] after a release adds a
 /// step, and a folder of the old format to `tests/fixtures`.
-pub(crate) const STEPS: &[Step] = &[Step { from: b"4", to: b"5", sql: GATEWAY_HOURS }];
+pub(crate) const STEPS: &[Step] = &[Step { from: b"4", to: b"5", sql: CONSOLE }];
 
-/// What gateways let through and refused is counted by the hour.
-const GATEWAY_HOURS: &str = "CREATE TABLE main.gateway_hours(
+/// What gateways let through and refused is counted by the hour; people of the console and what
+/// they did have tables. The directory may have them all already: only the ledger says its format,
+/// so an old ledger beside a newer directory is possible. Letter by letter as in [`schema::DIRECTORY`],
+/// which the audit compares.
+const CONSOLE: &str = "CREATE TABLE IF NOT EXISTS main.gateway_hours(
     hour INTEGER NOT NULL, gateway INTEGER NOT NULL, allowed INTEGER NOT NULL,
-    refused INTEGER NOT NULL, PRIMARY KEY(hour, gateway)) STRICT, WITHOUT ROWID;";
+    refused INTEGER NOT NULL, PRIMARY KEY(hour, gateway)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS main.notes(name TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS main.acts(
+    no INTEGER PRIMARY KEY, time INTEGER NOT NULL, who TEXT NOT NULL, act TEXT NOT NULL,
+    about TEXT NOT NULL) STRICT;";
 
 /// Brings the files of a folder to this code's format; where the copy is, if that was necessary.
 /// `now` names the copy; without it none is made, since the files are copies themselves.
@@ -217,6 +224,33 @@ mod tests {
         );
         assert!(refused.contains(&words) && refused.contains("or a newer one"), "{refused}");
         assert!(!folder.file("backup-latest-6").exists());
+    }
+
+    #[tokio::test]
+    async fn an_old_ledger_beside_a_new_directory_is_upgraded() {
+        let (_dir, folder) = made().await;
+        let options = options(&folder.file(LEDGER));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        const OLD: &str = "UPDATE meta SET value = CAST('4' AS BLOB) WHERE key = 'format'";
+        sqlx::raw_sql(OLD).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        assert!(upgrade(&folder, Some(Time(5))).await.unwrap().is_some());
+        assert_eq!(format(&folder.file(LEDGER)).await, Ok(Some(schema::FORMAT.to_vec())));
+        // And a directory that has none of the tables gets them.
+        let options = super::options(&folder.file(DIRECTORY));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        const DROP: &str = "DROP TABLE gateway_hours; DROP TABLE notes; DROP TABLE acts;";
+        sqlx::raw_sql(DROP).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let options = super::options(&folder.file(LEDGER));
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql(OLD).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        upgrade(&folder, Some(Time(6))).await.unwrap();
+        for sql in ["SELECT count(*) FROM gateway_hours", "SELECT count(*) FROM notes"] {
+            assert_eq!(numbers(&folder, DIRECTORY, sql).await.unwrap(), 0);
+        }
+        assert_eq!(numbers(&folder, DIRECTORY, "SELECT count(*) FROM acts").await.unwrap(), 0);
     }
 
     #[tokio::test]

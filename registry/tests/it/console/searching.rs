@@ -145,6 +145,47 @@ async fn searches_find_what_a_filter_finds() {
     }
 }
 
+/// Damages pages of the index behind the first ones, as a failing disk does.
+fn spoil(index: &std::path::Path) {
+    let mut bytes = std::fs::read(index).unwrap();
+    let from = 8 * 4096;
+    assert!(bytes.len() > from + 4096, "{} bytes", bytes.len());
+    bytes[from..].fill(0xa5);
+    let file = std::fs::OpenOptions::new().write(true).open(index).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+}
+
+/// A damaged index is made anew at the next start; until then searches do without it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_index_is_made_anew() {
+    let mut fleet = mixed().await;
+    fleet.settle().await;
+    let index = fleet.network.dir.path().join("index.db");
+    fleet.network.registry.close().await;
+    spoil(&index);
+    fleet.network.reopen().await.unwrap();
+    fleet.settle().await;
+    agree(&fleet, 48);
+    assert!(index.exists());
+    // While it runs: readers that begin now find nonsense, and answer all the same.
+    fleet.network.registry.close().await;
+    fleet.network.reopen().await.unwrap();
+    spoil(&index);
+    let organisation = Some(fleet.network.owner());
+    for lot in ["lot 3", "lot 1"] {
+        let search =
+            DeviceSearch { organisation, lot: Some(lot.into()), ..DeviceSearch::default() };
+        same(&fleet, &search).await;
+    }
+    let part = DeviceSearch { text: Some("z6Mk".into()), ..DeviceSearch::default() };
+    fleet.network.registry.find_devices(&part).await.unwrap();
+    assert!(!index.exists(), "it is taken away");
+    fleet.network.registry.close().await;
+    fleet.network.reopen().await.unwrap();
+    fleet.settle().await;
+    agree(&fleet, 48);
+}
+
 /// Where the index cannot be made, everything but a part of a key is found all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn searches_do_without_the_index() {
