@@ -7,7 +7,7 @@ use muster_gateway::{AuthRequest, Error, Gateway};
 use muster_identity::Signer as _;
 use muster_ledger::{
     Action, Approval, Approve, Capabilities, Capability, Chain, ChangeRules, DevicePart,
-    NextProtocol, OrgKey, ProposalId, Propose, Revoke, Rules, Target, Time, UpgradeProtocol,
+    NextProtocol, OrgKey, Propose, Revoke, Rules, Target, Time, UpgradeProtocol,
 };
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ async fn an_approval_ends_a_device_at_the_gateway() {
     let expires = Time(world.time + 3_600_000);
     let propose = Propose { action: Box::new(revoke), expires, reason: String::new() };
     let proposed = world.admin_signs(Action::Propose(propose));
-    let proposal = ProposalId(proposed.hash().0);
+    let proposal = proposed.verify().unwrap().proposal();
     world.commit(proposed);
     site.show(&world).await;
     assert_eq!(site.decides(&device, 1).await, "verified");

@@ -131,9 +131,7 @@ pub fn apply(
     }
     let author = Author { did: operation.author, key: *signed.key() };
     match &operation.action {
-        Action::Propose(a) => {
-            governance::propose(view, &author, a, ProposalId(signed.hash().0), at)
-        }
+        Action::Propose(a) => governance::propose(view, &author, a, signed.proposal(), at),
         Action::Approve(a) => governance::approve(view, &author, a, at),
         Action::WithdrawProposal(a) => governance::withdraw(view, &author, a, at),
         action => carry_out(view, &author, action, Consent::Author, at),

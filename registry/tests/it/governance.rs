@@ -39,7 +39,7 @@ async fn propose(network: &Network, action: Action) -> ProposalId {
     let propose = Propose { action: Box::new(action), expires, reason: String::new() };
     let signed = network.operation(network.owner(), Action::Propose(propose), &admin());
     network.registry.submit(signed.clone(), None).await.unwrap();
-    ProposalId(signed.hash().0)
+    signed.verify().unwrap().proposal()
 }
 
 async fn standing(network: &Network, device: &Device) -> String {
@@ -68,7 +68,7 @@ async fn what_is_approved_shows_as_what_it_did() {
     assert_eq!(shown.reason.as_deref(), Some("recalled"));
     assert_eq!(shown.key, admin().public_key().to_multikey());
     let signed = data_encoding::BASE64URL_NOPAD.decode(shown.signed.as_bytes()).unwrap();
-    assert_eq!(muster_ledger::SignedOperation(signed).hash().0, id.0);
+    assert_eq!(muster_ledger::SignedOperation(signed).verify().unwrap().proposal(), id);
 
     let approve = || Action::Approve(Approve { proposal: id });
     let own = network.act(approve()).await.unwrap_err();

@@ -36,7 +36,7 @@ pub(super) fn all() -> Vec<Vector> {
         Action::Propose(Propose { action: Box::new(action), expires, reason: reason.into() })
     };
     let signed = say("", &maker.operate, propose(Action::Revoke(revoke), "see case 7"), true);
-    let proposal = ProposalId(signed.hash().0);
+    let proposal = signed.verify().unwrap().proposal();
     say("", &maker.approve, Action::Approve(Approve { proposal }), true);
     let one = DeviceRef { did: batch.devices[0].did, part: None };
     let one = Revoke {
@@ -60,7 +60,7 @@ pub(super) fn all() -> Vec<Vector> {
         ),
         true,
     );
-    let proposal = ProposalId(withdrawn.hash().0);
+    let proposal = withdrawn.verify().unwrap().proposal();
     let withdraw = Action::WithdrawProposal(WithdrawProposal { proposal });
     say("", &maker.root, withdraw, true);
     let next = Some(NextProtocol { version: 2, height: 1_000 });
@@ -93,6 +93,7 @@ pub(super) fn all() -> Vec<Vector> {
         .hex("state_root", &head.state_root)
         .cbor("snapshot", chain.snapshot(&quorum).unwrap().unwrap()),
     );
+    let id = |signed: &SignedOperation| signed.verify().unwrap().proposal();
     let record = |kind: &'static str, name: &str, key: StateKey| {
         let value = chain.state().iter().find(|(k, _)| *k == key).unwrap().1.to_vec();
         let vector = Vector::valid("record", name, "A record of the state.")
@@ -105,7 +106,7 @@ pub(super) fn all() -> Vec<Vector> {
         record("rules", "record-rules-approval", StateKey::Rules),
         record("protocol", "record-protocol", StateKey::Protocol),
         record("oversight", "record-oversight", StateKey::Oversight(maker.did)),
-        record("proposal", "record-proposal-open", StateKey::Proposal(ProposalId(device.hash().0))),
+        record("proposal", "record-proposal-open", StateKey::Proposal(id(&device))),
         record("proposal", "record-proposal-closed", StateKey::Proposal(proposal)),
     ]);
     vectors
