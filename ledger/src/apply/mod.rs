@@ -60,7 +60,8 @@ pub trait View {
 
     /// The protocol version. A network begins with the first.
     fn protocol(&self) -> Result<ProtocolRecord, Refusal> {
-        let first = ProtocolRecord { version: operation::FIRST_PROTOCOL, next: None };
+        let first =
+            ProtocolRecord { version: operation::FIRST_PROTOCOL, next: None, confirm_from: None };
         Ok(self.read(StateKey::Protocol)?.unwrap_or(first))
     }
 
