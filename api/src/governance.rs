@@ -44,6 +44,9 @@ pub struct NextProtocolView {
     pub version: u64,
     /// Height of its first block.
     pub height: u64,
+    /// As long as it is not confirmed, from when on it may be (ms): it does not come before.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub confirm_from: Option<u64>,
 }
 
 /// `GET /v1/proposals`: what waits for approval.

@@ -1,8 +1,8 @@
 use crate::merkle::{Frontier, leaf_hash};
 use crate::snapshot;
 use crate::{
-    Block, Changes, Checkpoint, Context, Entry, Error, Genesis, Head, Network, NoteFault,
-    OpenProposal, QuorumCheckpoint, Refusal, SignedOperation, State, Time, UpgradeAhead,
+    Block, Changes, Checkpoint, Context, Entry, Error, Genesis, Head, Network, NextProtocol,
+    NoteFault, OpenProposal, QuorumCheckpoint, Refusal, SignedOperation, State, Time, UpgradeAhead,
     VerifiedOperation, View, apply, carried_out, limits, operation,
 };
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
@@ -106,8 +106,11 @@ impl Chain {
 
     /// The protocol version that is announced and not known to this program, if there is one.
     pub fn upgrade_ahead(&self) -> Result<Option<UpgradeAhead>, Refusal> {
-        let next = self.state.protocol()?.next.filter(|next| next.version > operation::PROTOCOL);
-        Ok(next.map(|next| UpgradeAhead { next, due: next.height <= self.height + 1 }))
+        let record = self.state.protocol()?;
+        let confirmed = record.confirm_from.is_none();
+        let next = record.next.filter(|next| next.version > operation::PROTOCOL);
+        let due = |next: NextProtocol| confirmed && next.height <= self.height + 1;
+        Ok(next.map(|next| UpgradeAhead { next, confirmed, due: due(next) }))
     }
 
     /// The head, to be signed at a time (never before the last block's).

@@ -6,12 +6,14 @@
 use crate::{Error, limits};
 use alloc::vec::Vec;
 use muster_identity::cbor::{Decode, Reader, Writer};
-use muster_identity::{PublicKey, Signature, Signer, SignerError};
+use muster_identity::{PublicKey, Signature, Signer, SignerError, sha256};
 
 /// A signature that was checked, and what it covers.
 pub(crate) struct Checked<'b> {
     pub(crate) key: PublicKey,
     pub(crate) payload: &'b [u8],
+    /// The SHA-256 of the bytes that are signed, which say all but the signature.
+    pub(crate) statement: [u8; 32],
 }
 
 pub(crate) fn sign(
@@ -28,8 +30,8 @@ pub(crate) fn sign(
 }
 
 pub(crate) fn verify<'b>(typ: &'static str, bytes: &'b [u8]) -> Result<Checked<'b>, Error> {
-    let (checked, protected, signature) = read(typ, bytes)?;
-    checked.key.verify(&to_be_signed(protected, checked.payload), &signature)?;
+    let (checked, signed, signature) = read(typ, bytes)?;
+    checked.key.verify(&signed, &signature)?;
     Ok(checked)
 }
 
@@ -41,10 +43,11 @@ pub(crate) fn verified_before<'b>(
     read(typ, bytes).map(|(checked, ..)| checked)
 }
 
+/// With the bytes that are signed.
 fn read<'b>(
     typ: &'static str,
     bytes: &'b [u8],
-) -> Result<(Checked<'b>, &'b [u8], Signature), Error> {
+) -> Result<(Checked<'b>, Vec<u8>, Signature), Error> {
     if bytes.len() > limits::OPERATION_BYTES {
         return Err(Error::Bound("a signed object above 16,384 bytes"));
     }
@@ -56,7 +59,8 @@ fn read<'b>(
     let signature: Signature = r.value()?;
     r.end()?;
     let key = read_protected(typ, protected)?;
-    Ok((Checked { key, payload }, protected, signature))
+    let signed = to_be_signed(protected, payload);
+    Ok((Checked { key, payload, statement: sha256(&[&signed]) }, signed, signature))
 }
 
 fn protected_header(typ: &str, key: &PublicKey) -> Vec<u8> {

@@ -16,7 +16,8 @@ pub struct ChangeRules {
     pub rules: Rules,
 }
 
-/// Announces the next protocol version, in place of what was announced before.
+/// Announces the next protocol version, in place of what was announced before. The same again, a
+/// day later, confirms it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpgradeProtocol {
     /// The organisation's change counter.
@@ -66,12 +67,16 @@ pub struct ProtocolRecord {
     pub version: u64,
     /// What was announced.
     pub next: Option<NextProtocol>,
+    /// As long as that is not confirmed: the earliest time of a block that confirms it.
+    pub confirm_from: Option<Time>,
 }
 
 impl ProtocolRecord {
-    /// The version that operations of the block at a height state.
+    /// The version that operations of the block at a height state. What nobody confirmed never
+    /// comes: heights are reached as fast as somebody sends operations, a day is not.
     pub fn at(&self, height: u64) -> u64 {
-        self.next.filter(|next| next.height <= height).map_or(self.version, |next| next.version)
+        let confirmed = self.next.filter(|_| self.confirm_from.is_none());
+        confirmed.filter(|next| next.height <= height).map_or(self.version, |next| next.version)
     }
 }
 
@@ -80,6 +85,8 @@ impl ProtocolRecord {
 pub struct UpgradeAhead {
     /// What was announced.
     pub next: NextProtocol,
+    /// Whether it was confirmed; else it does not come yet.
+    pub confirmed: bool,
     /// Whether the next block is of that version: then nothing can be added by this program.
     pub due: bool,
 }
@@ -91,11 +98,12 @@ impl fmt::Display for UpgradeAhead {
         if self.due {
             f.write_str("upgrade needed: ")?;
         }
-        write!(
-            f,
-            "the network goes to protocol {version} at height {height}; this program knows up to \
-             {known}"
-        )
+        if self.confirmed {
+            write!(f, "the network goes to protocol {version} at height {height}")?;
+        } else {
+            write!(f, "protocol {version} is announced for height {height} and not confirmed")?;
+        }
+        write!(f, "; this program knows up to {known}")
     }
 }
 
@@ -185,9 +193,14 @@ impl Decode for NextProtocol {
 
 impl Encode for ProtocolRecord {
     fn encode(&self, w: &mut Writer) {
-        w.map(if self.next.is_some() { 2 } else { 1 }).uint(1).uint(self.version);
+        let fields =
+            1 + usize::from(self.next.is_some()) + usize::from(self.confirm_from.is_some());
+        w.map(fields).uint(1).uint(self.version);
         if let Some(next) = &self.next {
             w.uint(2).value(next);
+        }
+        if let Some(time) = &self.confirm_from {
+            w.uint(3).value(time);
         }
     }
 }
@@ -198,8 +211,12 @@ impl Decode for ProtocolRecord {
         let record = Self {
             version: m.required(1)?.uint()?,
             next: m.optional(2)?.map(|r| r.value()).transpose()?,
+            confirm_from: m.optional(3)?.map(|r| r.value()).transpose()?,
         };
         m.end()?;
+        if record.next.is_none() && record.confirm_from.is_some() {
+            return Err(r.fault("a protocol version to confirm that is not announced"));
+        }
         Ok(record)
     }
 }

@@ -69,7 +69,7 @@ id!(
     HoldId, 16
 );
 id!(
-    /// A proposal: the SHA-256 of the signed operation that made it.
+    /// A proposal: the SHA-256 of what the signature of the operation that made it covers.
     ProposalId, 32
 );
 id!(

@@ -91,11 +91,23 @@ crate::limits! {
     /// 32 keys or a device with its part, have under 5,000.
     pub const PROPOSED_BYTES: usize = 6_144 => "bytes";
 
+    /// Shortest trust period that rules may set, in milliseconds (a day): below it every follower
+    /// that is off for a night needs a pinned head.
+    pub const TRUST_PERIOD_MIN_MS: u64 = 24 * 60 * 60 * 1_000 => "milliseconds";
+
+    /// Longest trust period that rules may set, in milliseconds (36,600 days): a hundred years, which
+    /// no sum with a time exceeds. More would say that no head is ever too old.
+    pub const TRUST_PERIOD_MAX_MS: u64 = 36_600 * 24 * 60 * 60 * 1_000 => "milliseconds";
+
     /// Open proposals of an organisation: what people can look through. The state keeps them whole.
     pub const OPEN_PROPOSALS: usize = 16 => "proposals";
 
     /// Keys that may have to approve a proposal: more people are never at hand at once.
     pub const APPROVALS: usize = 8 => "keys";
+
+    /// Least time between the announcement of a protocol version and its confirmation, in milliseconds
+    /// (24 h): a key that was stolen over night cannot stop every program before anybody sees it.
+    pub const UPGRADE_NOTICE_MS: u64 = 24 * 60 * 60 * 1_000 => "milliseconds";
 
     /// Longest time that a proposal waits, in milliseconds (7 days): a weekend and a leave. What was
     /// proposed longer ago is judged anew.

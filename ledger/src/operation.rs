@@ -1,5 +1,5 @@
 use crate::action::UNKNOWN_ACTION;
-use crate::{Action, Error, Network, OperationHash, Time, cose};
+use crate::{Action, Error, Network, OperationHash, ProposalId, Time, cose};
 use alloc::vec::Vec;
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};
 use muster_identity::{Did, PublicKey, Signer, SignerError, sha256};
@@ -112,7 +112,8 @@ impl SignedOperation {
     fn read(&self, checked: cose::Checked<'_>) -> Result<VerifiedOperation, Error> {
         let operation =
             Operation::from_cbor(checked.payload).map_err(|e| later_version(e.into()))?;
-        Ok(VerifiedOperation { key: checked.key, hash: self.hash(), operation })
+        let proposal = ProposalId(checked.statement);
+        Ok(VerifiedOperation { key: checked.key, hash: self.hash(), proposal, operation })
     }
 }
 
@@ -150,6 +151,7 @@ fn later_version(error: Error) -> Error {
 pub struct VerifiedOperation {
     key: PublicKey,
     hash: OperationHash,
+    proposal: ProposalId,
     operation: Operation,
 }
 
@@ -162,6 +164,13 @@ impl VerifiedOperation {
     /// The SHA-256 of the signed bytes.
     pub fn hash(&self) -> OperationHash {
         self.hash
+    }
+
+    /// The id of the proposal, if it is one: the SHA-256 of what the signature covers, and not of
+    /// the signature. An ECDSA signature has a twin that verifies too, and whoever signs can sign
+    /// again: the same words by the same key stay the same proposal.
+    pub fn proposal(&self) -> ProposalId {
+        self.proposal
     }
 
     /// What was signed.

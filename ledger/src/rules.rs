@@ -73,8 +73,13 @@ impl Encode for Rules {
 impl Decode for Rules {
     fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
         let mut m = r.map()?;
+        let trust = m.required(1)?;
+        let trust_period_ms = trust.uint()?;
+        if !(limits::TRUST_PERIOD_MIN_MS..=limits::TRUST_PERIOD_MAX_MS).contains(&trust_period_ms) {
+            return Err(trust.fault("a trust period is 1 to 36,600 days"));
+        }
         let rules = Self {
-            trust_period_ms: m.required(1)?.uint()?,
+            trust_period_ms,
             evidence: m.required(2)?.value()?,
             approval: m.optional(3)?.map(|r| r.value()).transpose()?,
         };

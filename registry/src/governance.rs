@@ -193,10 +193,14 @@ pub(crate) fn rules_view(chain: &Chain) -> Result<RulesView, Problem> {
 
 pub(crate) fn protocol_view(chain: &Chain) -> Result<ProtocolView, Problem> {
     let (record, height) = (chain.state().protocol()?, chain.height() + 1);
-    let next = record.next.filter(|next| next.height > height);
+    let next = record.next.filter(|next| record.at(height) != next.version);
     Ok(ProtocolView {
         version: record.at(height),
-        next: next.map(|next| NextProtocolView { version: next.version, height: next.height }),
+        next: next.map(|next| NextProtocolView {
+            version: next.version,
+            height: next.height,
+            confirm_from: record.confirm_from.map(|time| time.0),
+        }),
         upgrade: chain.upgrade_ahead()?.map(|ahead| ahead.to_string()),
     })
 }

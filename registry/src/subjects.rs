@@ -1,4 +1,4 @@
-use muster_ledger::{Action, Grant, Network, OpenProposal, Operation, Target};
+use muster_ledger::{Action, Grant, Network, OpenProposal, Operation, ProposalId, Target};
 use std::collections::BTreeSet;
 
 /// Whom an operation concerns: its author, and the device, batch, grant, organisation or proposal
@@ -8,7 +8,7 @@ pub(crate) fn subjects(
     network: &Network,
     operation: &Operation,
     carried_out: Option<&OpenProposal>,
-    hash: [u8; 32],
+    proposal: ProposalId,
 ) -> BTreeSet<[u8; 32]> {
     let author = &operation.author;
     let mut all = BTreeSet::from([*author.digest()]);
@@ -34,7 +34,7 @@ pub(crate) fn subjects(
     }
     match &operation.action {
         Action::Propose(_) => {
-            all.insert(hash);
+            all.insert(proposal.0);
         }
         Action::Approve(a) => {
             all.insert(a.proposal.0);

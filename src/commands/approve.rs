@@ -111,8 +111,11 @@ impl Read {
         let bytes = BASE64URL_NOPAD.decode(view.signed.as_bytes());
         let signed = SignedOperation(bytes.context("the node shows a proposal that is none")?);
         let id: ProposalId = view.proposal.parse().context("the node names a bad proposal")?;
-        ensure!(signed.hash().0 == id.0, "the node shows other bytes than those of proposal {id}");
         let verified = signed.verify().with_context(|| format!("proposal {id}"))?;
+        ensure!(
+            verified.proposal() == id,
+            "the node shows other bytes than those of proposal {id}"
+        );
         let Action::Propose(propose) = &verified.operation().action else {
             bail!("{id} is no proposal");
         };
@@ -173,7 +176,7 @@ pub(super) async fn propose(
     arg: ProposeArg,
 ) -> Result<ExitCode> {
     let entry: VerifiedEntry = desk.submit(proposal(action, arg)).await?;
-    let id = entry.operation.hash().to_string();
+    let id = entry.operation.proposal().to_string();
     let code = done(
         session,
         &entry,

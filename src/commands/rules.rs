@@ -1,9 +1,9 @@
 //! `muster org rules` and `muster org protocol`.
 
-use super::Session;
 use super::approve::do_or_propose;
 use super::confirm::confirm;
 use super::org::ours;
+use super::{Session, moment};
 use crate::cli::{NodeArg, OrgProtocol, OrgRules, OrgRulesCommand, OrgRulesSet};
 use crate::signing::Desk;
 use anyhow::{Result, anyhow, ensure};
@@ -36,6 +36,9 @@ async fn show(session: &Session, node: &NodeArg) -> Result<ExitCode> {
     write!(words, "\nprotocol version {}", network.protocol.version)?;
     if let Some(next) = &network.protocol.next {
         write!(words, ", from block {} on {}", next.height, next.version)?;
+        if let Some(from) = next.confirm_from {
+            write!(words, ", if it is announced again after {}", moment(from))?;
+        }
     }
     if let Some(upgrade) = &network.protocol.upgrade {
         write!(words, "\n{upgrade}")?;
@@ -145,7 +148,10 @@ pub(super) async fn protocol(session: &Session, arg: &OrgProtocol) -> Result<Exi
     }
     let seq = ours(&desk).await?.seq;
     let what = match &next {
-        Some(next) => format!("announced protocol {} from block {}", next.version, next.height),
+        Some(next) => format!(
+            "announced or, 24 hours after that, confirmed protocol {} from block {}",
+            next.version, next.height
+        ),
         None => "took the announced protocol version back".into(),
     };
     let action = Action::UpgradeProtocol(UpgradeProtocol { seq, next });

@@ -129,7 +129,8 @@ const SIGN: &str = "
     const unsigned = bytes.unhex(proposal);
     const signed = await operation.sign(unsigned, wanted, signer);
     const { sentence } = operation.describe(operation.decode(unsigned));
-    return [bytes.hex(signed), sentence, (await operation.verify(signed)).hash];";
+    const { hash, proposal: id } = await operation.verify(signed);
+    return [bytes.hex(signed), sentence, hash, id];";
 
 #[test]
 fn what_is_signed_in_a_browser_is_what_rust_signs() {
@@ -153,6 +154,7 @@ fn what_is_signed_in_a_browser_is_what_rust_signs() {
             assert_eq!(verified.operation(), &operation);
             assert_eq!(verified.key(), &key.public_key());
             assert_eq!(answer[2], json!(verified.hash().to_string()));
+            assert_eq!(answer[3], json!(verified.proposal().to_string()));
             let ours = operation.sign(&key).expect("a signature");
             // The signature of P-256 is random, all before it is not.
             let end =

@@ -7,7 +7,7 @@ use muster_gateway::{AuthRequest, Error, Gateway};
 use muster_identity::Signer as _;
 use muster_ledger::{
     Action, Approval, Approve, Capabilities, Capability, Chain, ChangeRules, DevicePart,
-    NextProtocol, OrgKey, ProposalId, Propose, Revoke, Rules, Target, Time, UpgradeProtocol,
+    NextProtocol, OrgKey, Propose, Revoke, Rules, Target, Time, UpgradeProtocol,
 };
 use std::sync::Arc;
 
@@ -71,21 +71,28 @@ async fn a_version_to_come_is_said_and_then_the_roll_goes_stale() {
     let site = Site::new(&world).await;
     site.node.know(&device.did, &part);
     site.show(&world).await;
-    let next = Some(NextProtocol { version: 2, height: 4 });
-    world.commit(world.admin_signs(Action::UpgradeProtocol(UpgradeProtocol { seq: 1, next })));
+    let next = Some(NextProtocol { version: 2, height: 5 });
+    let announce = |seq| Action::UpgradeProtocol(UpgradeProtocol { seq, next });
+    world.commit(world.admin_signs(announce(1)));
     site.show(&world).await;
     let said = site.gateway.status().upgrade.unwrap();
-    let words = "the network goes to protocol 2 at height 4; this program knows up to 1";
-    assert_eq!((said.version, said.height, said.needed), (2, 4, false));
+    assert!(said.words.contains("for height 5 and not confirmed"), "{}", said.words);
+    world.time += DAY;
+    site.clock.set(world.time);
+    world.commit(world.admin_signs(announce(2)));
+    site.show(&world).await;
+    let said = site.gateway.status().upgrade.unwrap();
+    let words = "the network goes to protocol 2 at height 5; this program knows up to 1";
+    assert_eq!((said.version, said.height, said.needed), (2, 5, false));
     assert_eq!(said.words, words);
-    assert!(site.gateway.metrics().contains("\nmuster_gateway_upgrade_height 4\n"));
+    assert!(site.gateway.metrics().contains("\nmuster_gateway_upgrade_height 5\n"));
     assert_eq!(site.decides(&device, 1).await, "verified");
 
     // The last block of this version.
     world.enrol(&[&Device::new(11)]);
     site.show(&world).await;
     let status = site.gateway.status();
-    assert_eq!((status.height, status.stopped), (3, None));
+    assert_eq!((status.height, status.stopped), (4, None));
     let needed = status.upgrade.unwrap();
     assert_eq!((needed.needed, needed.words), (true, format!("upgrade needed: {words}")));
     assert!(site.gateway.metrics().contains("\nmuster_gateway_upgrade_needed 1\n"));
@@ -120,7 +127,7 @@ async fn an_approval_ends_a_device_at_the_gateway() {
     let expires = Time(world.time + 3_600_000);
     let propose = Propose { action: Box::new(revoke), expires, reason: String::new() };
     let proposed = world.admin_signs(Action::Propose(propose));
-    let proposal = ProposalId(proposed.hash().0);
+    let proposal = proposed.verify().unwrap().proposal();
     world.commit(proposed);
     site.show(&world).await;
     assert_eq!(site.decides(&device, 1).await, "verified");

@@ -89,7 +89,8 @@ pub(super) fn change_rules(
     Ok(changes)
 }
 
-/// A version announced takes the place of the one before, as long as that is not reached.
+/// A version announced takes the place of the one before, as long as that is not reached. The same
+/// again confirms it, a day later or more: until then whoever sees it can take it back.
 pub(super) fn upgrade(
     view: &impl View,
     author: &Author,
@@ -108,14 +109,25 @@ pub(super) fn upgrade(
             return Err(Refusal::Limit("a protocol version begins with a block to come"));
         }
     }
-    if present.next == upgrade.next {
-        return Err(Refusal::Limit("this is announced already"));
-    }
+    let confirm_from = match (upgrade.next, present.confirm_from) {
+        (None, _) if present.next.is_none() => {
+            return Err(Refusal::Limit("no protocol version is announced"));
+        }
+        (None, _) => None,
+        (next, _) if next != present.next => Some(at.time.plus_ms(limits::UPGRADE_NOTICE_MS)),
+        (_, None) => return Err(Refusal::Limit("this is announced and confirmed already")),
+        (_, Some(from)) if at.time < from => {
+            return Err(Refusal::Limit(
+                "this is announced already; it is confirmed 24 hours after that or later",
+            ));
+        }
+        (_, Some(_)) => None,
+    };
     check_approved(&view.rules()?, consent, "a new protocol version")?;
     record.seq += 1;
     let mut changes = Changes::default();
     changes.put(StateKey::Organisation(author.did), &record);
-    changes.put(StateKey::Protocol, &ProtocolRecord { version, next: upgrade.next });
+    changes.put(StateKey::Protocol, &ProtocolRecord { version, next: upgrade.next, confirm_from });
     Ok(changes)
 }
 

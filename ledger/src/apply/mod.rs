@@ -60,7 +60,8 @@ pub trait View {
 
     /// The protocol version. A network begins with the first.
     fn protocol(&self) -> Result<ProtocolRecord, Refusal> {
-        let first = ProtocolRecord { version: operation::FIRST_PROTOCOL, next: None };
+        let first =
+            ProtocolRecord { version: operation::FIRST_PROTOCOL, next: None, confirm_from: None };
         Ok(self.read(StateKey::Protocol)?.unwrap_or(first))
     }
 
@@ -131,9 +132,7 @@ pub fn apply(
     }
     let author = Author { did: operation.author, key: *signed.key() };
     match &operation.action {
-        Action::Propose(a) => {
-            governance::propose(view, &author, a, ProposalId(signed.hash().0), at)
-        }
+        Action::Propose(a) => governance::propose(view, &author, a, signed.proposal(), at),
         Action::Approve(a) => governance::approve(view, &author, a, at),
         Action::WithdrawProposal(a) => governance::withdraw(view, &author, a, at),
         action => carry_out(view, &author, action, Consent::Author, at),

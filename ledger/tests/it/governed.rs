@@ -77,7 +77,7 @@ impl World {
         let expires = self.time.plus_ms(hours * HOUR);
         let propose = Propose { action: Box::new(action), expires, reason: "because".into() };
         let signed = self.sign(self.maker.did, key, Action::Propose(propose));
-        self.applies(&signed).map(|_| ProposalId(signed.hash().0))
+        self.applies(&signed).map(|_| signed.verify().unwrap().proposal())
     }
 
     pub(crate) fn approves(

@@ -1,11 +1,12 @@
 //! Proposals and approvals: whose count, and when.
 
 use crate::governed::{PEOPLE, approval, person};
-use crate::network::{Batch, HOUR, Org, World, batch, ed25519};
+use crate::network::{Batch, HOUR, Org, World, batch, ed25519, p256};
 use muster_identity::{SecretKey, Signer};
 use muster_ledger::{
-    Action, Approval, Approve, Chain, ChangeKeys, ChangeRules, Outcome, ProposalId, ProposalRecord,
-    Propose, Refusal, Revoke, Rules, Status, Target, View, carried_out, limits,
+    Action, Approval, Approve, Capabilities, Capability, Chain, ChangeKeys, ChangeRules, OrgKey,
+    Outcome, ProposalId, ProposalRecord, Propose, Refusal, Revoke, Rules, SignedOperation,
+    StateKey, Status, Target, View, carried_out, limits,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -165,7 +166,7 @@ fn nothing_of_a_closed_proposal_can_be_sent_again() {
         reason: String::new(),
     };
     let proposed = world.sign(world.maker.did, &person(0), Action::Propose(propose));
-    let id = ProposalId(proposed.hash().0);
+    let id = proposed.verify().unwrap().proposal();
     let approved =
         world.sign(world.maker.did, &person(1), Action::Approve(Approve { proposal: id }));
     world.applies(&proposed).unwrap();
@@ -214,7 +215,7 @@ fn a_ledger_with_proposals_is_read_back_whole() {
         reason: "so".into(),
     };
     let proposed = ledger.sign(maker.did, &maker.operate, Action::Propose(propose));
-    let id = ProposalId(proposed.hash().0);
+    let id = proposed.verify().unwrap().proposal();
     let approve = ledger.sign(maker.did, &maker.approve, Action::Approve(Approve { proposal: id }));
     // In one block, where it is proposed and approved in this order, and in no other.
     let backwards = ledger.block(vec![approve.clone(), proposed.clone()]);
@@ -318,4 +319,47 @@ fn a_stranger_proposes_nothing() {
     let thief: SecretKey = ed25519("thief");
     let refused = world.proposes(&thief, revoke(Target::Batch(batch.id)));
     assert!(matches!(refused, Err(Refusal::NotAKeyOf { .. })));
+}
+
+/// The other signature of the same words: s is replaced by n - s (SEC 1 §4.1.4 takes both).
+fn twin(signed: &SignedOperation) -> SignedOperation {
+    const N: &[u8; 32] = b"\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\
+                           \xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
+    let mut other = signed.clone();
+    let s = other.0.last_chunk_mut::<32>().unwrap();
+    let mut borrowed = 0;
+    for (digit, n) in s.iter_mut().zip(N).rev() {
+        let left = i16::from(*n) - i16::from(*digit) - borrowed;
+        (*digit, borrowed) = (left.rem_euclid(256) as u8, i16::from(left < 0));
+    }
+    other
+}
+
+/// Whoever reads the log can write the twin of a P-256 signature, and whoever signs can sign again.
+#[test]
+fn the_same_words_signed_otherwise_are_the_same_proposal() {
+    let (mut world, batch) = world(Some(approval(0, 1)));
+    let (maker, key) = (world.maker.did, p256("an operator"));
+    let mut record = world.record();
+    let capabilities = Capabilities::of(&[Capability::Operate]);
+    record.keys.push(OrgKey { key: key.public_key(), capabilities });
+    world.set(StateKey::Organisation(maker), &record);
+    let propose = Propose {
+        action: Box::new(revoke(Target::Batch(batch.id))),
+        expires: world.time.plus_ms(HOUR),
+        reason: String::new(),
+    };
+    let signed = world.sign(maker, &key, Action::Propose(propose));
+    let twin = twin(&signed);
+    assert_ne!(twin.hash(), signed.hash());
+    let id = signed.verify().unwrap().proposal();
+    assert_eq!(twin.verify().unwrap().proposal(), id, "the twin verifies");
+    world.applies(&signed).unwrap();
+    assert_eq!(world.applies(&twin), Err(Refusal::ProposalExists(id)));
+    world.withdraws(&key, id).unwrap();
+    assert_eq!(world.applies(&twin), Err(Refusal::ProposalExists(id)));
+    let withdrawn = Err(Refusal::ProposalClosed(Outcome::Withdrawn));
+    assert_eq!(world.approves(&person(1), id), withdrawn);
+    let of_twin = ProposalId(twin.hash().0);
+    assert_eq!(world.approves(&person(1), of_twin), Err(Refusal::UnknownProposal(of_twin)));
 }

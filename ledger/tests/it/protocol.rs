@@ -6,8 +6,8 @@ use crate::network::{Org, World, batch};
 use muster_identity::SecretKey;
 use muster_identity::cbor::Writer;
 use muster_ledger::{
-    Action, Block, ChainFault, Error, NextProtocol, Refusal, SignedOperation, UpgradeProtocol,
-    View, WithdrawGrant,
+    Action, Block, ChainFault, Error, NextProtocol, Operation, Refusal, SignedOperation,
+    UpgradeProtocol, View, WithdrawGrant, limits,
 };
 
 fn announce(seq: u64, next: Option<(u64, u64)>) -> Action {
@@ -20,6 +20,29 @@ fn say(ledger: &mut Ledger, key: &SecretKey, action: Action) -> Result<(), Chain
     let block = ledger.block(vec![signed]);
     let chain = ledger.chain.extend(&block)?.0;
     ledger.chain = chain;
+    Ok(())
+}
+
+/// Announces version 2, and confirms it as soon as that is taken.
+fn announce_for_good(ledger: &mut Ledger, height: u64) {
+    let (root, next) = (Org::new("maker").root, Some((2, height)));
+    say(ledger, &root, announce(1, next)).unwrap();
+    say_later(ledger, &root, announce(2, next), limits::UPGRADE_NOTICE_MS).unwrap();
+}
+
+/// In a block so much later than the last.
+fn say_later(
+    ledger: &mut Ledger,
+    key: &SecretKey,
+    action: Action,
+    ms: u64,
+) -> Result<(), ChainFault> {
+    let (time, network) = (ledger.chain.time().plus_ms(ms), ledger.chain.network());
+    let author = Org::new("maker").did;
+    let operation = Operation { network, author, valid_until: time, action };
+    let signed = operation.sign(key).unwrap();
+    let block = Block { height: ledger.chain.height() + 1, time, operations: vec![signed] };
+    ledger.chain = ledger.chain.extend(&block)?.0;
     Ok(())
 }
 
@@ -58,13 +81,11 @@ fn a_version_is_announced_replaced_and_taken_back() {
 #[test]
 fn all_goes_on_before_the_height_and_nothing_from_it_on() {
     let (mut ledger, maker) = (solo(1), Org::new("maker"));
-    say(&mut ledger, &maker.root, announce(1, Some((2, 4)))).unwrap();
+    announce_for_good(&mut ledger, 4);
     let ahead = ledger.chain.upgrade_ahead().unwrap().unwrap();
     assert!(!ahead.due);
     let says = "the network goes to protocol 2 at height 4; this program knows up to 1";
     assert_eq!(ahead.to_string(), says);
-    ledger.enrol("second", 2);
-    assert!(!ledger.chain.upgrade_ahead().unwrap().unwrap().due);
     ledger.enrol("third", 2);
     assert_eq!(ledger.chain.height(), 3);
     let due = ledger.chain.upgrade_ahead().unwrap().unwrap();
@@ -72,8 +93,8 @@ fn all_goes_on_before_the_height_and_nothing_from_it_on() {
     // Not even what would take it back.
     let needs = Refusal::Upgrade { version: 2, height: 4, known: 1 };
     for (key, action) in [
-        (&maker.root, announce(2, None)),
-        (&maker.root, announce(2, Some((2, 9)))),
+        (&maker.root, announce(3, None)),
+        (&maker.root, announce(3, Some((2, 9)))),
         (&maker.approve, Action::WithdrawGrant(WithdrawGrant { grant: ledger.genesis.grant_id() })),
     ] {
         assert_eq!(refusal(say(&mut ledger, key, action)), needs);
@@ -81,14 +102,44 @@ fn all_goes_on_before_the_height_and_nothing_from_it_on() {
     assert_eq!(needs.code(), "upgrade-needed");
 }
 
+/// Whoever has a stolen root key reaches any height as fast as operations are taken, but not a day.
+#[test]
+fn what_nobody_confirms_a_day_later_never_comes() {
+    let (mut ledger, root) = (solo(1), Org::new("maker").root);
+    let limit = |fault| matches!(refusal(fault), Refusal::Limit(_));
+    say(&mut ledger, &root, announce(1, Some((2, 3)))).unwrap();
+    let ahead = ledger.chain.upgrade_ahead().unwrap().unwrap();
+    assert_eq!((ahead.confirmed, ahead.due), (false, false));
+    let says = "protocol 2 is announced for height 3 and not confirmed; this program knows up to 1";
+    assert_eq!(ahead.to_string(), says);
+    let day = limits::UPGRADE_NOTICE_MS;
+    let early = say_later(&mut ledger, &root, announce(2, Some((2, 3))), day - 1);
+    assert!(limit(early), "a millisecond too early");
+    // Its height is reached and passed.
+    for seed in ["second", "third", "fourth"] {
+        ledger.enrol(seed, 2);
+    }
+    assert_eq!((ledger.chain.height(), ledger.chain.state().protocol().unwrap().at(4)), (4, 1));
+    assert!(limit(say_later(&mut ledger, &root, announce(2, Some((2, 3))), day)), "it is past");
+    // Another height has a day of its own.
+    say(&mut ledger, &root, announce(2, Some((2, 7)))).unwrap();
+    say_later(&mut ledger, &root, announce(3, Some((2, 9))), day).unwrap();
+    let protocol = ledger.chain.state().protocol().unwrap();
+    assert_eq!((protocol.at(9), protocol.next.map(|next| next.height)), (1, Some(9)));
+    say_later(&mut ledger, &root, announce(4, Some((2, 9))), day).unwrap();
+    let protocol = ledger.chain.state().protocol().unwrap();
+    assert_eq!((protocol.at(8), protocol.at(9), protocol.confirm_from), (1, 2, None));
+    assert!(limit(say(&mut ledger, &root, announce(5, Some((2, 9))))), "it is confirmed");
+}
+
 #[test]
 fn taken_back_in_time_it_never_comes() {
     let (mut ledger, maker) = (solo(1), Org::new("maker"));
-    say(&mut ledger, &maker.root, announce(1, Some((2, 3)))).unwrap();
-    say(&mut ledger, &maker.root, announce(2, None)).unwrap();
+    announce_for_good(&mut ledger, 4);
+    say(&mut ledger, &maker.root, announce(3, None)).unwrap();
     assert_eq!(ledger.chain.upgrade_ahead(), Ok(None));
-    ledger.enrol("third", 2);
-    assert_eq!(ledger.chain.height(), 3);
+    ledger.enrol("fourth", 2);
+    assert_eq!(ledger.chain.height(), 4);
 }
 
 /// An operation of a version to come, as far as its format is fixed: the version, and nothing else.
@@ -103,7 +154,7 @@ fn of_version(version: u64) -> SignedOperation {
 #[test]
 fn where_the_network_goes_on_this_program_stops() {
     let (mut ledger, maker) = (solo(1), Org::new("maker"));
-    say(&mut ledger, &maker.root, announce(1, Some((2, 3)))).unwrap();
+    announce_for_good(&mut ledger, 4);
     let size = ledger.chain.size();
     let before = ledger.chain.clone();
     let extended = |block: &Block| before.extend(block).map(drop);
@@ -122,10 +173,10 @@ fn where_the_network_goes_on_this_program_stops() {
     assert_eq!(extended(&mixed), Err(upgrade(size + 1)));
     ledger.commit(&ledger.block(vec![known]));
     let due = ledger.block(vec![of_version(2)]);
-    assert_eq!(due.height, 3);
+    assert_eq!(due.height, 4);
     assert!(matches!(
         ledger.chain.extend(&due),
-        Err(ChainFault::Operation { height: 3, error: Error::Upgrade(_), .. })
+        Err(ChainFault::Operation { height: 4, error: Error::Upgrade(_), .. })
     ));
     // An operation of the first version at that height is no longer one of the network's.
     let late = ledger.sign(
@@ -137,7 +188,7 @@ fn where_the_network_goes_on_this_program_stops() {
     assert!(matches!(
         ledger.chain.extend(&late),
         Err(ChainFault::Refused {
-            refusal: Refusal::Upgrade { version: 2, height: 3, known: 1 },
+            refusal: Refusal::Upgrade { version: 2, height: 4, known: 1 },
             ..
         })
     ));

@@ -99,9 +99,9 @@ impl Replayed {
         };
         for (place, signed) in (first..).zip(&block.operations) {
             if let Ok(verified) = signed.verify() {
-                let (network, hash) = (self.chain.network(), verified.hash().0);
+                let (network, proposal) = (self.chain.network(), verified.proposal());
                 let carried_out = proposals.get(&place);
-                let concerned = subjects(&network, verified.operation(), carried_out, hash);
+                let concerned = subjects(&network, verified.operation(), carried_out, proposal);
                 let place = place as i64;
                 self.touched.extend(concerned.into_iter().map(|s| (s.to_vec(), place)));
             }

@@ -26,8 +26,9 @@ impl Commit {
                 Some(verified) => verified,
                 None => signed.verify().map_err(|e| Error::Peer(e.to_string()))?,
             };
-            let (operation, hash) = (verified.operation(), verified.hash().0);
-            let concerned = subjects(network, operation, proposals.get(&index), hash);
+            let operation = verified.operation();
+            let concerned =
+                subjects(network, operation, proposals.get(&index), verified.proposal());
             touched.extend(concerned.into_iter().map(|subject| (subject, index)));
         }
         let head = after.head(after.time()).map_err(Error::damaged)?;

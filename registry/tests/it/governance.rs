@@ -5,7 +5,7 @@ use muster_identity::{SecretKey, Signer as _};
 use muster_ledger::{
     Action, Approval, Approve, BatchId, Capabilities, Capability, ChangeKeys, Deactivate,
     EvidencePolicy, Genesis, NewKey, NextProtocol, OrgKey, ProposalId, Propose, Revoke, Target,
-    UpgradeProtocol, View as _, WithdrawProposal,
+    UpgradeProtocol, View as _, WithdrawProposal, limits,
 };
 use muster_registry::{Covered, audit};
 
@@ -39,7 +39,7 @@ async fn propose(network: &Network, action: Action) -> ProposalId {
     let propose = Propose { action: Box::new(action), expires, reason: String::new() };
     let signed = network.operation(network.owner(), Action::Propose(propose), &admin());
     network.registry.submit(signed.clone(), None).await.unwrap();
-    ProposalId(signed.hash().0)
+    signed.verify().unwrap().proposal()
 }
 
 async fn standing(network: &Network, device: &Device) -> String {
@@ -68,7 +68,7 @@ async fn what_is_approved_shows_as_what_it_did() {
     assert_eq!(shown.reason.as_deref(), Some("recalled"));
     assert_eq!(shown.key, admin().public_key().to_multikey());
     let signed = data_encoding::BASE64URL_NOPAD.decode(shown.signed.as_bytes()).unwrap();
-    assert_eq!(muster_ledger::SignedOperation(signed).hash().0, id.0);
+    assert_eq!(muster_ledger::SignedOperation(signed).verify().unwrap().proposal(), id);
 
     let approve = || Action::Approve(Approve { proposal: id });
     let own = network.act(approve()).await.unwrap_err();
@@ -156,24 +156,32 @@ async fn at_the_height_a_node_refuses_writes_and_goes_on_reading() {
     let mut network = Network::of(governed()).await;
     let devices = network.devices(0..2);
     network.enrol(&devices).await;
-    network.act(announce(1, 4)).await.unwrap();
+    network.act(announce(1, 5)).await.unwrap();
     let view = network.registry.network().await.unwrap().protocol;
-    assert_eq!((view.version, view.next.map(|next| next.height)), (1, Some(4)));
-    let ahead = "the network goes to protocol 2 at height 4; this program knows up to 1";
+    let next = view.next.unwrap();
+    assert_eq!((view.version, next.height, next.confirm_from.is_some()), (1, 5, true));
+    assert!(view.upgrade.unwrap().contains("for height 5 and not confirmed"));
+    let early = network.act(announce(2, 5)).await.unwrap_err();
+    assert!(early.title.contains("24 hours after that"), "{early}");
+    network.pass(limits::UPGRADE_NOTICE_MS).await;
+    network.act(announce(2, 5)).await.unwrap();
+    let view = network.registry.network().await.unwrap().protocol;
+    assert_eq!((view.version, view.next.map(|next| next.height)), (1, Some(5)));
+    let ahead = "the network goes to protocol 2 at height 5; this program knows up to 1";
     assert_eq!(view.upgrade.as_deref(), Some(ahead));
     let metrics = network.registry.metrics().await;
-    assert!(metrics.contains("\nmuster_protocol_next_height 4\n"), "{metrics}");
+    assert!(metrics.contains("\nmuster_protocol_next_height 5\n"), "{metrics}");
     assert!(metrics.contains("\nmuster_upgrade_needed 0\n"), "{metrics}");
 
     // All goes on until then.
     let target = network.target(&devices[0]).await;
     network.act(Action::Deactivate(Deactivate { target })).await.unwrap();
     let head = *network.registry.head().head();
-    assert_eq!(head.height, 3);
+    assert_eq!(head.height, 4);
     let target = network.target(&devices[1]).await;
     let refused = network.act(Action::Deactivate(Deactivate { target })).await.unwrap_err();
     assert_eq!((refused.status, refused.code()), (409, "upgrade-needed"));
-    assert!(refused.title.contains("from block 4 on the network speaks protocol 2"), "{refused}");
+    assert!(refused.title.contains("from block 5 on the network speaks protocol 2"), "{refused}");
     let upload = network.registry.open_upload(&network.request(1, false)).await.unwrap_err();
     assert_eq!(upload.code(), "upgrade-needed");
     // Who reads is answered; but the head gets no newer.

@@ -67,6 +67,7 @@ const KINDS = {
     same(found.operation.validUntil, file.valid_until, "valid until");
     same(found.key.multikey, file.multikey, "multikey");
     same(found.hash, file.hash, "hash");
+    same(found.proposal, file.proposal, "proposal");
     const { sentence, lines } = operation.describe(found.operation);
     if (/undefined|object|NaN/.test(sentence + JSON.stringify(lines))) throw new Error(sentence);
   },

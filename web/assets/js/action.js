@@ -31,9 +31,21 @@ const approval = {
   write: APPROVAL.write,
 };
 
+const DAY_MS = 24 * 60 * 60 * 1_000;
+
+/** @type {f.Kind<import("./cbor.js").Uint>} */
+const trustPeriod = {
+  read(r) {
+    const value = r.uint();
+    if (value < DAY_MS || value > 36_600 * DAY_MS) throw r.fault("a trust period is 1 to 36,600 days");
+    return value;
+  },
+  write: f.uint.write,
+};
+
 /** The rules of a network (docs/formats/state.md). */
 export const RULES = f.record([
-  [1, "trustPeriodMs", f.uint],
+  [1, "trustPeriodMs", trustPeriod],
   [2, "evidence", f.policy],
   [3, "approval?", approval],
 ]);

@@ -14,8 +14,8 @@ function bytesOf(text) {
 /** The proposal of this id, as its author signed it. @param {string} id @param {string} signed */
 async function read(id, signed) {
   const key = await signer();
-  const { operation, hash, key: by } = await operations.verify(bytesOf(signed));
-  if (hash !== id) throw new Error("Not signed. The server shows another proposal than the one that you would approve.");
+  const { operation, proposal, key: by } = await operations.verify(bytesOf(signed));
+  if (proposal !== id) throw new Error("Not signed. The server shows another proposal than the one that you would approve.");
   const { network, organisation } = key.about;
   if (operation.network !== network || operation.author !== organisation || operation.action.kind !== "propose") {
     throw new Error("Not signed. This is no proposal of your organisation.");

@@ -74,11 +74,12 @@ function readProtected(typ, r) {
   return key;
 }
 
-/** The key that signed, and what. @param {string} typ @param {Bytes} bytes */
+/** The key that signed, what, and all that the signature covers. @param {string} typ @param {Bytes} bytes */
 export async function verify(typ, bytes) {
   const { header, payload, signature, key } = read(typ, bytes);
-  await key.verify(toBeSigned(header, payload), signature);
-  return { key, payload };
+  const signed = toBeSigned(header, payload);
+  await key.verify(signed, signature);
+  return { key, payload, signed };
 }
 
 /** The DID that a new key joins, and what it signs for that (docs/formats/operations.md). */

@@ -144,17 +144,19 @@ export async function newKey(network, joins, seq, signer) {
 }
 
 /**
- * Reads and checks a signed operation: encoding, signature, the proofs of new keys.
+ * Reads and checks a signed operation: encoding, signature, the proofs of new keys. `proposal` is
+ * the id of the proposal, if it is one: of what is signed, not of the signature, which has a twin.
  * @param {Bytes} bytes
  */
 export async function verify(bytes) {
   const later = statedVersion(bytes) > PROTOCOL;
   if (later) throw new Fault("upgrade needed: another protocol version");
   try {
-    const { key, payload } = await cose.verify(TYP, bytes);
+    const { key, payload, signed } = await cose.verify(TYP, bytes);
     const operation = decode(payload);
     await verifyNewKeys(operation);
-    return { key, operation, payload, hash: hex(await sha256(bytes)) };
+    const [hash, proposal] = [hex(await sha256(bytes)), hex(await sha256(signed))];
+    return { key, operation, payload, hash, proposal };
   } catch (error) {
     throw upgradeNeeded(error);
   }

@@ -156,11 +156,11 @@ const actionLines = (action) =>
   Object.entries(action).flatMap(([field, value]) => lines(field, value));
 
 /**
- * An operation in one sentence, and line by line. An approval names a proposal by its hash alone:
+ * An operation in one sentence, and line by line. An approval names a proposal by its id alone:
  * with the proposal that `operation.verify` read from its signed bytes, it says what is approved.
  * @param {import("./operation.js").Operation} operation
  * @param {(id: string) => string | undefined} [names] what a node calls a DID or an id
- * @param {{ hash: string, operation: import("./operation.js").Operation }} [proposal]
+ * @param {{ proposal: string, operation: import("./operation.js").Operation }} [proposal]
  * @returns {{ sentence: string, lines: Line[] }}
  */
 export function describe(operation, names = () => undefined, proposal = undefined) {
@@ -169,7 +169,7 @@ export function describe(operation, names = () => undefined, proposal = undefine
   let does = SENTENCES[action.kind](action);
   let lines = actionLines(action);
   if (proposal !== undefined) {
-    if (proposal.hash !== action.proposal) throw new Fault("this is not the proposal in question");
+    if (proposal.proposal !== action.proposal) throw new Fault("this is not the proposal in question");
     const proposed = proposal.operation.action;
     does = `${does} It says: ${SENTENCES[proposed.kind](proposed)}`;
     lines = [...lines, ...actionLines(proposed)];

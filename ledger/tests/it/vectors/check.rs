@@ -94,6 +94,7 @@ impl File {
         assert_eq!(operation.valid_until.0, self.number("valid_until"));
         assert_eq!(verified.key().to_multikey(), self.text("multikey"));
         assert_eq!(verified.hash(), self.parse("hash"));
+        assert_eq!(verified.proposal(), self.parse("proposal"));
         let signature = muster_identity::Signature(*signed.0.last_chunk().unwrap());
         let signs = verified.key().verify(&self.hex("to_be_signed"), &signature);
         assert_eq!(signs, Ok(()), "the bytes that are signed");

@@ -36,7 +36,7 @@ pub(super) fn all() -> Vec<Vector> {
         Action::Propose(Propose { action: Box::new(action), expires, reason: reason.into() })
     };
     let signed = say("", &maker.operate, propose(Action::Revoke(revoke), "see case 7"), true);
-    let proposal = ProposalId(signed.hash().0);
+    let proposal = signed.verify().unwrap().proposal();
     say("", &maker.approve, Action::Approve(Approve { proposal }), true);
     let one = DeviceRef { did: batch.devices[0].did, part: None };
     let one = Revoke {
@@ -60,7 +60,7 @@ pub(super) fn all() -> Vec<Vector> {
         ),
         true,
     );
-    let proposal = ProposalId(withdrawn.hash().0);
+    let proposal = withdrawn.verify().unwrap().proposal();
     let withdraw = Action::WithdrawProposal(WithdrawProposal { proposal });
     say("", &maker.root, withdraw, true);
     let next = Some(NextProtocol { version: 2, height: 1_000 });
@@ -93,6 +93,7 @@ pub(super) fn all() -> Vec<Vector> {
         .hex("state_root", &head.state_root)
         .cbor("snapshot", chain.snapshot(&quorum).unwrap().unwrap()),
     );
+    let id = |signed: &SignedOperation| signed.verify().unwrap().proposal();
     let record = |kind: &'static str, name: &str, key: StateKey| {
         let value = chain.state().iter().find(|(k, _)| *k == key).unwrap().1.to_vec();
         let vector = Vector::valid("record", name, "A record of the state.")
@@ -105,7 +106,7 @@ pub(super) fn all() -> Vec<Vector> {
         record("rules", "record-rules-approval", StateKey::Rules),
         record("protocol", "record-protocol", StateKey::Protocol),
         record("oversight", "record-oversight", StateKey::Oversight(maker.did)),
-        record("proposal", "record-proposal-open", StateKey::Proposal(ProposalId(device.hash().0))),
+        record("proposal", "record-proposal-open", StateKey::Proposal(id(&device))),
         record("proposal", "record-proposal-closed", StateKey::Proposal(proposal)),
     ]);
     vectors
@@ -134,11 +135,17 @@ fn operations() -> Vec<Vector> {
                 .uint(2)
                 .map(3)
                 .uint(1)
-                .uint(1)
+                .uint(Rules::DEFAULT.trust_period_ms)
                 .uint(2)
                 .uint(0);
             w.uint(3);
             approval(w);
+        })
+    };
+    let trust = |ms: u64| {
+        with(|w| {
+            let rules = Rules { trust_period_ms: ms, ..Rules::DEFAULT };
+            w.value(&Action::ChangeRules(ChangeRules { seq: 1, rules }));
         })
     };
     let approve = |w: &mut Writer| {
@@ -225,6 +232,16 @@ fn operations() -> Vec<Vector> {
             }),
         ),
         (
+            "rules-of-short-trust",
+            "a trust period is 1 to 36,600 days",
+            trust(limits::TRUST_PERIOD_MIN_MS - 1),
+        ),
+        (
+            "rules-of-endless-trust",
+            "a trust period is 1 to 36,600 days",
+            trust(limits::TRUST_PERIOD_MAX_MS + 1),
+        ),
+        (
             "approve-id-short",
             "of the wrong length",
             with(|w| {
@@ -262,6 +279,9 @@ fn records() -> Vec<Vector> {
     let version = bytes(&|w| {
         w.map(1).uint(2).array(2).uint(2).uint(9);
     });
+    let confirm = bytes(&|w| {
+        w.map(2).uint(1).uint(1).uint(3).uint(9);
+    });
     let vector = |name, says, record: &str, bytes: &[u8], found: Result<(), _>| {
         flaw::<()>("record", name, says, found).text("record", record).hex("value", bytes)
     };
@@ -294,6 +314,13 @@ fn records() -> Vec<Vector> {
             &version,
             ProtocolRecord::from_cbor(&version).map(drop),
         ),
+        vector(
+            "protocol-to-confirm-nothing",
+            "that is not announced",
+            "protocol",
+            &confirm,
+            ProtocolRecord::from_cbor(&confirm).map(drop),
+        ),
     ]
 }
 
@@ -304,5 +331,18 @@ fn geneses() -> Vec<Vector> {
     let bytes = genesis.to_cbor();
     let says = "more approvals than the organisation has keys for";
     let found = muster_ledger::Genesis::from_cbor(&bytes);
-    vec![flaw("genesis", "genesis-rules-nobody-can-meet", says, found).hex("genesis", &bytes)]
+    let mut all =
+        vec![flaw("genesis", "genesis-rules-nobody-can-meet", says, found).hex("genesis", &bytes)];
+    for (name, ms) in [
+        ("genesis-of-short-trust", limits::TRUST_PERIOD_MIN_MS - 1),
+        ("genesis-of-endless-trust", limits::TRUST_PERIOD_MAX_MS + 1),
+    ] {
+        let mut genesis = crate::network::genesis(4);
+        genesis.rules.trust_period_ms = ms;
+        let bytes = genesis.to_cbor();
+        let found = muster_ledger::Genesis::from_cbor(&bytes);
+        let says = "a trust period is 1 to 36,600 days";
+        all.push(flaw("genesis", name, says, found).hex("genesis", &bytes));
+    }
+    all
 }

@@ -366,6 +366,7 @@ pub(super) fn operation(which: &str, key: &SecretKey, signed: &SignedOperation) 
         .hex("to_be_signed", &to_be_signed)
         .hex("signed", &signed.0)
         .text("hash", signed.hash())
+        .text("proposal", verified.proposal())
 }
 
 /// The device's key once more: keys are not copied.
