@@ -32,8 +32,8 @@ const CONSOLE: &str = "CREATE TABLE IF NOT EXISTS main.gateway_hours(
     refused INTEGER NOT NULL, PRIMARY KEY(hour, gateway)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS main.notes(name TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS main.acts(
-    no INTEGER PRIMARY KEY, time INTEGER NOT NULL, who TEXT NOT NULL, act TEXT NOT NULL,
-    about TEXT NOT NULL) STRICT;";
+    no INTEGER PRIMARY KEY, time INTEGER NOT NULL, organisation BLOB NOT NULL, who TEXT NOT NULL,
+    act TEXT NOT NULL, about TEXT NOT NULL) STRICT;";
 
 /// Brings the files of a folder to this code's format; where the copy is, if that was necessary.
 /// `now` names the copy; without it none is made, since the files are copies themselves.
