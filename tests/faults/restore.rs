@@ -86,7 +86,13 @@ fn a_lost_disk_comes_back_with_what_the_gateway_has() {
     // A gateway that does not answer may be the one that knows most.
     let silent = ["restore", "saved", "--gateway", &gateway.url, "--gateway", "http://127.0.0.1:9"];
     assert!(muster.refused(&silent, 1).contains("may hold the highest head"));
+    // What stayed of the lost ledger's index goes.
+    let index = ["index.db", "index.db-wal"].map(|name| muster.home().join("node").join(name));
+    for file in &index {
+        fs::write(file, "of another ledger").expect("written");
+    }
     let restored = muster.json(&["restore", "saved", "--gateway", &gateway.url, "--audit"]);
+    assert!(index.iter().all(|file| !file.exists()));
     assert_eq!((&restored["taken"], &restored["size"]), (&2.into(), &3.into()));
     assert_eq!(restored["log_root"], before["log_root"]);
     assert_eq!(restored["state_root"], before["state_root"]);

@@ -108,6 +108,14 @@ fn init_seals_every_key_and_openssl_opens_them() {
     muster.set("MUSTER_PASSPHRASE", "wrong");
     let words = muster.refused(&["key", "show", "line.pem"], 1);
     assert!(words.contains("wrong passphrase"), "{words}");
+    // A service manager's file is the last resort: whatever else is said goes before it.
+    muster.set("MUSTER_PASSPHRASE_FILE", "pass");
+    let words = muster.refused(&["key", "show", "line.pem"], 1);
+    assert!(words.contains("wrong passphrase"), "{words}");
+    muster.set("MUSTER_PASSPHRASE", "");
+    assert_eq!(muster.json(&["key", "show", "line.pem"])["sealed"], true);
+    let words = muster.refused(&["key", "show", "line.pem", "--passphrase-file", "node-pass"], 1);
+    assert!(words.contains("wrong passphrase"), "{words}");
 }
 
 #[test]

@@ -185,6 +185,10 @@ fn misuse_says_what_to_do() {
     muster.refused(&["revoke"], 2);
     muster.json(&["init"]);
     assert!(muster.refused(&["init"], 1).contains("already holds a network"));
+    let everywhere = ["--listen", "0.0.0.0:0", "--tls-self-signed"];
+    let gateway = [&["gateway", "--audience", "a.example"][..], &everywhere].concat();
+    let words = muster.refused(&gateway, 1);
+    assert!(words.contains("--tls-name NAME"), "{words}");
     let words = muster.refused(&["serve", "--listen", "0.0.0.0:0"], 1);
     assert!(words.contains("--without-tls"), "{words}");
     let words = muster.refused(&["resolve", "did:muster:zabc", "--node", "http://127.0.0.1:9"], 1);
