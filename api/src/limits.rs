@@ -54,6 +54,10 @@ muster_ledger::limits! {
     /// over millions of counts takes one for seconds.
     pub const LOT_REQUESTS: usize = 2 => "requests";
 
+    /// Histories that are answered at once: each verifies every entry that it shows, so that more
+    /// would take the processors from those who commit.
+    pub const HISTORY_REQUESTS: usize = 4 => "requests";
+
     /// Devices of lots that one answer looks at: some 1 MB.
     pub const LOT_DEVICES_PAGE: u64 = 4_096 => "devices";
 

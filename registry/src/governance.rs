@@ -1,6 +1,7 @@
 //! Rules, protocol version and proposals, as readers see them.
 
 use crate::Error;
+use crate::console::stated::Stated;
 use crate::metrics;
 use crate::node::{Node, Published, locked};
 use data_encoding::BASE64URL_NOPAD;
@@ -11,8 +12,8 @@ use muster_api::{
 use muster_identity::Did;
 use muster_identity::cbor::Decode as _;
 use muster_ledger::{
-    Action, Chain, Entry, OpenProposal, Outcome, ProposalId, ProposalRecord, Refusal, Target,
-    VerifiedOperation, View as _, limits,
+    Action, Chain, Entry, OpenProposal, Operation, Outcome, ProposalId, ProposalRecord, Refusal,
+    Target, View as _, limits,
 };
 
 /// Entries that a proposal may have: itself, an approval or two of each key, and its end.
@@ -71,24 +72,31 @@ impl Node {
     pub(crate) async fn approved(
         &self,
         published: &Published,
-        operation: &VerifiedOperation,
+        operation: &Operation,
         place: u64,
     ) -> Result<Option<Approved>, Problem> {
-        let Action::Approve(approve) = &operation.operation().action else { return Ok(None) };
+        let Action::Approve(approve) = &operation.action else { return Ok(None) };
         let id = approve.proposal;
-        let places = self.store.touched(vec![id.0], ENTRIES_OF_PROPOSAL).await?;
+        let mut places = self.store.touched(vec![id.0], ENTRIES_OF_PROPOSAL).await?;
+        // Keys that come and go can approve more often than that: what was proposed is always read.
+        let first = self.store.first_touched(id.0).await?;
+        if let Some(first) = first.filter(|first| !places.contains(first)) {
+            places.insert(0, first);
+        }
         let size = published.checkpoint.head().size;
         let entries = self.store.entries_at(places).await?;
         let (mut proposed, mut approved_by, mut last) = (None, Vec::new(), None);
         for (at, bytes) in entries.iter().filter(|(at, _)| *at < size) {
-            let entry = Entry::from_cbor(bytes).map_err(Error::damaged)?;
-            let verified = entry.operation.verify().map_err(Error::damaged)?;
-            match &verified.operation().action {
-                Action::Propose(a) => proposed = Some(((*a.action).clone(), *verified.key())),
+            // Signatures of own entries were verified before: many approvals are shown at once.
+            let stated = Stated::read(bytes)?;
+            match &stated.operation.action {
+                Action::Propose(a) => {
+                    proposed = Some(((*a.action).clone(), stated.public_key()?));
+                }
                 Action::Approve(_) => {
                     last = Some(*at);
                     if *at <= place {
-                        approved_by.push(verified.key().to_multikey());
+                        approved_by.push(stated.public_key()?.to_multikey());
                     }
                 }
                 _ => {}

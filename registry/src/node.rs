@@ -270,7 +270,8 @@ impl Node {
         *locked(&self.decided) = Decided { chain: after, overview };
         for one in locked(&self.in_flight).iter_mut().filter(|one| !one.decided) {
             one.decided = true;
-            changes::told(&self.network, &one.waiting.verified, one.index);
+            let done = proposals.get(&one.index);
+            changes::told(&self.network, &one.waiting.verified, done, one.index);
         }
         Ok(())
     }

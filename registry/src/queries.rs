@@ -192,7 +192,9 @@ impl Node {
         let changes: Result<Vec<_>, Error> = changes.await.map_err(|e| Error::Us(e.to_string()))?;
         let mut views = Vec::new();
         for (mut view, verified) in changes? {
-            if let Some(approved) = self.approved(&published, &verified, view.entry).await? {
+            if let Some(approved) =
+                self.approved(&published, verified.operation(), view.entry).await?
+            {
                 let reason = reason(&approved.action);
                 view.reason = (!reason.is_empty()).then(|| reason.into());
                 view.approved = Some(approved.view);

@@ -77,6 +77,7 @@ fn node_routes(registry: Registry) -> Router {
     let resolver = Arc::new(Resolver::new(vec![Box::new(muster), Box::new(Key), Box::new(Jwk)]));
     let waiting = Arc::new(Semaphore::new(limits::WAITING_FOLLOWERS));
     let few_lots = GlobalConcurrencyLimitLayer::new(limits::LOT_REQUESTS);
+    let few_histories = GlobalConcurrencyLimitLayer::new(limits::HISTORY_REQUESTS);
     Router::new()
         .route("/v1/genesis", get(genesis))
         .route("/v1/limits", get(async || json(&bounds::all_limits())))
@@ -113,7 +114,7 @@ fn node_routes(registry: Registry) -> Router {
         .route("/v1/batches", get(batches))
         .route("/v1/batches/{batch}", get(batch))
         .route("/v1/batches/{batch}/leaves", get(leaves))
-        .route("/v1/history/{subject}", get(history))
+        .route("/v1/history/{subject}", get(history).layer::<_, Infallible>(few_histories))
         .route("/1.0/identifiers/{did}", get(resolve))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

@@ -129,9 +129,8 @@ impl Node {
 
     /// What an approval carried out, if it did.
     async fn carried_out(&self, stated: &Stated, place: u64) -> Result<Option<Action>, Error> {
-        let verified = stated.entry.operation.verify().map_err(Error::damaged)?;
         let published = self.published();
-        let approved = self.approved(&published, &verified, place).await;
+        let approved = self.approved(&published, &stated.operation, place).await;
         let approved = approved.map_err(|problem| Error::Us(problem.to_string()))?;
         Ok(approved.filter(|a| a.view.carried_out).map(|a| a.action))
     }

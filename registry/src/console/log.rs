@@ -138,7 +138,7 @@ impl Node {
         verified: &VerifiedOperation,
     ) -> Result<(), Problem> {
         let place = row.change.entry;
-        let Some(approved) = self.approved(published, verified, place).await? else {
+        let Some(approved) = self.approved(published, verified.operation(), place).await? else {
             return Ok(());
         };
         let author = verified.operation().author;

@@ -18,7 +18,7 @@ mod query;
 mod roster;
 mod search;
 mod sources;
-mod stated;
+pub(crate) mod stated;
 mod text;
 
 pub use asking::{DeviceSearch, LogFilter, Selection, Subject};

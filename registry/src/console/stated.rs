@@ -2,26 +2,31 @@
 //! very bytes when it took them and when it started.
 
 use crate::Error;
-use muster_identity::Did;
 use muster_identity::cbor::{Decode as _, Reader};
+use muster_identity::{Did, PublicKey};
 use muster_ledger::{Action, Entry, Grant, Network, Operation, Target, limits};
 
 /// An entry of the log.
-pub(super) struct Stated {
-    pub(super) entry: Entry,
-    pub(super) operation: Operation,
+pub(crate) struct Stated {
+    pub(crate) entry: Entry,
+    pub(crate) operation: Operation,
     /// The key that signed, in multicodec form.
-    pub(super) key: Vec<u8>,
+    pub(crate) key: Vec<u8>,
 }
 
 /// Longest multicodec form of a key.
 const KEY_BYTES: usize = 64;
 
 impl Stated {
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Error> {
         let entry = Entry::from_cbor(bytes).map_err(Error::damaged)?;
         let (operation, key) = parts(&entry.operation.0).map_err(Error::damaged)?;
         Ok(Self { entry, operation, key })
+    }
+
+    /// The key that signed.
+    pub(crate) fn public_key(&self) -> Result<PublicKey, Error> {
+        PublicKey::from_multicodec(&self.key).map_err(Error::damaged)
     }
 }
 

@@ -283,7 +283,7 @@ impl Node {
     ) -> Result<(ledger::Entry, Action), Problem> {
         let entry = ledger::Entry::from_cbor(bytes).map_err(Error::damaged)?;
         let operation = entry.operation.verify().map_err(Error::damaged)?;
-        let action = match self.approved(published, &operation, place).await? {
+        let action = match self.approved(published, operation.operation(), place).await? {
             Some(approved) if approved.view.carried_out => approved.action,
             _ => operation.operation().action.clone(),
         };

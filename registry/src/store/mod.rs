@@ -217,6 +217,9 @@ pub(crate) trait Store: Send + Sync {
     /// The last entry below a size that concerns each of these subjects.
     fn last_touched(&self, of: Vec<[u8; 32]>, size: u64) -> Answer<'_, BTreeMap<[u8; 32], u64>>;
 
+    /// The first entry that concerns a subject.
+    fn first_touched(&self, subject: [u8; 32]) -> Answer<'_, Option<u64>>;
+
     /// The newest entries below a place that concern a subject, descending.
     fn touched_below(&self, subject: [u8; 32], below: u64, count: u64) -> Answer<'_, Vec<u64>>;
 

@@ -419,6 +419,10 @@ impl Store for Sqlite {
         Box::pin(search::last_touched(&self.readers, of, size))
     }
 
+    fn first_touched(&self, subject: [u8; 32]) -> Answer<'_, Option<u64>> {
+        Box::pin(search::first_touched(&self.readers, subject))
+    }
+
     fn touched_below(&self, subject: [u8; 32], below: u64, count: u64) -> Answer<'_, Vec<u64>> {
         Box::pin(search::touched_below(&self.readers, subject, below, count))
     }

@@ -188,6 +188,19 @@ pub(super) async fn last_touched(
     some.map(|(subject, entry)| Ok((fixed(&subject)?, natural(entry)?))).collect()
 }
 
+/// The first entry that concerns a subject.
+pub(super) async fn first_touched(
+    pool: &SqlitePool,
+    subject: [u8; 32],
+) -> Result<Option<u64>, Error> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT min(entry) FROM touched WHERE subject = ?")
+        .bind(&subject[..])
+        .fetch_one(pool)
+        .await
+        .map_err(fault)?;
+    found.map(natural).transpose()
+}
+
 /// The newest entries below a place that concern a subject, descending.
 pub(super) async fn touched_below(
     pool: &SqlitePool,
