@@ -1,7 +1,6 @@
 // Approving what somebody else proposed: this page reads the signed proposal itself.
 
 import { unbase64 } from "./bytes.js";
-import * as operations from "./operation.js";
 import { act, signer, summary } from "./sign.js";
 import { busy, go } from "./talk.js";
 
@@ -14,6 +13,7 @@ function bytesOf(text) {
 /** The proposal of this id, as its author signed it. @param {string} id @param {string} signed */
 async function read(id, signed) {
   const key = await signer();
+  const operations = await import("./operation.js");
   const { operation, proposal, key: by } = await operations.verify(bytesOf(signed));
   if (proposal !== id) throw new Error("Not signed. The server shows another proposal than the one that you would approve.");
   const { network, organisation } = key.about;

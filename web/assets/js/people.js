@@ -2,7 +2,6 @@
 
 import { act, signer, summary } from "./sign.js";
 import { ask, busy, element, go, here } from "./talk.js";
-import { invite } from "./token.js";
 
 /** What keys of a role may do on the ledger, as the page itself knows it. */
 const CAPABILITIES = /** @type {Record<string, string[]>} */ ({
@@ -13,6 +12,7 @@ const CAPABILITIES = /** @type {Record<string, string[]>} */ ({
 /** Makes a link and shows it, once. @param {string} name @param {any} role */
 async function link(name, role) {
   const key = await signer();
+  const { invite } = await import("./token.js");
   const made = await invite({ organisation: here.organisation, network: key.about.network, role, name, now: Date.now(), seconds: 24 * 60 * 60 }, key);
   await ask("/console/invites", { token: made.token });
   const url = `${location.origin}/join#${made.secret}.${key.about.network}`;

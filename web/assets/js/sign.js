@@ -2,8 +2,6 @@
 // again, compares them with what was asked for, shows them, signs, and sends them back.
 
 import { base64url, unbase64 } from "./bytes.js";
-import * as keys from "./keys.js";
-import * as operations from "./operation.js";
 import { Refused, ask, element, grouped, here } from "./talk.js";
 
 /** Operations in one request, as the server takes them. */
@@ -26,8 +24,14 @@ const TYPED = 10;
  * @property {string} [says] a sentence to show besides
  */
 
+/** What reads and signs operations is fetched when somebody acts: most pages are only read. */
+const reading = () => import("./operation.js");
+
+/** @typedef {import("./keys.js").KeptKey} KeptKey */
+
 /** The key of this session, as this browser keeps it. */
 export async function signer() {
+  const keys = await import("./keys.js");
   const key = await keys.get(here.key);
   if (!key) throw new Error("The key of this session is not in this browser any more. Sign in again.");
   const { network, organisation } = key.about;
@@ -44,7 +48,8 @@ function unbase64url(text) {
 }
 
 /** Asks for the operations of some targets, and refuses those that say anything else than was meant. */
-async function prepared(/** @type {Meant} */ meant, /** @type {string[] | undefined} */ targets, /** @type {keys.KeptKey} */ key) {
+async function prepared(/** @type {Meant} */ meant, /** @type {string[] | undefined} */ targets, /** @type {KeptKey} */ key) {
+  const operations = await reading();
   const { operations: built } = await ask("/console/prepare", targets ? { ...meant.intent, targets } : meant.intent, false);
   const left = new Set(targets);
   return built.map((/** @type {any} */ one) => {
@@ -108,7 +113,7 @@ function confirm(meant, shown, count, devices) {
 
 /**
  * What the server built for parts of what is meant, from one of them on to the first for which there is something to do.
- * @param {Meant} meant @param {(string[] | undefined)[]} parts @param {number} from @param {keys.KeptKey} key
+ * @param {Meant} meant @param {(string[] | undefined)[]} parts @param {number} from @param {KeptKey} key
  */
 async function nextOf(meant, parts, from, key) {
   for (let at = from; at < parts.length; at += 1) {
@@ -125,7 +130,7 @@ async function nextOf(meant, parts, from, key) {
  * @returns {Promise<{ target?: string, entry?: number, problem?: any }[] | null>}
  */
 export async function act(meant, counted) {
-  const key = await signer();
+  const [key, operations] = [await signer(), await reading()];
   const all = meant.targets;
   const parts = all ? Array.from({ length: Math.ceil(all.length / AT_ONCE) }, (_, i) => all.slice(i * AT_ONCE, (i + 1) * AT_ONCE)) : [undefined];
   let { at, ready } = await nextOf(meant, parts, 0, key);
