@@ -55,6 +55,7 @@ impl Own {
     }
 
     /// Whether a start makes the key, since there is none.
+    #[cfg(feature = "node")]
     pub(crate) fn is_without_key(&self) -> bool {
         !self.key().exists()
     }

@@ -208,7 +208,7 @@ fn a_version_that_is_announced_and_not_confirmed_stops_nothing() {
     assert_eq!(protocol["upgrade"], ahead);
     assert!(protocol["next"]["confirm_from"].is_u64(), "{protocol:#}");
     let did = site.muster.line(&["device", "did", "d0.pem"]);
-    site.at(&["revoke", &did, "--yes"]);
+    site.at(&["revoke", &did]);
     let end = Instant::now() + PATIENCE;
     while site.status()["upgrade"]["words"] != ahead {
         assert!(Instant::now() < end, "{:#}", site.status());
