@@ -5,6 +5,7 @@ use crate::{Console, assets, people};
 use axum::http::HeaderMap;
 use axum::http::header;
 use data_encoding::HEXLOWER;
+use muster_ledger::Time;
 use std::fmt;
 
 /// The frame of a page: its title, who is signed in, where one can go.
@@ -158,20 +159,10 @@ impl fmt::Display for Moment {
 /// It writes its own mark-up from digits alone.
 impl askama::filters::HtmlSafe for Moment {}
 
-/// RFC 3339 with milliseconds, UTC. The civil date of a day number (Howard Hinnant's algorithm).
+/// RFC 3339 with milliseconds, UTC.
 pub(crate) fn iso(ms: u64) -> String {
-    let (days, rest) = (ms / 86_400_000, ms % 86_400_000);
-    let z = days + 719_468;
-    let era = z / 146_097;
-    let of_era = z % 146_097;
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (h, m, s) = (rest / 3_600_000, rest / 60_000 % 60, rest / 1_000 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{:03}Z", rest % 1_000)
+    let whole = Time(ms).to_string();
+    format!("{}.{:03}Z", whole.trim_end_matches('Z'), ms % 1_000)
 }
 
 /// A number in groups of three, as people read it.

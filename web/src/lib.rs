@@ -7,6 +7,7 @@
 mod act;
 mod assets;
 mod chart;
+mod csv;
 mod failure;
 mod frame;
 mod guard;

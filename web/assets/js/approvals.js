@@ -1,20 +1,14 @@
 // Approving what somebody else proposed: this page reads the signed proposal itself.
 
-import { unbase64 } from "./bytes.js";
+import { unbase64url } from "./bytes.js";
 import { act, signer, summary } from "./sign.js";
 import { busy, go } from "./talk.js";
-
-/** @param {string} text */
-function bytesOf(text) {
-  const plain = text.replaceAll("-", "+").replaceAll("_", "/");
-  return unbase64(plain.padEnd(Math.ceil(plain.length / 4) * 4, "="));
-}
 
 /** The proposal of this id, as its author signed it. @param {string} id @param {string} signed */
 async function read(id, signed) {
   const key = await signer();
   const operations = await import("./operation.js");
-  const { operation, proposal, key: by } = await operations.verify(bytesOf(signed));
+  const { operation, proposal, key: by } = await operations.verify(unbase64url(signed));
   if (proposal !== id) throw new Error("Not signed. The server shows another proposal than the one that you would approve.");
   const { network, organisation } = key.about;
   if (operation.network !== network || operation.author !== organisation || operation.action.kind !== "propose") {

@@ -65,6 +65,12 @@ export function base64url(bytes) {
   return base64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
+/** @param {string} text base64url without padding (RFC 7515 §2) @returns {Bytes} */
+export function unbase64url(text) {
+  const plain = text.replaceAll("-", "+").replaceAll("_", "/");
+  return unbase64(plain.padEnd(Math.ceil(plain.length / 4) * 4, "="));
+}
+
 /** @param {string} text @returns {Bytes} */
 export function utf8(text) {
   return concat(new TextEncoder().encode(text));

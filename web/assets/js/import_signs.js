@@ -1,6 +1,6 @@
 // What an import asks this browser to sign, held against what the person agreed to.
 
-import { base64url, unbase64 } from "./bytes.js";
+import { base64url, unbase64url } from "./bytes.js";
 import * as operations from "./operation.js";
 import * as uploads from "./upload.js";
 import { signer } from "./sign.js";
@@ -16,12 +16,6 @@ const LIFETIME_MS = 24 * 60 * 60 * 1_000;
  * @typedef {{ grant: string, model: string, count: number, root: string, scrap: boolean }} Planned
  * @typedef {{ dryRun: false, rows: number, grant: string, batches: Planned[] }} Run
  */
-
-/** @param {string} text */
-function unbase64url(text) {
-  const plain = text.replaceAll("-", "+").replaceAll("_", "/");
-  return unbase64(plain.padEnd(Math.ceil(plain.length / 4) * 4, "="));
-}
 
 /**
  * How an upload request differs from what was agreed.

@@ -1,7 +1,7 @@
 // The person's keys: made here, never extractable, kept in this browser's IndexedDB, used to sign
 // and nothing else. A key is bound to the network, organisation and origin it was made for.
 
-import { Fault, concat, unbase64 } from "./bytes.js";
+import { Fault, concat, unbase64url } from "./bytes.js";
 import { compress } from "./curve.js";
 import { readPem } from "./pem.js";
 import { PublicKey, kindOf } from "./public_key.js";
@@ -117,12 +117,6 @@ export async function importPem(pem, about) {
   if (there && fits("network") && fits("organisation") && fits("origin")) return there;
   // Whoever brings the file says what the key is for now.
   return keep(publicKey, kept, about, there !== null);
-}
-
-/** @param {string} text */
-function unbase64url(text) {
-  const padded = text.replaceAll("-", "+").replaceAll("_", "/");
-  return unbase64(padded.padEnd(Math.ceil(text.length / 4) * 4, "="));
 }
 
 /** @param {PublicKey} publicKey @param {CryptoKey} privateKey @param {About} about @param {boolean} [again] in place of what is kept of it */

@@ -1,7 +1,7 @@
 // From what a person means to what is on the ledger: the server builds bytes, this page reads them
 // again, compares them with what was asked for, shows them, signs, and sends them back.
 
-import { base64url, unbase64 } from "./bytes.js";
+import { base64url, unbase64url } from "./bytes.js";
 import { Refused, ask, element, grouped, here } from "./talk.js";
 
 /** Operations in one request, as the server takes them. */
@@ -39,12 +39,6 @@ export async function signer() {
     throw new Error("This page speaks of another network or organisation than your key. Nothing was signed. Tell your admin.");
   }
   return key;
-}
-
-/** @param {string} text */
-function unbase64url(text) {
-  const plain = text.replaceAll("-", "+").replaceAll("_", "/");
-  return unbase64(plain.padEnd(Math.ceil(plain.length / 4) * 4, "="));
 }
 
 /** Asks for the operations of some targets, and refuses those that say anything else than was meant. */

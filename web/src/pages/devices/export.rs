@@ -4,7 +4,7 @@
 use super::asked::Asked;
 use crate::frame::iso;
 use crate::session::Visitor;
-use crate::{Console, Failure};
+use crate::{Console, Failure, csv};
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::header;
@@ -16,9 +16,6 @@ use std::io;
 
 /// The names of the columns (RFC 4180 §2, rule 3).
 const HEADER: &str = "serial,did,model,lot,state,owner,batch,last_seen,last_changed_by_entry\r\n";
-
-/// A spreadsheet takes a cell that begins so for a formula.
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 #[derive(Clone, Copy)]
 enum Form {
@@ -128,55 +125,12 @@ fn line(row: &DeviceRow, out: &mut String) {
         row.last_seen.map(iso).unwrap_or_default(),
         row.changed.map(|entry| entry.to_string()).unwrap_or_default(),
     ];
-    for (i, text) in cells.iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
-        cell(text, out);
-    }
-    out.push_str("\r\n");
-}
-
-/// A cell (RFC 4180 §2, rules 5 to 7) that no spreadsheet takes for a formula.
-fn cell(text: &str, out: &mut String) {
-    let guard = if text.starts_with(FORMULA) { "'" } else { "" };
-    if text.contains([',', '"', '\r', '\n']) {
-        out.push('"');
-        out.push_str(guard);
-        out.push_str(&text.replace('"', "\"\""));
-        out.push('"');
-    } else {
-        out.push_str(guard);
-        out.push_str(text);
-    }
+    csv::line(&cells, out);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn written(text: &str) -> String {
-        let mut out = String::new();
-        cell(text, &mut out);
-        out
-    }
-
-    #[test]
-    fn cells_are_quoted_where_they_must_be() {
-        assert_eq!(written("SN-1"), "SN-1");
-        assert_eq!(written("a,b"), "\"a,b\"");
-        assert_eq!(written("a\"b"), "\"a\"\"b\"");
-        assert_eq!(written("a\r\nb"), "\"a\r\nb\"");
-    }
-
-    #[test]
-    fn no_cell_is_a_formula() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\tx"] {
-            assert_eq!(written(text), format!("'{text}"));
-        }
-        assert_eq!(written("=HYPERLINK(\"a\",\"b\")"), "\"'=HYPERLINK(\"\"a\"\",\"\"b\"\")\"");
-        assert_eq!(written("\rx"), "\"'\rx\"");
-    }
 
     #[test]
     fn a_line_has_as_many_cells_as_the_header() {
