@@ -100,7 +100,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     });
     let told = Told { meter: meter.clone(), dir: session.home.path("node"), tls };
     let metrics = metrics.serve(own, told, face.clone());
-    let routes = http::routes(registry.clone(), face, meter, Some(&console));
+    let routes = http::routes(registry.clone(), face, meter, &console);
     notify::ready();
     listen::serve(listener, logs::numbered(routes, arg.proxies.trusted()), stop).await?;
     metrics.end().await;

@@ -53,7 +53,7 @@ impl Parts {
         let console =
             console.imports_in(home.path("node/imports"), home.node_directory_secret()?)?;
         let (face, meter) = (http::Face::default(), Meter::default());
-        let routes = http::routes(registry.clone(), face, meter, Some(&console));
+        let routes = http::routes(registry.clone(), face, meter, &console);
         let node = spawn(listeners.node, routes, &stopped)?;
         let gateway_key = Arc::new(gateway_key(home)?);
         let mut config = GatewayConfig::new(

@@ -49,18 +49,9 @@ pub(super) async fn small_body(request: Request, next: Next) -> Response {
 }
 
 /// The node's routes and its console's, behind the rules of its face.
-pub(crate) fn routes(
-    registry: Registry,
-    face: Face,
-    meter: Meter,
-    console: Option<&Console>,
-) -> Router {
-    let routes = match console {
-        // The console answers what is at no path, to people as a page.
-        Some(console) => node_routes(registry).merge(console.api_routes()).merge(console.routes()),
-        None => node_routes(registry)
-            .fallback(|| async { Failure(Problem::new(404, "no-such-path", "no such path")) }),
-    };
+pub(crate) fn routes(registry: Registry, face: Face, meter: Meter, console: &Console) -> Router {
+    // The console answers what is at no path, to people as a page.
+    let routes = node_routes(registry).merge(console.api_routes()).merge(console.routes());
     metered(guarded(routes, face), meter)
 }
 

@@ -2,13 +2,11 @@
 //! what it needs and ends it by its process id.
 
 mod accessible;
-#[allow(dead_code, reason = "what tests of pages need of it")]
 mod bench;
 #[allow(dead_code, reason = "what a person does with a browser, whole")]
 mod browser;
 mod devices;
 mod driver;
-#[allow(dead_code, reason = "what tests of pages need of it")]
 mod fleet;
 mod imports;
 mod keys;

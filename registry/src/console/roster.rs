@@ -150,8 +150,6 @@ pub(crate) struct Roster {
     numbers: BTreeMap<u64, u64>,
     /// Devices by standing, by model.
     pub(crate) models: BTreeMap<String, StateCounts>,
-    /// Keys of the small kinds of records: organisations, grants, batches.
-    pub(crate) small: BTreeSet<StateKey>,
     /// Holds of devices and batches that end by themselves.
     until: BTreeSet<(Time, StateKey)>,
 }
@@ -171,7 +169,6 @@ impl Roster {
     ) -> Result<Self, Error> {
         let mut all = Self { size, time, ..Self::default() };
         for (key, bytes) in state.iter() {
-            all.note(key);
             if let StateKey::Batch(id) = key {
                 all.put_batch(id, record(bytes)?, numbers.get(&id).copied());
             }
@@ -187,12 +184,6 @@ impl Roster {
     /// Batches with the places of their enrolments, newest first.
     pub(crate) fn newest(&self) -> impl Iterator<Item = (u64, &Batch)> {
         self.batches.iter().rev().map(|(entry, batch)| (*entry, batch))
-    }
-
-    fn note(&mut self, key: StateKey) {
-        if let StateKey::Organisation(_) | StateKey::Grant(_) | StateKey::Batch(_) = key {
-            self.small.insert(key);
-        }
     }
 
     fn put_batch(&mut self, id: BatchId, record: BatchRecord, number: Option<u64>) {
@@ -262,7 +253,6 @@ impl Roster {
         }
         // Batches come before devices in the order of keys.
         for key in changed {
-            self.note(key);
             match key {
                 StateKey::Batch(id) => {
                     let found = state.batch(&id).map_err(Error::damaged)?;
