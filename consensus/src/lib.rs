@@ -1,0 +1,1 @@
+//! The ledger among several organisations: BFT consensus, and leaves that travel beside it.
