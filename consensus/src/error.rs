@@ -28,4 +28,10 @@ impl Error {
     pub(crate) fn operator(what: impl Into<String>, cure: impl Into<String>) -> Self {
         Self::Operator { what: what.into(), cure: cure.into() }
     }
+
+    /// A file or folder that cannot be used.
+    pub(crate) fn file(path: &std::path::Path, error: &std::io::Error) -> Self {
+        let what = format!("{}: {error}", path.display());
+        Self::operator(what, "the node needs a folder of its own that it may write to")
+    }
 }

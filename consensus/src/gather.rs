@@ -94,15 +94,15 @@ fn message(network: &Network, size: u64, time: Time) -> Vec<u8> {
 /// A validator's word that its clock says so. A head is signed with a time only after a quorum
 /// gave its word, so a clock that is wrong signs nothing that others will not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beat {
+pub(crate) struct Beat {
     /// Size of its ledger.
-    pub size: u64,
+    pub(crate) size: u64,
     /// The time, a multiple of the heartbeat.
-    pub time: Time,
+    pub(crate) time: Time,
     /// Who.
-    pub validator: PublicKey,
+    pub(crate) validator: PublicKey,
     /// Over it.
-    pub signature: Signature,
+    pub(crate) signature: Signature,
 }
 
 impl Beat {

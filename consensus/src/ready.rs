@@ -17,15 +17,15 @@ fn message(network: &Network, batch: &BatchId, until: Time) -> Vec<u8> {
 
 /// One validator's vote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadyVote {
+pub(crate) struct ReadyVote {
     /// Whose leaves were checked.
-    pub batch: BatchId,
+    pub(crate) batch: BatchId,
     /// How long the promise holds: no later block counts the vote.
-    pub until: Time,
+    pub(crate) until: Time,
     /// Who votes.
-    pub validator: PublicKey,
+    pub(crate) validator: PublicKey,
     /// Over the promise.
-    pub signature: Signature,
+    pub(crate) signature: Signature,
 }
 
 impl ReadyVote {
@@ -122,6 +122,26 @@ impl ReadyVotes {
     /// Batches that one validator voted for.
     fn of(&self, validator: &PublicKey) -> usize {
         self.0.values().filter(|votes| votes.contains_key(validator)).count()
+    }
+
+    /// Until when a validator promised a batch.
+    pub(crate) fn until(&self, batch: &BatchId, validator: &PublicKey) -> Option<Time> {
+        self.0.get(batch)?.get(validator).map(|(until, _)| *until)
+    }
+
+    /// How many validators promised a batch, for a block of this time.
+    pub(crate) fn count(&self, batch: &BatchId, time: Time) -> usize {
+        let votes = self.0.get(batch).into_iter().flat_map(BTreeMap::values);
+        votes.filter(|(until, _)| *until >= time).count()
+    }
+
+    /// All votes of one validator.
+    pub(crate) fn of_validator(&self, validator: &PublicKey) -> Vec<ReadyVote> {
+        let vote = |(batch, votes): (&BatchId, &BTreeMap<PublicKey, (Time, Signature)>)| {
+            let (until, signature) = *votes.get(validator)?;
+            Some(ReadyVote { batch: *batch, until, validator: *validator, signature })
+        };
+        self.0.iter().filter_map(vote).collect()
     }
 
     /// What a proposal of this time shows for a batch, if enough promised it.
