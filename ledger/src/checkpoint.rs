@@ -191,6 +191,25 @@ impl Checkpoint {
         note
     }
 
+    /// Adds the signature lines of another checkpoint of the very same head; nothing of one of
+    /// another head. A line is kept once.
+    pub fn join(&mut self, other: &Self) {
+        if self.head != other.head {
+            return;
+        }
+        for line in &other.lines {
+            if !self.lines.contains(line) {
+                self.lines.push(line.clone());
+            }
+        }
+    }
+
+    /// Those of these validators whose signature it has.
+    pub fn signers(&self, validators: &ValidatorSet) -> Vec<PublicKey> {
+        let body = self.head.body();
+        validators.0.iter().filter(|key| self.signed_by(key, &body)).copied().collect()
+    }
+
     /// Checks network and signatures: more than two thirds of the validators must have signed.
     pub fn verify(
         &self,
