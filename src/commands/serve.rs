@@ -55,13 +55,14 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let succession = arg.succeed.as_ref().map(read).transpose()?;
     let accept_lost_leaves = arg.accept_lost_leaves;
     let host = Arc::new(Machine);
-    let config = Config { dir, genesis, signer, host, restored, succession, accept_lost_leaves };
+    let deciding = Deciding::Solo { signer, succession };
+    let config = Config { dir, genesis, deciding, host, restored, accept_lost_leaves };
     if !arg.begin {
         begun::check(&session.home)?;
     }
     let registry = Registry::open(config).await?;
     begun::note(&session.home)?;
-    let head = registry.head();
+    let head = registry.head().map_err(anyhow::Error::new)?;
     let pin = tls.as_ref().and_then(Tls::pin).map(|pin| pin.to_string());
     let pin_words = pin.as_ref().map(|pin| format!("key of the certificate: --node-pin {pin}\n"));
     let origins = http::origins(arg.public_url.as_ref(), &address);

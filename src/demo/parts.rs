@@ -39,10 +39,12 @@ impl Parts {
         let registry = Registry::open(Config {
             dir: home.path("node"),
             genesis: genesis.clone(),
-            signer: Arc::new(home.key("node/node.pem")?),
+            deciding: Deciding::Solo {
+                signer: Arc::new(home.key("node/node.pem")?),
+                succession: None,
+            },
             host: Arc::new(Machine),
             restored: None,
-            succession: None,
             accept_lost_leaves: false,
         })
         .await?;
