@@ -24,6 +24,10 @@ impl Application for Node {
         self.published.borrow().as_ref().map(|published| published.checkpoint.clone())
     }
 
+    fn entries(&self, from: u64, count: u64) -> BoxFuture<'_, Result<Vec<Vec<u8>>, Error>> {
+        self.store.entries(from, count)
+    }
+
     fn signed(&self) -> Option<Head> {
         locked(&self.signed).last().copied()
     }

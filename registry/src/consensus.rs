@@ -62,6 +62,9 @@ pub trait Application: Send + Sync {
     /// The newest head that a quorum signed and that was published here; none before the first.
     fn published(&self) -> Option<QuorumCheckpoint>;
 
+    /// Log entries from a place on, as far as they are decided here.
+    fn entries(&self, from: u64, count: u64) -> BoxFuture<'_, Result<Vec<Vec<u8>>, Error>>;
+
     /// What this node signed last, in this life or an earlier one.
     fn signed(&self) -> Option<Head>;
 
