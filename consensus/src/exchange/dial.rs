@@ -116,7 +116,7 @@ impl Dialler {
         &mut self,
         connection: ConnectionId,
         error: &DialError,
-    ) -> Option<(usize, String)> {
+    ) -> Option<(usize, Option<String>)> {
         let at = self.dialling(connection)?;
         let target = &mut self.targets[at];
         let why = match error {
@@ -132,13 +132,11 @@ impl Dialler {
                 Some((_, error)) => error.to_string(),
                 None => "nothing answers".to_owned(),
             },
-            DialError::Denied { cause } => match cause.downcast_ref::<super::gate::Shut>() {
-                Some(shut) => shut.to_string(),
-                None => "refused".to_owned(),
-            },
+            // This node refuses it, and said why when it began to.
+            DialError::Denied { .. } => return Some((at, None)),
             other => other.to_string(),
         };
-        Some((at, why))
+        Some((at, Some(why)))
     }
 
     /// Which targets a connected peer is.

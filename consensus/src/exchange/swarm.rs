@@ -234,7 +234,7 @@ impl Driver {
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 if let Some((at, why)) = self.dialler.failed(connection_id, &error) {
-                    self.failing(at, why);
+                    why.into_iter().for_each(|why| self.failing(at, why));
                     self.dial(at);
                 }
             }
@@ -330,7 +330,7 @@ impl Driver {
             match self.swarm.dial(opts) {
                 Ok(()) => return,
                 Err(error) => match self.dialler.failed(connection, &error) {
-                    Some((at, why)) => self.failing(at, why),
+                    Some((at, why)) => why.into_iter().for_each(|why| self.failing(at, why)),
                     None => return,
                 },
             }
