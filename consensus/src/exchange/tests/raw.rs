@@ -163,7 +163,7 @@ pub(super) async fn instead_of_yamux(n: u8, at: SocketAddr, bytes: &[u8]) {
         .multiplex(Instead(bytes.to_vec()))
         .boxed();
     let dial = transport.dial(address(at), opts()).unwrap();
-    let error = soon("the end", dial).await.err().expect("no muxer is ever made");
+    let error = soon("the end", dial).await.expect_err("a muxer");
     let error = format!("{error:?}");
     assert!(error.contains(CLOSED), "{error}");
 }
