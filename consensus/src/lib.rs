@@ -1,6 +1,6 @@
 //! The ledger among several organisations: BFT consensus, and leaves that travel beside it.
 
-mod engine;
+pub mod engine;
 mod error;
 
 pub use error::Error;
