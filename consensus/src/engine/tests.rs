@@ -3,4 +3,6 @@
 
 mod faults;
 mod network;
+mod partitions;
 mod together;
+mod wire;

@@ -74,7 +74,7 @@ pub(crate) async fn run(
     let ended = loop {
         tokio::select! {
             biased;
-            _ = closing.wait_for(|closing| *closing) => break Ok(Ended::Told),
+            () = told(&mut closing) => break Ok(Ended::Told),
             () = app.heights.worth_it() => app.heights.begin(),
             Some(sign) = signs.recv() => {
                 if app.heights.hear(sign).await {
@@ -100,6 +100,12 @@ pub(crate) async fn run(
     drop((app, consensus, net_requests));
     stop(handle, &log(&config.dir)).await;
     ended
+}
+
+/// Resolves when the engine shall end.
+async fn told(closing: &mut watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = closing.wait_for(|closing| *closing).await;
 }
 
 /// Decisions that were kept before a crash and not committed.

@@ -1,5 +1,6 @@
 //! The engines and their hosts.
 
+use super::wire::Wire;
 use crate::engine::{Ended, EngineConfig, EngineView, Evidence, Host, Peer, Timeouts, run};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use muster_identity::{Algorithm, SecretKey, Signer};
@@ -34,6 +35,8 @@ pub(crate) struct Memory {
     pub(crate) evidence: Mutex<Vec<Evidence>>,
     /// Cannot commit.
     pub(crate) broken: AtomicBool,
+    /// Sees nothing worth deciding.
+    pub(crate) blind: AtomicBool,
 }
 
 const LIE: &[u8] = b"a lie";
@@ -88,7 +91,7 @@ impl Host for Memory {
     fn begin(&self, _: u64) -> BoxFuture<'_, ()> {
         let mut pool = self.pool.0.subscribe();
         async move {
-            while self.next().is_none() {
+            while self.blind.load(Ordering::Relaxed) || self.next().is_none() {
                 pool.changed().await.expect("the pool stays");
             }
         }
@@ -133,6 +136,8 @@ struct Running {
 pub(crate) struct Net {
     pub(crate) nodes: Vec<Node>,
     pub(crate) pool: Arc<Pool>,
+    /// From each node to each, if they can be cut.
+    wires: Vec<Vec<Wire>>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -163,6 +168,7 @@ impl Net {
                 refuses: AtomicBool::new(false),
                 evidence: Mutex::default(),
                 broken: AtomicBool::new(false),
+                blind: AtomicBool::new(false),
             }),
             dir: tempfile::tempdir().expect("a folder"),
             signer: Some(key(i as u8)),
@@ -170,7 +176,28 @@ impl Net {
             port: port.local_addr().expect("bound").port(),
             running: None,
         });
-        Self { nodes: nodes.collect(), pool: pool.clone(), _alone: alone }
+        Self { nodes: nodes.collect(), pool: pool.clone(), wires: Vec::new(), _alone: alone }
+    }
+
+    /// `n` validators that run, with wires that can be cut.
+    pub(crate) fn wired(n: u8) -> Self {
+        let mut net = Self::new(n, move |_| set(n));
+        let ports: Vec<u16> = net.nodes.iter().map(|node| node.port).collect();
+        let all = || ports.iter().map(|port| Wire::to(*port)).collect();
+        net.wires = ports.iter().map(|_| all()).collect();
+        (0..net.nodes.len()).for_each(|i| net.start(i));
+        net
+    }
+
+    /// Cuts or mends every wire between these nodes and the others.
+    pub(crate) fn apart(&mut self, some: &[usize], apart: bool) {
+        for (i, wires) in self.wires.iter().enumerate() {
+            for (j, wire) in wires.iter().enumerate() {
+                if some.contains(&i) != some.contains(&j) {
+                    wire.cut(apart);
+                }
+            }
+        }
     }
 
     /// `n` validators that run.
@@ -182,7 +209,8 @@ impl Net {
 
     pub(crate) fn start(&mut self, i: usize) {
         let others = self.nodes.iter().enumerate().filter(|(j, _)| *j != i);
-        let peer = |(_, n): (_, &Node)| Peer { host: "127.0.0.1".into(), port: n.port };
+        let port = |j: usize, n: &Node| self.wires.get(i).map_or(n.port, |wires| wires[j].port);
+        let peer = |(j, n)| Peer { host: "127.0.0.1".into(), port: port(j, n) };
         let peers = others.map(peer).collect();
         let node = &mut self.nodes[i];
         assert!(node.running.is_none());
