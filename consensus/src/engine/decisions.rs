@@ -107,6 +107,8 @@ impl Decisions {
             let height = value.height().0;
             let bytes = value.to_bytes();
             let mut kept = file.kept().clone();
+            // A height that was kept already and not committed is written again.
+            kept.pop_back_if(|(last, _)| *last == height);
             // The span has no gap: the ledger may have advanced by pages of the log meanwhile.
             let gap = kept.back().is_some_and(|(last, _)| last + 1 != height);
             let mut gone: Vec<u64> = Vec::new();

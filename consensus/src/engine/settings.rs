@@ -41,6 +41,9 @@ impl Settings {
             ..P2pConfig::default()
         };
         p2p.discovery.max_connections_per_ip = limits::CONNECTIONS_PER_ADDRESS;
+        // A peer that is away is dialled every other second. The pauses of a longer series of
+        // retries grow, and a healed network would wait for the end of one.
+        p2p.discovery.dial_max_retries = 1;
         // A node that restarts comes back at once.
         p2p.discovery.ip_throttle_duration = Duration::ZERO;
         Ok(Self {
@@ -91,7 +94,7 @@ pub(crate) fn next_height(
         prevote_delta: timeouts.longer,
         precommit: timeouts.vote,
         precommit_delta: timeouts.longer,
-        rebroadcast: timeouts.propose + timeouts.vote * 2,
+        rebroadcast: timeouts.propose,
         max_timeout: timeouts.longest,
     };
     let validators = ValidatorSet::of(&host.validators());
