@@ -7,6 +7,7 @@ mod backup;
 mod bench;
 mod cohort;
 mod config;
+mod consortium;
 mod device;
 #[cfg(feature = "node")]
 mod enrol;
@@ -31,6 +32,7 @@ pub(crate) use bench::{
 };
 pub(crate) use cohort::Cohort;
 pub(crate) use config::{ConfigCheck, ConfigCommand, LogFormat, LogLevel};
+pub(crate) use consortium::{ConsortiumArg, PeerPlace};
 pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DevicePresent, DeviceRun};
 #[cfg(feature = "node")]
 pub(crate) use device::{DeviceNew, DeviceReel};
@@ -286,6 +288,8 @@ pub(crate) struct Serve {
     /// Listen beyond this machine without TLS. Only behind something that adds it.
     #[arg(long)]
     pub(crate) without_tls: bool,
+    #[command(flatten)]
+    pub(crate) consortium: ConsortiumArg,
 }
 
 /// A head known from elsewhere: `SIZE:ROOT`, as `muster ledger status` prints them.

@@ -8,6 +8,7 @@ mod bench;
 mod cli;
 mod commands;
 mod config;
+mod consortium;
 #[cfg(feature = "node")]
 mod demo;
 mod home;
