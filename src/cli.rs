@@ -47,8 +47,8 @@ pub(crate) use key::{Key, KeyFile, KeyNew, KeyShow};
 pub(crate) use lot::{Lot, LotReport, LotScrap};
 pub(crate) use node::{NodeCommand, SampleCommand};
 pub(crate) use org::{
-    Org, OrgGrant, OrgInvite, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover,
-    OrgValidator, OrgWithdraw,
+    Org, OrgAdmit, OrgExpel, OrgGrant, OrgInvite, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate,
+    OrgRecover, OrgValidator, OrgValidators, OrgWithdraw,
 };
 pub(crate) use reach::{CaArg, MetricsArg, MetricsPlace, NodeArg, ProxiesArg, TlsArg, reach};
 pub(crate) use rules::{OrgProtocol, OrgRules, OrgRulesCommand, OrgRulesSet};
@@ -228,6 +228,13 @@ pub(crate) struct Init {
     /// Name of the organisation; public.
     #[arg(long, default_value = "My organisation")]
     pub(crate) label: String,
+    /// Join the network of this genesis, which others began: a node without an organisation's
+    /// keys, unless --org is said.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["label", "devices", "model", "days", "evidence"])]
+    pub(crate) genesis: Option<PathBuf>,
+    /// Make the keys of another organisation of this name (public), and a request to be admitted.
+    #[arg(long, value_name = "NAME", requires = "genesis")]
+    pub(crate) org: Option<String>,
     /// Devices that the first grant allows.
     #[arg(long, default_value_t = 10_000_000)]
     pub(crate) devices: u64,

@@ -13,11 +13,11 @@ pub(crate) struct ConsortiumArg {
     consortium: bool,
     /// Where operations and leaves are exchanged with other nodes: an address and port. The engine
     /// that votes listens at the next port. By default 127.0.0.1:7710.
-    #[arg(long = "consortium-listen", value_name = "ADDRESS:PORT")]
+    #[arg(id = "consortium_listen", long = "consortium-listen", value_name = "ADDRESS:PORT")]
     listen: Option<ExchangePlace>,
     /// A node to speak with: host and port, or its peer id, @, host and port. May be repeated; those
     /// that dial here need not be named.
-    #[arg(long = "consortium-peer", value_name = "[ID@]HOST:PORT")]
+    #[arg(id = "consortium_peer", long = "consortium-peer", value_name = "[ID@]HOST:PORT")]
     peer: Vec<PeerPlace>,
 }
 

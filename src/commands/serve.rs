@@ -1,6 +1,7 @@
 use super::{Session, outlive_limits, stop_signal};
 use crate::begun;
 use crate::cli::Serve;
+use crate::consortium::{self, Deciding};
 use crate::host::Machine;
 use crate::http::{self, Face, Origin};
 use crate::listen::{self, Own, Tls};
@@ -9,6 +10,7 @@ use crate::metrics::{self, Meter, OwnMetrics, Told};
 use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_api::limits;
+use muster_identity::Signer as _;
 use muster_ledger::SignedOperation;
 use muster_registry::{Config, Registry};
 use muster_web::Console;
@@ -32,6 +34,10 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let tls = Tls::read(&arg.tls, own)?;
     arg.listen.check(tls.is_some(), arg.without_tls)?;
     arg.metrics.check(tls.is_some(), arg.without_tls)?;
+    if arg.consortium.is_on() {
+        consortium::built()?;
+        consortium::check_peers(&arg.consortium)?;
+    }
     let genesis = session.home.genesis()?;
     let network = genesis.network();
     for key in ["keys/root.pem", "keys/recovery.pem", "keys/node-copy.pem"] {
@@ -55,6 +61,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let succession = arg.succeed.as_ref().map(read).transpose()?;
     let accept_lost_leaves = arg.accept_lost_leaves;
     let host = Arc::new(Machine);
+    let deciding = Deciding::alone(signer.public_key());
     let config = Config { dir, genesis, signer, host, restored, succession, accept_lost_leaves };
     if !arg.begin {
         begun::check(&session.home)?;
@@ -92,15 +99,21 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let face = Face::new(arg.public_url.clone(), arg.proxies.trusted(), &arg.listen);
     let meter = Meter::default();
     let own: OwnMetrics = Arc::new({
-        let registry = registry.clone();
+        let (registry, deciding) = (registry.clone(), deciding.clone());
         move || {
-            let registry = registry.clone();
-            Box::pin(async move { registry.metrics().await })
+            let (registry, deciding) = (registry.clone(), deciding.clone());
+            Box::pin(async move {
+                let mut text = registry.metrics().await;
+                if let Ok(view) = deciding.view(&registry).await {
+                    text.push_str(&metrics::of_consensus(&view));
+                }
+                text
+            })
         }
     });
     let told = Told { meter: meter.clone(), dir: session.home.path("node"), tls };
     let metrics = metrics.serve(own, told, face.clone());
-    let routes = http::routes(registry.clone(), face, meter, &console);
+    let routes = http::routes(registry.clone(), deciding, face, meter, &console);
     notify::ready();
     listen::serve(listener, logs::numbered(routes, arg.proxies.trusted()), stop).await?;
     metrics.end().await;

@@ -136,12 +136,8 @@ async fn enrol(session: &Session, parts: &Parts, lot: &Lot) -> Result<Finished> 
 }
 
 fn desk(session: &Session, parts: &Parts) -> Result<Desk> {
-    Ok(Desk {
-        client: Client::new(&parts.node)?,
-        genesis: parts.genesis.clone(),
-        validators: session.home.validators()?,
-        key: Arc::new(session.home.key("keys/admin.pem")?),
-    })
+    let key = Arc::new(session.home.key("keys/admin.pem")?);
+    Desk::with(&session.home, Client::new(&parts.node)?, key)
 }
 
 fn report(out: Output, lot: &Lot, finished: &Finished, seconds: f64) {
