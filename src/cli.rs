@@ -205,10 +205,14 @@ pub(crate) struct Demo {
     /// Devices to enrol.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(20..=100_000))]
     pub(crate) devices: u64,
+    /// Organisations with a node and a gateway each: 1, or 4 to 7 that decide together (feature
+    /// consortium).
+    #[arg(long, default_value_t = 1)]
+    pub(crate) nodes: u64,
     /// Leave after the story; exit status 1 if anything was not as it should be.
     #[arg(long)]
     pub(crate) exit: bool,
-    /// First of three ports (node, gateway, upstream); 0 takes free ones.
+    /// First of three ports (node, gateway, upstream); 0 takes free ones. With --nodes ten for each.
     #[arg(long, default_value_t = muster_api::limits::NODE_PORT)]
     pub(crate) port: u16,
 }

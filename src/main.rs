@@ -5,6 +5,8 @@
 mod begun;
 #[cfg(feature = "node")]
 mod bench;
+#[cfg(feature = "node")]
+mod child;
 mod cli;
 mod commands;
 mod config;

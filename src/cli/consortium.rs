@@ -15,9 +15,9 @@ pub(crate) struct ConsortiumArg {
     /// that votes listens at the next port. By default 127.0.0.1:7710.
     #[arg(id = "consortium_listen", long = "consortium-listen", value_name = "ADDRESS:PORT")]
     listen: Option<ExchangePlace>,
-    /// A node to speak with: host and port, or its peer id, @, host and port. May be repeated; those
-    /// that dial here need not be named.
-    #[arg(id = "consortium_peer", long = "consortium-peer", value_name = "[ID@]HOST:PORT")]
+    /// A node to speak with: host and port; with / and its peer id nobody else is accepted there. May
+    /// be repeated; those that dial here need not be named.
+    #[arg(id = "consortium_peer", long = "consortium-peer", value_name = "HOST:PORT[/ID]")]
     peer: Vec<PeerPlace>,
 }
 
@@ -80,9 +80,9 @@ impl FromStr for PeerPlace {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (id, place) = match text.split_once('@') {
-            Some((id, place)) => (Some(id.to_owned()), place),
-            None => (None, text),
+        let (place, id) = match text.split_once('/') {
+            Some((place, id)) => (place, Some(id.to_owned())),
+            None => (text, None),
         };
         // The multihash of an Ed25519 key in base58btc: 52 characters from 12D3KooW on.
         let is_id = |id: &String| {
@@ -91,7 +91,7 @@ impl FromStr for PeerPlace {
                 && id.bytes().all(|b| b.is_ascii_alphanumeric())
         };
         if id.as_ref().is_some_and(|id| !is_id(id)) {
-            return Err("before the @ stands a peer id, 12D3KooW and 44 characters more, as the other \
+            return Err("behind the / stands a peer id, 12D3KooW and 44 characters more, as the other \
                         node prints it");
         }
         let wrong = "expected a host and port, such as node2.example:7710";
@@ -112,10 +112,11 @@ impl FromStr for PeerPlace {
 
 impl fmt::Display for PeerPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(id) = &self.id {
-            write!(f, "{id}@")?;
+        write!(f, "{}:{}", self.host, self.port)?;
+        match &self.id {
+            Some(id) => write!(f, "/{id}"),
+            None => Ok(()),
         }
-        write!(f, "{}:{}", self.host, self.port)
     }
 }
 
@@ -127,7 +128,7 @@ mod tests {
     fn places_are_read_strictly() {
         let id = format!("12D3KooW{}", "a".repeat(44));
         for good in
-            ["127.0.0.1:7710", "node2.example:7710", "[::1]:7710", &format!("{id}@10.0.0.2:1")]
+            ["127.0.0.1:7710", "node2.example:7710", "[::1]:7710", &format!("10.0.0.2:1/{id}")]
         {
             assert_eq!(good.parse::<PeerPlace>().expect("sound").to_string(), good);
         }
@@ -140,8 +141,8 @@ mod tests {
             "::1:7710",
             "a b:7710",
             "http://node2.example:7710",
-            "x@node2.example:7710",
-            "@node2.example:7710",
+            "node2.example:7710/x",
+            "node2.example:7710/",
         ] {
             assert!(bad.parse::<PeerPlace>().is_err(), "{bad:?}");
         }

@@ -79,7 +79,7 @@ mod tests {
     fn a_peer_id_is_that_of_libp2p() {
         let id = peer_id(&Zeroizing::new([7; 32])).expect("a key");
         assert!(id.parse::<crate::cli::PeerPlace>().is_err(), "an id alone is no place");
-        let place = format!("{id}@127.0.0.1:7710");
+        let place = format!("127.0.0.1:7710/{id}");
         assert_eq!(place.parse::<crate::cli::PeerPlace>().expect("a place").id, Some(id));
     }
 }

@@ -4,6 +4,7 @@
 mod fleet;
 mod living;
 mod parts;
+mod several;
 mod visitor;
 
 pub(crate) use fleet::{Fleet, Lot, did_of};
@@ -32,6 +33,9 @@ const MODEL: &str = "thermo-2";
 const RECALLED_MODEL: &str = "thermo-1";
 
 pub(crate) async fn run(session: &Session, arg: &cli::Demo) -> Result<ExitCode> {
+    if arg.nodes != 1 {
+        return several::run(session, arg).await;
+    }
     let home = &session.home;
     let out = session.output;
     let reused = home.exists()?;
