@@ -32,7 +32,7 @@ pub(crate) use bench::{
 };
 pub(crate) use cohort::Cohort;
 pub(crate) use config::{ConfigCheck, ConfigCommand, LogFormat, LogLevel};
-pub(crate) use consortium::{ConsortiumArg, PeerPlace};
+pub(crate) use consortium::ConsortiumArg;
 pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DevicePresent, DeviceRun};
 #[cfg(feature = "node")]
 pub(crate) use device::{DeviceNew, DeviceReel};

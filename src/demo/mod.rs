@@ -256,7 +256,8 @@ async fn recall(session: &Session, parts: &Parts, fleet: &Fleet, visitor: &Visit
 /// A link to the console, and somebody who admits its first visitor: who sits at this machine has
 /// the demonstration's root key anyway.
 async fn welcome(session: &Session, parts: &Parts) -> Result<String> {
-    let root = Desk { key: Arc::new(session.home.key("keys/root.pem")?), ..desk(session, parts)? };
+    let key = Arc::new(session.home.key("keys/root.pem")?);
+    let root = Desk::with(&session.home, Client::new(&parts.node)?, key)?;
     let offer = Offer::make(&root, "Demo admin", Role::Admin, 24, &parts.node).await?;
     let link = offer.link.clone();
     tokio::spawn(async move {

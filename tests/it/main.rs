@@ -15,6 +15,7 @@ mod factory;
 mod fixtures;
 mod keys;
 mod logs;
+mod members;
 mod muster;
 mod recover;
 mod snapshot;
