@@ -178,10 +178,12 @@ async fn open(home: &Home) -> Result<Registry> {
     let config = Config {
         dir: home.path("node"),
         genesis: home.genesis()?,
-        signer: Arc::new(home.key("node/node.pem")?),
+        deciding: Deciding::Solo {
+            signer: Arc::new(home.key("node/node.pem")?),
+            succession: None,
+        },
         host: Arc::new(Machine),
         restored: None,
-        succession: None,
         accept_lost_leaves: false,
     };
     Ok(Registry::open(config).await?)

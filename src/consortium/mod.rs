@@ -5,14 +5,21 @@
 mod seen;
 
 #[cfg(feature = "node")]
-pub(crate) use seen::Deciding;
+pub(crate) use seen::Seen;
 
 use crate::cli::ConsortiumArg;
 use crate::home::Home;
+#[cfg(feature = "consortium")]
+use crate::host::Machine;
 use crate::host::random;
 use anyhow::{Result, bail, ensure};
 use muster_api::limits;
-use muster_identity::{Algorithm, SecretKey, Signer as _};
+use muster_identity::{Algorithm, SecretKey, Signer};
+#[cfg(feature = "node")]
+use {
+    muster_ledger::SignedOperation, muster_registry::Deciding,
+    std::sync::Arc,
+};
 use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
@@ -57,6 +64,53 @@ pub(crate) fn check_key(home: &Home) -> Result<()> {
         home.secret(PEER_KEY)?;
     }
     Ok(())
+}
+
+/// Who decides at a node, and what it says of that.
+#[cfg(feature = "node")]
+pub(crate) fn deciding(
+    home: &Home,
+    arg: &ConsortiumArg,
+    signer: Arc<dyn Signer>,
+    succession: Option<SignedOperation>,
+) -> Result<(Deciding, Seen)> {
+    let key = signer.public_key();
+    if !arg.is_on() {
+        return Ok((Deciding::Solo { signer, succession }, Seen::alone(key)));
+    }
+    together(home, arg, signer)
+}
+
+#[cfg(feature = "consortium")]
+fn together(
+    home: &Home,
+    arg: &ConsortiumArg,
+    signer: Arc<dyn Signer>,
+) -> Result<(Deciding, Seen)> {
+    let peers = arg.peers().iter().map(|peer| Ok(peer.to_string().parse()?));
+    let key = signer.public_key();
+    let bft = muster_consensus::Bft::new(muster_consensus::Settings {
+        listen: arg.listen(),
+        peers: peers.collect::<Result<_>>()?,
+        node_key: peer_key(home)?,
+        signer,
+        dir: home.path("node"),
+        host: Arc::new(Machine),
+    });
+    let seen = Seen::among(key, bft.view());
+    Ok((Deciding::Together(Box::new(bft)), seen))
+}
+
+#[cfg(all(feature = "node", not(feature = "consortium")))]
+fn together(_: &Home, _: &ConsortiumArg, _: Arc<dyn Signer>) -> Result<(Deciding, Seen)> {
+    built().and_then(|()| bail!("a node among several is not in this build"))
+}
+
+/// How other nodes are to name this one, if it is one of several: `--consortium-peer`.
+#[cfg(feature = "node")]
+pub(crate) fn told(home: &Home, arg: &ConsortiumArg) -> Result<Option<String>> {
+    let place = arg.is_on().then(|| peer_id(&peer_key(home)?));
+    Ok(place.transpose()?.map(|id| format!("{}/{id}", arg.listen())))
 }
 
 /// The peer id that belongs to a key, as libp2p writes it: the identity multihash of the public key

@@ -7,12 +7,12 @@ use tokio::sync::watch;
 
 /// How a node decides: alone, or as the consensus among several tells it.
 #[derive(Clone)]
-pub(crate) struct Deciding {
+pub(crate) struct Seen {
     key: PublicKey,
     told: Option<watch::Receiver<ConsensusView>>,
 }
 
-impl Deciding {
+impl Seen {
     /// Alone, with a key.
     pub(crate) fn alone(key: PublicKey) -> Self {
         Self { key, told: None }

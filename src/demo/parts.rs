@@ -1,5 +1,5 @@
 use crate::commands::{Beginning, Seals};
-use crate::consortium::Deciding;
+use crate::consortium::Seen;
 use crate::home::Home;
 use crate::host::{Machine, new_key};
 use crate::keys::Sealing;
@@ -41,10 +41,12 @@ impl Parts {
         let registry = Registry::open(Config {
             dir: home.path("node"),
             genesis: genesis.clone(),
-            signer: signer.clone(),
+            deciding: Deciding::Solo {
+                signer: signer.clone(),
+                succession: None,
+            },
             host: Arc::new(Machine),
             restored: None,
-            succession: None,
             accept_lost_leaves: false,
         })
         .await?;
@@ -54,9 +56,9 @@ impl Parts {
         let console = Console::open(registry.clone(), Arc::new(Machine), origins).await?;
         let console =
             console.imports_in(home.path("node/imports"), home.node_directory_secret()?)?;
-        let deciding = Deciding::alone(signer.public_key());
+        let seen = Seen::alone(signer.public_key());
         let (face, meter) = (http::Face::default(), Meter::default());
-        let routes = http::routes(registry.clone(), deciding, face, meter, &console);
+        let routes = http::routes(registry.clone(), seen, face, meter, &console);
         let node = spawn(listeners.node, routes, &stopped)?;
         let gateway_key = Arc::new(gateway_key(home)?);
         let mut config = GatewayConfig::new(

@@ -11,5 +11,5 @@ pub(super) fn routes() -> Router<Node> {
 }
 
 async fn consensus(State(node): State<Node>) -> Answer {
-    Ok(json(&node.deciding.view(&node.registry).await?))
+    Ok(json(&node.seen.view(&node.registry).await?))
 }

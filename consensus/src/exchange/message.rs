@@ -110,6 +110,21 @@ pub enum Frame {
     Asked(Request),
 }
 
+impl Response {
+    /// Whether this may answer such a request.
+    pub(super) fn answers(&self, request: &Request) -> bool {
+        match (request, self) {
+            (_, Self::None | Self::Busy) => true,
+            (Request::Feed { count, .. }, Self::Feed { entries, .. }) => {
+                entries.len() as u64 <= *count
+            }
+            (Request::Bundle { .. }, Self::Bundle { .. }) => true,
+            (Request::Pending, Self::Pending(_)) => true,
+            _ => false,
+        }
+    }
+}
+
 impl Encode for Message {
     fn encode(&self, w: &mut Writer) {
         match self {

@@ -10,7 +10,7 @@ use muster_ledger::{
     EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, Leaf, LeafTree, Operation, OrgKey,
     Rules, SerialCommitment, SignedOperation, Target, Time, UploadRequest, ValidatorSet, VouchedBy,
 };
-use muster_registry::{Config, Error, Registry};
+use muster_registry::{Config, Deciding, Error, Registry};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -155,10 +155,9 @@ async fn open_restored(
     let config = Config {
         dir: dir.into(),
         genesis: genesis.clone(),
-        signer: signer.clone(),
+        deciding: Deciding::Solo { signer: signer.clone(), succession: None },
         host: host.clone(),
         restored,
-        succession: None,
         accept_lost_leaves: false,
     };
     Registry::open(config).await
