@@ -203,8 +203,12 @@ pub(super) fn change_validators(
     let members = view.members()?;
     let alone = runs_alone(view, &author.did, &present);
     let unknown = |key: &PublicKey| view.record(&StateKey::of_key(key)).is_none();
-    if members.are_several() && !(alone.is_ok() && new.iter().all(unknown)) {
+    let proposed = consent == Consent::Others;
+    if members.are_several() && (proposed || alone.is_err() || !new.iter().all(unknown)) {
         return change_by_all(view, author, change, &present, consent);
+    }
+    if proposed {
+        return Err(Refusal::Limit("one organisation changes its validators without a proposal"));
     }
     let mut record = author.with(view, Capability::Root)?;
     check_seq(record.seq, change.seq)?;
