@@ -82,6 +82,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let origins = http::origins(arg.public_url.as_ref(), &address);
     let console = Console::open(registry.clone(), Arc::new(Machine), origins)
         .await?
+        .of(session.home.organisation()?)
         .imports_in(session.home.path("node/imports"), session.home.node_directory_secret()?)
         .context("imports at the console")?;
     let stop = stop_signal();

@@ -7,6 +7,8 @@ mod balance;
 mod bench;
 mod cohort;
 mod config;
+#[cfg(feature = "consortium")]
+mod consortium;
 mod coverage;
 mod cuts;
 mod enrol;
