@@ -196,12 +196,7 @@ impl Node {
         }
         let taken = self.store.claimed(claims).await?;
         let action = carried_out.map_or(&operation.operation().action, |it| &it.action);
-        let mut keys = match action {
-            Action::Rotate(a) => vec![a.key.key],
-            Action::ChangeKeys(a) => a.add.iter().map(|(new, _)| new.key).collect(),
-            _ => Vec::new(),
-        }
-        .into_iter();
+        let mut keys = action.new_keys().into_iter();
         match keys.find(|key| taken.contains(&Claim::of_key(key))) {
             Some(key) => Err(Refusal::KeyUsed(key).into()),
             None => Ok(reserved),
