@@ -41,7 +41,7 @@ pub use action::{
     Deactivate, Enrol, Expel, Grant, Hold, NewKey, OfferTransfer, Recover, Release, Revoke,
     RevokeKey, Rotate, WithdrawGrant,
 };
-pub use apply::{Changes, Context, View, apply, carried_out};
+pub use apply::{Changes, Context, View, apply, approvals_needed, carried_out};
 pub use block::{Block, Entry};
 pub use bounds::{Bound, Number};
 pub use bundle::Bundle;

@@ -1,9 +1,9 @@
 use super::members::{check_consent, governor};
 use super::{Author, Changes, Consent, Context, View, carry_out};
 use crate::{
-    Approve, Approved, Capability, Matter, Members, OpenProposal, OrganisationRecord, Outcome,
-    OversightRecord, ProposalId, ProposalRecord, Propose, ProtocolRecord, Refusal, Rules, StateKey,
-    UpgradeProtocol, WithdrawProposal, limits,
+    Action, Approve, Approved, Capability, Matter, Members, OpenProposal, OrganisationRecord,
+    Outcome, OversightRecord, ProposalId, ProposalRecord, Propose, ProtocolRecord, Refusal, Rules,
+    StateKey, UpgradeProtocol, WithdrawProposal, limits,
 };
 use alloc::{boxed::Box, vec::Vec};
 use muster_identity::Did;
@@ -140,17 +140,11 @@ pub(super) fn approve(
     let id = approve.proposal;
     let mut proposal = open(view, &id, at)?;
     let members = view.members()?;
-    let needed = match proposal.action.matter().filter(|_| members.are_several()) {
-        Some(matter) => {
-            count_organisations(view, author, &mut proposal, &members)?;
-            // Whoever proposes agrees, and a proposal is never carried out by its author alone.
-            view.rules()?.table().get(matter).of(members.0.len()).saturating_sub(1).max(1) as u64
-        }
-        None => {
-            count_people(author, &mut proposal, &organisation)?;
-            view.rules()?.people()
-        }
-    };
+    match concerns_all(&members, &proposal.action) {
+        Some(_) => count_organisations(view, author, &mut proposal, &members)?,
+        None => count_people(author, &mut proposal, &organisation)?,
+    }
+    let needed = approvals_needed(view, &proposal.action)?;
     proposal.approvals.push(Approved { key: author.key, organisation: author.did });
     if (proposal.approvals.len() as u64) < needed {
         let (mut changes, record) = sweep(view, &proposal.organisation, at)?;
@@ -161,6 +155,23 @@ pub(super) fn approve(
     let proposer = Author { did: proposal.organisation, key: proposal.key };
     let done = carry_out(view, &proposer, &proposal.action, Consent::Others, id, at)?;
     Ok(done.and(close(view, &id, &proposal.organisation, Outcome::CarriedOut, at)?))
+}
+
+fn concerns_all(members: &Members, action: &Action) -> Option<Matter> {
+    action.matter().filter(|_| members.are_several())
+}
+
+/// How many must approve an action if it is proposed now: other organisations where it concerns
+/// all, else other keys of the organisation that proposes.
+pub fn approvals_needed(view: &impl View, action: &Action) -> Result<u64, Refusal> {
+    let (members, rules) = (view.members()?, view.rules()?);
+    Ok(match concerns_all(&members, action) {
+        // Whoever proposes agrees, and a proposal is never carried out by its author alone.
+        Some(matter) => {
+            rules.table().get(matter).of(members.0.len()).saturating_sub(1).max(1) as u64
+        }
+        None => rules.people(),
+    })
 }
 
 /// Of what one organisation decides, the approvals of its present keys count, each once.

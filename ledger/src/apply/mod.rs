@@ -15,6 +15,8 @@ use crate::{
     ProposalId, ProposalRecord, ProtocolRecord, Refusal, Rules, StateKey, Time, ValidatorSet,
     VerifiedOperation, limits, operation, owner_of,
 };
+pub use governance::approvals_needed;
+
 use alloc::{collections::BTreeMap, sync::Arc};
 use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{Did, PublicKey};
