@@ -176,16 +176,17 @@ impl Bft {
         let config = ExchangeConfig { listen, node_key: node_key.clone(), peers, network };
         let exchange = Exchange::start(config, shared.clone(), closing.clone()).await?;
         shared.exchange.set(exchange).map_err(|_| Error::Us("the exchange began twice".into()))?;
-        let engine = || EngineConfig {
+        let engine = |votes_from| EngineConfig {
             listen: SocketAddr::new(listen.ip(), engine_port),
             peers: engines.clone(),
             node_key: node_key.clone(),
             signer: Some(signer.clone()),
-            votes_from: 0,
+            votes_from,
             dir: dir.clone(),
             network,
             timeouts: Timeouts::default(),
         };
+        let starting = shared.votes_from(&dir);
         tokio::select! {
             () = shared.relay() => {}
             () = shared.greet() => {}
@@ -193,7 +194,7 @@ impl Bft {
             () = shared.vote_ready() => {}
             () = shared.beat() => {}
             () = shared.look_around() => {}
-            result = shared.decide_or_follow(engine, engine_view) => return result,
+            result = shared.decide_or_follow(starting, engine, engine_view) => return result,
             _ = closing.wait_for(|closing| *closing) => {}
         }
         Ok(())
@@ -204,9 +205,11 @@ impl Shared {
     /// Decides with the others while this node is a validator, follows them otherwise.
     async fn decide_or_follow(
         self: &Arc<Self>,
-        engine: impl Fn() -> EngineConfig,
+        votes_from: impl Future<Output = Result<u64, Error>>,
+        engine: impl Fn(u64) -> EngineConfig,
         view: watch::Sender<EngineView>,
     ) -> Result<(), Error> {
+        let votes_from = votes_from.await?;
         self.sign_again();
         loop {
             if self.stopped().is_some() {
@@ -219,7 +222,7 @@ impl Shared {
             }
             let (end, ending) = watch::channel(false);
             let host = Arc::new(self.clone());
-            let run = engine::run(engine(), host, view.clone(), ending);
+            let run = engine::run(engine(votes_from), host, view.clone(), ending);
             tokio::pin!(run);
             let ended = tokio::select! {
                 ended = &mut run => ended?,

@@ -15,6 +15,7 @@ mod proposal;
 mod ready;
 mod serving;
 mod viewing;
+mod votes_from;
 
 pub use bft::{Bft, Settings};
 pub use error::Error;
