@@ -115,7 +115,8 @@ impl Node {
             }
         };
         let mut fetching = locked(&self.foreign.fetching);
-        if !fetching.contains_key(&wanted.batch) {
+        let held = fetching.get(&wanted.batch).is_some_and(|(number, _)| *number == upload.number);
+        if !held {
             let held = self.reserved.upload(upload.number);
             let held = held.ok_or_else(|| Refused::Later("its leaves are in use".into()))?;
             fetching.insert(wanted.batch, (upload.number, held));
@@ -168,7 +169,8 @@ impl Node {
         let checked = tokio::task::spawn_blocking(move || {
             if decided {
                 // The validators checked it; its owner may be another by now.
-                let row = |row: Row| Leaf::from_cbor(&row.leaf).map(|leaf| CheckedRow::new(row, &leaf));
+                let row =
+                    |row: Row| Leaf::from_cbor(&row.leaf).map(|leaf| CheckedRow::new(row, &leaf));
                 let rows: Result<Vec<_>, _> = rows.into_iter().map(row).collect();
                 return rows.map(Arc::from).map_err(|e| Refused::Batch(e.to_string()));
             }
