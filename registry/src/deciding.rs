@@ -154,26 +154,26 @@ impl Node {
             true => Some(self.staging.acquire().await.map_err(|e| Error::Us(e.to_string()))?),
             false => None,
         };
-        let mut overview = self.newest().overview;
-        let (mut commits, mut flips, mut overviews) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut commits, mut flips) = (Vec::new(), Vec::new());
+        let mut all = Changes::default();
         let mut held = Vec::new();
         for step in &steps {
             let leaves = self.leaves_of(step).await?;
             flips.push(leaves.flips.clone());
             commits.push(Commit::of(&self.network, step, leaves.flips, leaves.evict)?);
             held.extend(leaves.held);
-            overview = overview.after(&step.changes)?;
-            overviews.push(overview.clone());
+            all.0.extend(step.changes.0.clone());
         }
+        // Once for all of them: each makes a copy of what it begins with.
+        let overview = self.newest().overview.after(&all)?;
+        let chain = steps.last().map_or_else(|| self.decided(), |step| step.after.clone());
         let entries: Vec<Vec<Vec<u8>>> = commits.iter().map(|c| c.entries.clone()).collect();
         self.store.commit(commits).await?;
         drop(turn);
         // From here on nothing can fail.
         let many = steps.len() > 1;
         let mut missing = Vec::new();
-        for (((step, flips), entries), overview) in
-            steps.into_iter().zip(flips).zip(entries).zip(overviews)
-        {
+        for ((step, flips), entries) in steps.into_iter().zip(flips).zip(entries) {
             self.console.decided(step.after.size(), &step.changes, &flips);
             let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
             entries.iter().for_each(|entry| log.push(leaf_hash(entry)));
@@ -192,13 +192,9 @@ impl Node {
                     changes::told(&self.network, verified, step.proposals.get(&index), index);
                 }
             }
-            let mut decided = locked(&self.decided);
-            decided.push_back(Decided { chain: step.after, overview });
-            let kept = if self.alone { 1 } else { UNSIGNED_BLOCKS };
-            while decided.len() > kept {
-                decided.pop_front();
-            }
         }
+        // Only the last of several is signed.
+        self.remember(Decided { chain, overview });
         self.mempool.changed.notify_one();
         for id in missing {
             self.lost.add(id);
@@ -208,6 +204,16 @@ impl Node {
         }
         self.foreign.tell();
         Ok(())
+    }
+
+    /// What is decided now.
+    fn remember(&self, newest: Decided) {
+        let mut decided = locked(&self.decided);
+        decided.push_back(newest);
+        let kept = if self.alone { 1 } else { UNSIGNED_BLOCKS };
+        while decided.len() > kept {
+            decided.pop_front();
+        }
     }
 
     /// Which uploads a block makes batches, and which lose rows.

@@ -348,6 +348,7 @@ impl Mempool {
         let mut pool = self.pool();
         let Some(batch) = pool.batches.get_mut(id) else { return };
         batch.refused = true;
+        batch.leaves = None;
         let arrivals = batch.operations.clone();
         let mut answers = Vec::new();
         for arrival in arrivals {

@@ -32,7 +32,8 @@ pub(crate) async fn follow(node: Arc<Node>, mut closing: watch::Receiver<bool>) 
         heads.mark_unchanged();
         if let Some(index) = node.console.index() {
             match node.bring_further(index, &closing).await {
-                Ok(()) => failing = false,
+                // Without a signed head there is nothing to follow yet.
+                Ok(()) | Err(Error::Starting) => failing = false,
                 Err(Error::Closing) => return,
                 Err(error @ Error::Damaged(_)) => node.console.fails(&node.folder, &error),
                 Err(error) => {

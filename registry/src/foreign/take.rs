@@ -115,7 +115,8 @@ impl Node {
             }
         };
         let mut fetching = locked(&self.foreign.fetching);
-        if !fetching.contains_key(&wanted.batch) {
+        let held = fetching.get(&wanted.batch).is_some_and(|(number, _)| *number == upload.number);
+        if !held {
             let held = self.reserved.upload(upload.number);
             let held = held.ok_or_else(|| Refused::Later("its leaves are in use".into()))?;
             fetching.insert(wanted.batch, (upload.number, held));

@@ -20,12 +20,12 @@ async fn a_key_of_the_ledger_leaves_what_is_staged() {
     assert_eq!(two.registry.seal(&upload).await.unwrap().count, 5);
     let taken = devices[3].key();
     let network = one.genesis.network();
-    let message = NewKey::message(&network, &one.owner(), 0, &taken.public_key());
+    let message = NewKey::message(&network, &one.owner(), 1, &taken.public_key());
     let proof = taken.sign(&message).unwrap();
     let key = NewKey { key: taken.public_key(), proof };
     let capabilities = Capabilities::of(&[Capability::Operate]);
     let action =
-        Action::ChangeKeys(ChangeKeys { seq: 0, add: vec![(key, capabilities)], remove: vec![] });
+        Action::ChangeKeys(ChangeKeys { seq: 1, add: vec![(key, capabilities)], remove: vec![] });
     one.act_by(action, &admin()).await.unwrap();
     shown(&cluster, &[0, 1, 2, 3], 1).await;
     let problem = two.submit_batch(&upload, &devices).await.unwrap_err();

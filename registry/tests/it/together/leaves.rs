@@ -137,9 +137,14 @@ async fn of_two_batches_with_one_device_one_is_enrolled() {
         let part = node.registry.device_part(&left[299].did).await.unwrap();
         assert_eq!(part.expect("the device of both").batch, won);
     }
-    // The rest of the other file is enrolled anew.
-    let (rest, place) = if won == left_id { (&right[1..], 1) } else { (&left[..299], 0) };
-    cluster.node(place).enrol(rest).await;
+    // The rest of the other file is enrolled by the same upload.
+    let (rest, upload, place) = match won == left_id {
+        true => (&right[1..], right_upload, 1),
+        false => (&left[..299], left_upload, 0),
+    };
+    let node = cluster.node(place);
+    assert_eq!(node.registry.seal(&upload).await.unwrap().count, rest.len() as u64);
+    node.submit_batch(&upload, rest).await.unwrap();
     shown(&cluster, &[0, 1, 2, 3], 2).await;
 }
 
