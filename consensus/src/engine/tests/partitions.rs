@@ -1,6 +1,9 @@
 //! Engines that do not hear each other for a while.
 
-use super::network::{Net, items, until};
+use super::network::{Net, items, key, set, until};
+use crate::engine::context::{Height, ValueId};
+use crate::engine::sign_state::{SignState, Step};
+use malachite::app::types::core::{NilOrVal, Round};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -54,5 +57,39 @@ fn a_node_alone_rests() {
     assert!(net.view(3).round.is_none_or(|round| round <= 2), "{:?}", net.view(3));
     net.apart(&[3], false);
     until("all are at height 5", 20, || net.height(3) == 5);
+    net.agree();
+}
+
+#[test]
+fn what_was_prevoted_in_time_is_not_too_old_later() {
+    let mut net = Net::wired_off(4);
+    // Who proposes height 1 in round 0, one who will not hear of it, one who cannot precommit it.
+    let proposer = (0..4).find(|i| key(*i as u8).public_key() == set(4).0[1]).expect("a validator");
+    let others: Vec<usize> = (0..4).filter(|i| *i != proposer).collect();
+    let (deaf, mute, other) = (others[0], others[1], others[2]);
+    let engine = net.nodes[mute].dir.path().join("engine");
+    std::fs::create_dir(&engine).expect("a folder");
+    let mut signed = SignState::open(&engine.join("sign-state"), Height(0)).expect("opens");
+    let elsewhere = NilOrVal::Val(ValueId([9; 32]));
+    let refused = signed.allow(Height(1), Round::new(0), Step::Precommit, elsewhere);
+    refused.expect("is written");
+    // The log of a validator that signed something is there.
+    drop(signed);
+    std::fs::write(engine.join("consensus.log"), [&[0, 0, 0, 1][..], &[0; 8]].concat())
+        .expect("writes");
+    net.apart(&[deaf], true);
+    (0..4).for_each(|i| net.start(i));
+    until("they are connected", 20, || net.view(proposer).peers >= 2);
+    net.pool.add(items("a", 1));
+    let voted = |net: &Net, i: usize| {
+        let signed = std::fs::read(net.nodes[i].dir.path().join("engine/sign-state"));
+        signed.is_ok_and(|s| s.chunks(50).any(|r| r[12] == Step::Precommit as u8 && r[13] == 1))
+    };
+    until("two are locked", 30, || voted(&net, proposer) && voted(&net, other));
+    net.stop(mute).expect("stops");
+    // From now on what was proposed is too old, and the one who did not hear of it must help.
+    net.nodes[deaf].host.refuses.store(true, Ordering::Relaxed);
+    net.apart(&[deaf], false);
+    net.reach(&[proposer, other, deaf], 1, 40);
     net.agree();
 }
