@@ -255,7 +255,7 @@ impl Net {
         let running = self.nodes[i].running.take().expect("it runs");
         running.runtime.shutdown_timeout(Duration::from_secs(5));
         // The threads of the log and the port end with a delay.
-        until(&format!("node {i} is gone"), 10, || {
+        until(&format!("node {i} is gone"), || {
             let log = std::fs::File::open(self.nodes[i].dir.path().join("engine/consensus.log"));
             let free = log.is_ok_and(|log| log.try_lock().is_ok());
             free && TcpListener::bind(("127.0.0.1", self.nodes[i].port)).is_ok()
@@ -280,9 +280,9 @@ impl Net {
 
     /// Waits until these nodes have decided a height.
     #[track_caller]
-    pub(crate) fn reach(&self, nodes: &[usize], height: u64, seconds: u64) {
+    pub(crate) fn reach(&self, nodes: &[usize], height: u64) {
         let what = format!("height {height} at {nodes:?}");
-        until(&what, seconds, || nodes.iter().all(|i| self.height(*i) >= height));
+        until(&what, || nodes.iter().all(|i| self.height(*i) >= height));
     }
 
     /// All chains are beginnings of the longest.
@@ -312,11 +312,14 @@ pub(crate) fn items(name: &str, n: usize) -> Vec<Vec<u8>> {
     (0..n).map(|i| format!("{name} {i}").into_bytes()).collect()
 }
 
+/// Long enough for a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(240);
+
 #[track_caller]
-pub(crate) fn until(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(seconds);
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < end, "not within {seconds} s: {what}");
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 fn a_node_that_waits_hears_of_what_it_missed() {
     let mut net = Net::wired(4);
     net.pool.add(items("a", 3));
-    net.reach(&[0, 1, 2, 3], 3, 30);
+    net.reach(&[0, 1, 2, 3], 3);
     // It knows of nothing to decide, so nothing but its peers can make it begin a height.
     net.nodes[2].host.blind.store(true, Ordering::Relaxed);
     net.apart(&[2], true);
     net.pool.add(items("b", 5));
-    net.reach(&[0, 1, 3], 8, 60);
+    net.reach(&[0, 1, 3], 8);
     assert_eq!((net.height(2), net.view(2).round), (3, None));
     net.apart(&[2], false);
-    net.reach(&[2], 8, 20);
+    net.reach(&[2], 8);
     assert_eq!(net.view(2).round, None, "it waits again");
     net.pool.add(items("c", 3));
-    net.reach(&[0, 1, 2, 3], 11, 30);
+    net.reach(&[0, 1, 2, 3], 11);
     net.agree();
 }
 
@@ -30,7 +30,7 @@ fn a_node_that_waits_hears_of_what_it_missed() {
 fn two_halves_decide_nothing_and_go_on_when_they_meet() {
     let mut net = Net::wired(4);
     net.pool.add(items("a", 3));
-    net.reach(&[0, 1, 2, 3], 3, 30);
+    net.reach(&[0, 1, 2, 3], 3);
     net.apart(&[0, 1], true);
     net.pool.add(items("b", 3));
     std::thread::sleep(Duration::from_secs(12));
@@ -38,9 +38,9 @@ fn two_halves_decide_nothing_and_go_on_when_they_meet() {
     assert_eq!(heights, [3; 4], "a half decided");
     net.apart(&[0, 1], false);
     let healed = Instant::now();
-    net.reach(&[0, 1, 2, 3], 4, 20);
+    net.reach(&[0, 1, 2, 3], 4);
     println!("decided {:?} after the halves met", healed.elapsed());
-    net.reach(&[0, 1, 2, 3], 6, 20);
+    net.reach(&[0, 1, 2, 3], 6);
     net.agree();
 }
 
@@ -49,14 +49,14 @@ fn a_node_alone_rests() {
     // It has something to decide and nobody to decide it with: it stays in one round.
     let mut net = Net::wired(4);
     net.pool.add(items("a", 1));
-    net.reach(&[0, 1, 2, 3], 1, 30);
+    net.reach(&[0, 1, 2, 3], 1);
     net.apart(&[3], true);
     net.pool.add(items("b", 4));
-    net.reach(&[0, 1, 2], 5, 60);
+    net.reach(&[0, 1, 2], 5);
     std::thread::sleep(Duration::from_secs(3));
     assert!(net.view(3).round.is_none_or(|round| round <= 2), "{:?}", net.view(3));
     net.apart(&[3], false);
-    until("all are at height 5", 20, || net.height(3) == 5);
+    until("all are at height 5", || net.height(3) == 5);
     net.agree();
 }
 
@@ -79,17 +79,17 @@ fn what_was_prevoted_in_time_is_not_too_old_later() {
         .expect("writes");
     net.apart(&[deaf], true);
     (0..4).for_each(|i| net.start(i));
-    until("they are connected", 20, || net.view(proposer).peers >= 2);
+    until("they are connected", || net.view(proposer).peers >= 2);
     net.pool.add(items("a", 1));
     let voted = |net: &Net, i: usize| {
         let signed = std::fs::read(net.nodes[i].dir.path().join("engine/sign-state"));
         signed.is_ok_and(|s| s.chunks(50).any(|r| r[12] == Step::Precommit as u8 && r[13] == 1))
     };
-    until("two are locked", 30, || voted(&net, proposer) && voted(&net, other));
+    until("two are locked", || voted(&net, proposer) && voted(&net, other));
     net.stop(mute).expect("stops");
     // From now on what was proposed is too old, and the one who did not hear of it must help.
     net.nodes[deaf].host.refuses.store(true, Ordering::Relaxed);
     net.apart(&[deaf], false);
-    net.reach(&[proposer, other, deaf], 1, 40);
+    net.reach(&[proposer, other, deaf], 1);
     net.agree();
 }
