@@ -92,7 +92,7 @@ impl Heights {
         round: Round,
         value: ValueId,
     ) -> bool {
-        let set = ValidatorSet::of(&mut self.host.validators());
+        let set = ValidatorSet::of(&self.host.validators());
         for polka in self.heard.polkas(height, value) {
             let quorum = ThresholdParams::default();
             let of_round = polka.round == round;
