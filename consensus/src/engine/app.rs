@@ -232,7 +232,13 @@ impl App {
     async fn judge(&mut self, proposal: Undecided) -> Result<Option<ProposedValue<Ctx>>, Error> {
         let head = &proposal.head;
         let again = self.proposals.get(head.height, head.value).is_some();
-        let valid = again || self.host.check(head.height.0, &proposal.bytes, true).await;
+        let mut valid = again || self.host.check(head.height.0, &proposal.bytes, true).await;
+        // What is proposed again may be too old to be live. A quorum prevoted it when it was, and
+        // some are locked on it: whoever refused it now could stop the network.
+        if !valid && head.pol_round.is_defined() {
+            valid = self.heights.was_prevoted(head.height, head.pol_round, head.value).await
+                && self.host.check(head.height.0, &proposal.bytes, false).await;
+        }
         if !valid {
             tracing::warn!(height = %head.height, round = %head.round, proposer = %head.proposer,
                 "a proposal is refused");

@@ -1,14 +1,15 @@
 //! What is heard from peers while this node waits for a height to begin. The engine is silent
 //! between heights and keeps what arrives, so the codec tells it.
 
-use super::context::{Ctx, Height};
+use super::context::{Ctx, Height, ValueId};
 use super::limits;
 use malachite::app::consensus::LivenessMsg;
 use malachite::app::types::SignedConsensusMsg;
-use malachite::app::types::core::{ExtendedCommitCertificate, SignedVote};
+use malachite::app::types::core::{ExtendedCommitCertificate, PolkaCertificate, SignedVote};
 use malachite_sync::{Response, Status};
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 /// Something a peer said about a height that has not begun here.
@@ -27,6 +28,7 @@ pub(crate) enum Sign {
 pub(crate) struct Heard {
     waiting_for: Arc<AtomicU64>,
     signs: mpsc::Sender<Sign>,
+    polkas: Arc<Mutex<VecDeque<PolkaCertificate<Ctx>>>>,
 }
 
 /// Nothing is waited for.
@@ -36,7 +38,8 @@ impl Heard {
     /// With the end that receives.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Sign>) {
         let (signs, receive) = mpsc::channel(limits::HEARD);
-        (Self { waiting_for: Arc::new(AtomicU64::new(NOTHING)), signs }, receive)
+        let waiting_for = Arc::new(AtomicU64::new(NOTHING));
+        (Self { waiting_for, signs, polkas: Arc::default() }, receive)
     }
 
     /// From now on what concerns `height` and later ones is told; `None`: nothing is.
@@ -58,11 +61,28 @@ impl Heard {
         }
     }
 
-    /// A repeated vote.
+    /// A repeated vote, or a certificate that goes before a proposal that is proposed again.
     pub(crate) fn liveness(&self, message: &LivenessMsg<Ctx>) {
-        if let LivenessMsg::Vote(vote) = message {
-            self.tell(vote.message.height, || Sign::Vote(vote.clone()));
+        match message {
+            LivenessMsg::Vote(vote) => {
+                self.tell(vote.message.height, || Sign::Vote(vote.clone()));
+            }
+            LivenessMsg::PolkaCertificate(polka) => {
+                let mut polkas = self.polkas.lock().unwrap_or_else(|e| e.into_inner());
+                if polkas.len() >= limits::POLKAS {
+                    polkas.pop_front();
+                }
+                polkas.push_back(polka.clone());
+            }
+            LivenessMsg::SkipRoundCertificate(_) => {}
         }
+    }
+
+    /// The certificates that were heard of a value. Not verified.
+    pub(crate) fn polkas(&self, height: Height, value: ValueId) -> Vec<PolkaCertificate<Ctx>> {
+        let polkas = self.polkas.lock().unwrap_or_else(|e| e.into_inner());
+        let about = polkas.iter().filter(|p| p.height == height && p.value_id == value);
+        about.cloned().collect()
     }
 
     /// How far a peer is. A node that has not begun any height tells nobody how far it is, so a

@@ -1,14 +1,16 @@
 //! When a height begins. There are no empty blocks: after a decision the engine is not answered
 //! until there is something to decide, here or elsewhere.
 
-use super::context::{Address, Ctx, Height, ValidatorSet};
+use super::context::{Address, Ctx, Height, ValidatorSet, ValueId};
 use super::heard::{Heard, Sign};
 use super::signing::Verify;
 use super::{Host, Timeouts, settings};
 use futures_util::future::BoxFuture;
 use malachite::Reply;
 use malachite::app::engine::host::Next;
-use malachite::app::types::core::{ExtendedCommitCertificate, HeightParams, ThresholdParams};
+use malachite::app::types::core::{
+    ExtendedCommitCertificate, HeightParams, Round, ThresholdParams,
+};
 use malachite_signing::VerifierExt as _;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -82,6 +84,26 @@ impl Heights {
         }
     }
 
+    /// Whether a quorum prevoted a value of the present height in a round, by a certificate that
+    /// was heard.
+    pub(crate) async fn was_prevoted(
+        &mut self,
+        height: Height,
+        round: Round,
+        value: ValueId,
+    ) -> bool {
+        let set = ValidatorSet::of(&self.host.validators());
+        for polka in self.heard.polkas(height, value) {
+            let quorum = ThresholdParams::default();
+            let of_round = polka.round == round;
+            let verdict = self.verify.verify_polka_certificate(&Ctx, &polka, &set, quorum);
+            if of_round && verdict.await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Something was heard. Whether the height is worth it for that:
     /// - it is decided, by a certificate of its validators;
     /// - validators vote in it, so many that one of them is honest;
@@ -116,7 +138,6 @@ async fn is_decided(
 ) -> bool {
     let certificate = certificate.trim_vote_extensions();
     let quorum = ThresholdParams::default();
-    let verdict =
-        verify.verify_commit_certificate(&super::context::Ctx, &certificate, set, quorum).await;
+    let verdict = verify.verify_commit_certificate(&Ctx, &certificate, set, quorum).await;
     verdict.is_ok()
 }

@@ -51,6 +51,9 @@ muster_ledger::limits! {
     /// Things heard from peers that wait to be looked at; a lost one is said again.
     pub const HEARD: usize = 64 => "messages";
 
+    /// Certificates of prevotes that are kept until their proposal comes: those of a few rounds.
+    pub const POLKAS: usize = 32 => "certificates";
+
     /// Bytes of the file of signed votes after which it is written anew.
     pub const SIGN_STATE_BYTES: u64 = 64 << 10 => "bytes";
 

@@ -203,3 +203,6 @@ impl Signer<Ctx> for Sign {
         Ok(ValidatorProof::new(key, peer, seal))
     }
 }
+
+#[cfg(test)]
+mod tests;

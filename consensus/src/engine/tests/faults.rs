@@ -9,15 +9,15 @@ use std::time::Duration;
 fn one_of_four_stops_and_catches_up() {
     let mut net = Net::of(4);
     net.pool.add(items("a", 5));
-    net.reach(&[0, 1, 2, 3], 5, 30);
+    net.reach(&[0, 1, 2, 3], 5);
     net.stop(2).expect("stops");
     net.pool.add(items("b", 20));
-    net.reach(&[0, 1, 3], 25, 90);
+    net.reach(&[0, 1, 3], 25);
     // Nothing is going on when it returns: it must ask by itself.
     net.start(2);
-    net.reach(&[2], 25, 20);
+    net.reach(&[2], 25);
     net.pool.add(items("c", 4));
-    net.reach(&[0, 1, 2, 3], 29, 30);
+    net.reach(&[0, 1, 2, 3], 29);
     net.agree();
 }
 
@@ -25,7 +25,7 @@ fn one_of_four_stops_and_catches_up() {
 fn two_of_four_are_no_quorum() {
     let mut net = Net::of(4);
     net.pool.add(items("a", 3));
-    net.reach(&[0, 1, 2, 3], 3, 30);
+    net.reach(&[0, 1, 2, 3], 3);
     net.stop(1).expect("stops");
     net.stop(2).expect("stops");
     net.pool.add(items("b", 5));
@@ -33,7 +33,7 @@ fn two_of_four_are_no_quorum() {
     assert_eq!((net.height(0), net.height(3)), (3, 3), "two of four decided");
     net.start(1);
     net.start(2);
-    net.reach(&[0, 1, 2, 3], 8, 30);
+    net.reach(&[0, 1, 2, 3], 8);
     net.agree();
 }
 
@@ -45,12 +45,12 @@ fn all_are_killed_and_go_on() {
         net.pool.add(items(&format!("round {round}"), 20));
         wanted += 20;
         // In the middle of it, not at a chosen place.
-        net.reach(&[0], wanted - 15, 60);
+        net.reach(&[0], wanted - 15);
         (0..4).for_each(|i| net.kill(i));
         net.agree();
         (0..4).for_each(|i| net.start(i));
     }
-    net.reach(&[0, 1, 2, 3], wanted, 60);
+    net.reach(&[0, 1, 2, 3], wanted);
     net.agree();
     assert!(net.nodes.iter().all(|n| n.host.evidence.lock().expect("unpoisoned").is_empty()));
 }
@@ -60,7 +60,7 @@ fn a_liar_does_not_stop_the_others() {
     let net = Net::of(4);
     net.nodes[1].host.lies.store(true, Ordering::Relaxed);
     net.pool.add(items("a", 12));
-    net.reach(&[0, 1, 2, 3], 12, 90);
+    net.reach(&[0, 1, 2, 3], 12);
     net.agree();
 }
 
@@ -72,7 +72,7 @@ fn who_signs_twice_is_seen() {
     net.nodes[4].host.refuses.store(true, Ordering::Relaxed);
     (0..5).for_each(|i| net.start(i));
     net.pool.add(items("a", 30));
-    net.reach(&[0, 1, 2], 30, 90);
+    net.reach(&[0, 1, 2], 30);
     net.agree();
     let seen =
         net.nodes[..3].iter().flat_map(|n| n.host.evidence.lock().expect("unpoisoned").clone());
@@ -94,7 +94,7 @@ fn a_restored_validator_waits_before_it_votes() {
     net.nodes[3].votes_from = 6;
     net.start(3);
     net.pool.add(items("a", 12));
-    net.reach(&[0, 1, 2, 3], 12, 60);
+    net.reach(&[0, 1, 2, 3], 12);
     let engine = net.nodes[3].dir.path().join("engine");
     net.stop(3).expect("stops");
     let signed = std::fs::read(engine.join("sign-state")).expect("is there");
@@ -108,12 +108,12 @@ fn a_restored_validator_waits_before_it_votes() {
 fn who_lost_its_log_follows_until_the_next_height() {
     let mut net = Net::of(4);
     net.pool.add(items("a", 2));
-    net.reach(&[0, 1, 2, 3], 2, 30);
+    net.reach(&[0, 1, 2, 3], 2);
     // A height that cannot be decided, in which node 3 voted.
     net.stop(0).expect("stops");
     net.stop(1).expect("stops");
     net.pool.add(items("b", 1));
-    until("a vote at height 3", 20, || {
+    until("a vote at height 3", || {
         net.view(3).round.is_some_and(|round| round > 0) || {
             let signed = std::fs::read(net.nodes[3].dir.path().join("engine/sign-state"));
             signed.is_ok_and(|s| s.chunks(50).any(|r| r[..8] == 3u64.to_be_bytes()))
@@ -126,9 +126,9 @@ fn who_lost_its_log_follows_until_the_next_height() {
     net.start(3);
     net.start(0);
     net.start(1);
-    net.reach(&[0, 1, 2, 3], 3, 30);
+    net.reach(&[0, 1, 2, 3], 3);
     net.pool.add(items("c", 8));
-    net.reach(&[0, 1, 2, 3], 11, 60);
+    net.reach(&[0, 1, 2, 3], 11);
     net.agree();
     net.stop(3).expect("stops");
     let after = std::fs::read(engine.join("sign-state")).expect("is there");
@@ -143,16 +143,16 @@ fn who_lost_its_log_follows_until_the_next_height() {
 fn what_could_not_be_committed_is_committed_at_the_next_start() {
     let mut net = Net::of(4);
     net.pool.add(items("a", 2));
-    net.reach(&[0, 1, 2, 3], 2, 30);
+    net.reach(&[0, 1, 2, 3], 2);
     net.nodes[2].host.broken.store(true, Ordering::Relaxed);
     net.pool.add(items("b", 1));
-    net.reach(&[0, 1, 3], 3, 30);
+    net.reach(&[0, 1, 3], 3);
     let said = net.ended(2).expect_err("it cannot commit").to_string();
     assert!(said.contains("height 3") && said.contains("no room"), "{said}");
     (0..4).filter(|i| *i != 2).for_each(|i| assert_eq!(net.stop(i).expect("stops"), Ended::Told));
     net.nodes[2].host.broken.store(false, Ordering::Relaxed);
     // Alone: nobody tells it.
     net.start(2);
-    net.reach(&[2], 3, 10);
+    net.reach(&[2], 3);
     net.agree();
 }

@@ -23,8 +23,9 @@ impl Pool {
     }
 }
 
-/// A ledger in memory. A proposal is its height and an item; an item is decided once.
+/// A ledger in memory. A proposal is its height, who made it, and an item; an item is decided once.
 pub(crate) struct Memory {
+    name: u8,
     pool: Arc<Pool>,
     chain: watch::Sender<Vec<Vec<u8>>>,
     validators: Arc<dyn Fn(u64) -> ValidatorSet + Send + Sync>,
@@ -67,11 +68,15 @@ impl Host for Memory {
             true => Some(LIE.to_vec()),
             false => self.next(),
         };
-        std::future::ready(item.map(|item| [&height.to_be_bytes()[..], &item].concat())).boxed()
+        std::future::ready(
+            item.map(|item| [&height.to_be_bytes()[..], &[self.name], &item].concat()),
+        )
+        .boxed()
     }
 
     fn check<'a>(&'a self, height: u64, proposal: &'a [u8], live: bool) -> BoxFuture<'a, bool> {
-        let good = proposal.split_first_chunk::<8>().is_some_and(|(at, item)| {
+        let good = proposal.split_first_chunk::<8>().is_some_and(|(at, named)| {
+            let item = named.get(1..).unwrap_or_default();
             let new = !self.chain.borrow().iter().any(|decided| decided == item);
             u64::from_be_bytes(*at) == height && height == self.height() + 1 && item != LIE && new
         });
@@ -84,7 +89,7 @@ impl Host for Memory {
             return std::future::ready(Err("no room".to_string())).boxed();
         }
         assert_eq!(height, self.height() + 1, "heights come in order");
-        self.chain.send_modify(|chain| chain.push(proposal[8..].to_vec()));
+        self.chain.send_modify(|chain| chain.push(proposal[9..].to_vec()));
         std::future::ready(Ok(())).boxed()
     }
 
@@ -151,9 +156,6 @@ impl Net {
         validators: impl Fn(u64) -> ValidatorSet + Send + Sync + 'static,
     ) -> Self {
         let alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
-        if std::env::var_os("RUST_LOG").is_some() {
-            let _ = tracing_subscriber::fmt().with_test_writer().try_init();
-        }
         let pool = Arc::new(Pool::default());
         let validators: Arc<dyn Fn(u64) -> ValidatorSet + Send + Sync> = Arc::new(validators);
         // All at once, so that no two get one port.
@@ -161,6 +163,7 @@ impl Net {
         let ports: Vec<TcpListener> = (0..n).map(free).collect();
         let nodes = ports.iter().enumerate().map(|(i, port)| Node {
             host: Arc::new(Memory {
+                name: i as u8,
                 pool: pool.clone(),
                 chain: watch::Sender::default(),
                 validators: validators.clone(),
@@ -181,11 +184,17 @@ impl Net {
 
     /// `n` validators that run, with wires that can be cut.
     pub(crate) fn wired(n: u8) -> Self {
+        let mut net = Self::wired_off(n);
+        (0..net.nodes.len()).for_each(|i| net.start(i));
+        net
+    }
+
+    /// The same, not running yet.
+    pub(crate) fn wired_off(n: u8) -> Self {
         let mut net = Self::new(n, move |_| set(n));
         let ports: Vec<u16> = net.nodes.iter().map(|node| node.port).collect();
         let all = || ports.iter().map(|port| Wire::to(*port)).collect();
         net.wires = ports.iter().map(|_| all()).collect();
-        (0..net.nodes.len()).for_each(|i| net.start(i));
         net
     }
 
@@ -246,7 +255,7 @@ impl Net {
         let running = self.nodes[i].running.take().expect("it runs");
         running.runtime.shutdown_timeout(Duration::from_secs(5));
         // The threads of the log and the port end with a delay.
-        until(&format!("node {i} is gone"), 10, || {
+        until(&format!("node {i} is gone"), || {
             let log = std::fs::File::open(self.nodes[i].dir.path().join("engine/consensus.log"));
             let free = log.is_ok_and(|log| log.try_lock().is_ok());
             free && TcpListener::bind(("127.0.0.1", self.nodes[i].port)).is_ok()
@@ -271,9 +280,9 @@ impl Net {
 
     /// Waits until these nodes have decided a height.
     #[track_caller]
-    pub(crate) fn reach(&self, nodes: &[usize], height: u64, seconds: u64) {
+    pub(crate) fn reach(&self, nodes: &[usize], height: u64) {
         let what = format!("height {height} at {nodes:?}");
-        until(&what, seconds, || nodes.iter().all(|i| self.height(*i) >= height));
+        until(&what, || nodes.iter().all(|i| self.height(*i) >= height));
     }
 
     /// All chains are beginnings of the longest.
@@ -303,11 +312,14 @@ pub(crate) fn items(name: &str, n: usize) -> Vec<Vec<u8>> {
     (0..n).map(|i| format!("{name} {i}").into_bytes()).collect()
 }
 
+/// Long enough for a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(240);
+
 #[track_caller]
-pub(crate) fn until(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(seconds);
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < end, "not within {seconds} s: {what}");
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

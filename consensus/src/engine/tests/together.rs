@@ -8,7 +8,7 @@ use std::time::Duration;
 fn four_decide_the_same() {
     let mut net = Net::of(4);
     net.pool.add(items("a", 50));
-    net.reach(&[0, 1, 2, 3], 50, 60);
+    net.reach(&[0, 1, 2, 3], 50);
     net.agree();
     let mut decided = net.nodes[0].host.chain();
     decided.sort();
@@ -19,14 +19,14 @@ fn four_decide_the_same() {
     assert_eq!((view.decided, view.heights), (50, 50));
     assert!(view.last_votes.len() >= 3, "{view:?}");
     assert!(view.votes.values().sum::<u64>() >= 150, "{view:?}");
-    until("three peers", 10, || net.view(0).peers == 3);
+    until("three peers", || net.view(0).peers == 3);
     for i in 0..4 {
         assert_eq!(net.stop(i).expect("stops"), Ended::Told);
     }
     // Everything is free: they start again in the same process and go on.
     (0..4).for_each(|i| net.start(i));
     net.pool.add(items("b", 5));
-    net.reach(&[0, 1, 2, 3], 55, 30);
+    net.reach(&[0, 1, 2, 3], 55);
     net.agree();
 }
 
@@ -43,20 +43,20 @@ fn nothing_to_decide_begins_no_height() {
     };
     idle(&net, 0, "at the start");
     net.pool.add(items("a", 3));
-    net.reach(&[0, 1, 2, 3], 3, 30);
+    net.reach(&[0, 1, 2, 3], 3);
     idle(&net, 3, "after a decision");
     net.stop(3).expect("stops");
     net.start(3);
     idle(&net, 3, "after a restart");
     net.pool.add(items("b", 1));
-    net.reach(&[0, 1, 2, 3], 4, 10);
+    net.reach(&[0, 1, 2, 3], 4);
 }
 
 #[test]
 fn a_large_proposal_passes() {
     let net = Net::of(4);
     net.pool.add((0..3).map(|i| vec![i; (1 << 20) + 5_000]));
-    net.reach(&[0, 1, 2, 3], 3, 60);
+    net.reach(&[0, 1, 2, 3], 3);
     net.agree();
 }
 
@@ -67,12 +67,12 @@ fn a_validator_joins_and_an_access_node_follows() {
     net.nodes[5].signer = None;
     (0..6).for_each(|i| net.start(i));
     net.pool.add(items("a", 30));
-    net.reach(&[0, 1, 2, 3, 4, 5], 30, 90);
+    net.reach(&[0, 1, 2, 3, 4, 5], 30);
     net.agree();
     // Its votes count: with two of five stopped, three are no quorum of more than two thirds.
     net.stop(0).expect("stops");
     net.pool.add(items("b", 8));
-    net.reach(&[1, 2, 3, 4, 5], 38, 60);
+    net.reach(&[1, 2, 3, 4, 5], 38);
     net.agree();
     assert!(net.view(1).last_votes.contains(&key(4).public_key()), "{:?}", net.view(1));
     net.stop(1).expect("stops");
