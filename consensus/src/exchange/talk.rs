@@ -102,7 +102,7 @@ impl Driver {
                 Ok(work(&*service, peer, frame).await)
             };
             let late = |_| Ok(Response::Busy.to_cbor());
-            let answer = timeout(limits::ANSWER_WITHIN, work).await.unwrap_or_else(late);
+            let answer = timeout(limits::WORK_WITHIN, work).await.unwrap_or_else(late);
             Done { peer, channel, answer }
         });
     }
