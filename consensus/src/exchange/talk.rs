@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout};
 
 /// What a peer did that speaks another protocol.
-const STRANGE: &str = "speaks no exchange of this network and version";
+pub(super) const STRANGE: &str = "speaks no exchange of this network and version";
 
 impl Driver {
     pub(super) fn talk(&mut self, event: Talk) {
