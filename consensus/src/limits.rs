@@ -102,6 +102,10 @@ muster_ledger::limits! {
     /// How long a node waits for an answer of another: two megabytes pass in it at 2 Mbit/s.
     pub const ANSWER_WITHIN: Duration = Duration::from_secs(10) => "milliseconds";
 
+    /// How long a request is worked at before its peer hears that this node is busy: a little less than
+    /// it waits.
+    pub const WORK_WITHIN: Duration = Duration::from_secs(8) => "milliseconds";
+
     /// How long a connection may take until both sides know each other.
     pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10) => "milliseconds";
 

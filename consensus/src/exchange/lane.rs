@@ -148,6 +148,11 @@ impl Lane {
         Some(now.saturating_duration_since(sent))
     }
 
+    /// Whether the last request failed.
+    pub(super) fn fails(&self) -> bool {
+        self.failures > 0
+    }
+
     /// The peer is busy: the same again, later.
     pub(super) fn busy(&mut self, now: Instant) {
         if let Some((said, _)) = self.on_its_way.take() {

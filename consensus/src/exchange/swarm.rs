@@ -6,6 +6,7 @@ use super::codec::Frames;
 use super::dial::Dialler;
 use super::gate::Gate;
 use super::lane::Said;
+use super::talk::STRANGE;
 use super::yamux::Yamux;
 use super::{Change, Message, Service, Shared};
 use crate::{Error, limits};
@@ -283,11 +284,17 @@ impl Driver {
         if !last {
             return;
         }
-        let joined = book.peers.remove(&id).is_some_and(|peer| peer.announced);
+        let peer = book.peers.remove(&id);
+        let joined = peer.as_ref().is_some_and(|peer| peer.announced);
+        // The other side may be first to see that there is no protocol in common.
+        let strange = peer.is_some_and(|peer| !peer.announced && peer.urgent.fails());
         book.unwanted.remove(&id);
         for at in self.dialler.left(id, Instant::now()) {
             let configured = &mut book.configured[at];
             configured.connected = None;
+            if strange {
+                configured.failing = Some(STRANGE.to_owned());
+            }
             configured.failing.get_or_insert_with(|| "the connection ended".to_owned());
         }
         drop(book);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout};
 
 /// What a peer did that speaks another protocol.
-const STRANGE: &str = "speaks no exchange of this network and version";
+pub(super) const STRANGE: &str = "speaks no exchange of this network and version";
 
 impl Driver {
     pub(super) fn talk(&mut self, event: Talk) {
@@ -102,7 +102,7 @@ impl Driver {
                 Ok(work(&*service, peer, frame).await)
             };
             let late = |_| Ok(Response::Busy.to_cbor());
-            let answer = timeout(limits::ANSWER_WITHIN, work).await.unwrap_or_else(late);
+            let answer = timeout(limits::WORK_WITHIN, work).await.unwrap_or_else(late);
             Done { peer, channel, answer }
         });
     }

@@ -33,6 +33,8 @@ pub(super) struct Desk {
     most_asked: AtomicUsize,
     /// How long a question takes.
     takes: Mutex<Duration>,
+    /// Whom it takes long to listen to.
+    slow: Mutex<Option<PeerId>>,
 }
 
 fn key(request: &Request) -> Vec<u8> {
@@ -54,7 +56,13 @@ impl Desk {
 
 impl Service for Desk {
     fn told(&self, peer: PeerId, message: Message) -> BoxFuture<'_, ()> {
-        Box::pin(async move { self.heard.lock().unwrap().push((peer, message)) })
+        Box::pin(async move {
+            self.heard.lock().unwrap().push((peer, message));
+            let slow = *self.slow.lock().unwrap() == Some(peer);
+            if slow {
+                sleep(Duration::from_secs(6)).await;
+            }
+        })
     }
 
     fn asked(&self, _: PeerId, request: Request) -> BoxFuture<'_, Response> {

@@ -112,33 +112,37 @@ async fn what_is_no_request_ends_the_connection_and_the_peer_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_hears_busy_then_ends_and_an_honest_peer_is_served_meanwhile() {
     let (node, honest) = pair().await;
+    *node.desk.slow.lock().unwrap() = Some(id(9));
     let mut raw = Raw::dial(9, node.exchange.listens()).await.unwrap();
-    let at = node.exchange.listens();
     let flood = tokio::spawn(async move {
-        let (mut fine, mut busy, mut streams) = (0, 0, Vec::new());
-        // Many more than a peer may send in two seconds, as fast as they go.
-        for n in 0..50_000 {
-            let sent = raw.send(&framed(&status())).await;
-            let Ok(stream) = sent else { return (fine, busy, true) };
-            streams.push(stream);
-            if n % 8 == 0 {
-                streams.clear();
-                match raw.ask(&status()).await.map(|answer| read(&answer)) {
-                    Ok(Response::None) => fine += 1,
-                    Ok(Response::Busy) => busy += 1,
-                    Ok(other) => panic!("{other:?}"),
-                    Err(_) => return (fine, busy, true),
+        // As many as are worked at, so that each further one is too many.
+        let mut worked_at = Vec::new();
+        for _ in 0..limits::REQUESTS_AT_ONCE {
+            worked_at.push(raw.send(&framed(&status())).await.unwrap());
+        }
+        for busy in 0.. {
+            let mut streams = Vec::new();
+            for _ in 0..8 {
+                match raw.send(&framed(&status())).await {
+                    Ok(stream) => streams.push(stream),
+                    Err(_) => return 8 * busy,
+                }
+            }
+            for stream in streams {
+                match raw.answer(stream).await {
+                    Ok(answer) => assert_eq!(read(&answer), Response::Busy),
+                    Err(_) => return 8 * busy,
                 }
             }
         }
-        (fine, busy, false)
+        unreachable!("a flood without an end")
     });
     while !flood.is_finished() {
         node.serves(&honest).await;
     }
-    let (fine, busy, ended) = flood.await.unwrap();
-    assert!(ended && fine > 0, "{fine} fine, {busy} busy");
-    assert!(Raw::dial(9, at).await.is_err() || !node.ids().contains(&id(9)));
+    let busy = flood.await.unwrap();
+    assert!(busy >= limits::BUSY_ANSWERS_A_SECOND, "cut after {busy} answers that it is busy");
+    refused(9, &node).await;
     node.serves(&honest).await;
 }
 

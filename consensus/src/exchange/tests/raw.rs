@@ -81,7 +81,12 @@ impl Raw {
 
     /// Sends a request and reads the answer's CBOR.
     pub(super) async fn ask(&mut self, frame: &[u8]) -> io::Result<Vec<u8>> {
-        let mut stream = self.send(&framed(frame)).await?;
+        let stream = self.send(&framed(frame)).await?;
+        self.answer(stream).await
+    }
+
+    /// Reads the answer's CBOR.
+    pub(super) async fn answer(&mut self, mut stream: SubstreamBox) -> io::Result<Vec<u8>> {
         let answer = async {
             stream.flush().await?;
             let mut hello = vec![0; hello().len()];
