@@ -3,7 +3,6 @@ use crate::home::Home;
 use crate::host::{Machine, new_key};
 use crate::keys::Sealing;
 use crate::listen::{self, Listener, Place};
-use crate::metrics::Meter;
 use crate::{commands, http};
 use anyhow::Result;
 use axum::Router;
@@ -52,8 +51,7 @@ impl Parts {
         let console = Console::open(registry.clone(), Arc::new(Machine), origins).await?;
         let console =
             console.imports_in(home.path("node/imports"), home.node_directory_secret()?)?;
-        let (face, meter) = (http::Face::default(), Meter::default());
-        let routes = http::routes(registry.clone(), face, meter, &console);
+        let routes = http::routes(registry.clone(), http::Face::default(), &console);
         let node = spawn(listeners.node, routes, &stopped)?;
         let gateway_key = Arc::new(gateway_key(home)?);
         let mut config = GatewayConfig::new(

@@ -6,7 +6,7 @@ mod certificate;
 mod http;
 mod process;
 
-pub(crate) use http::{Meter, metered};
+pub(crate) use http::{Meter, Running};
 
 use crate::cli::MetricsPlace;
 use crate::http::{Face, guarded};
