@@ -23,6 +23,7 @@ mod listen;
 mod logs;
 mod metrics;
 mod notify;
+mod observed;
 mod output;
 mod reading;
 mod signing;

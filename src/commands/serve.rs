@@ -5,9 +5,9 @@ use crate::consortium;
 use crate::host::Machine;
 use crate::http::{self, Face, Origin};
 use crate::listen::{self, Own, Tls};
-use crate::logs;
 use crate::metrics::{self, Meter, OwnMetrics, Told};
 use crate::notify;
+use crate::observed::observed;
 use anyhow::{Context as _, Result, ensure};
 use muster_api::limits;
 use muster_ledger::SignedOperation;
@@ -127,9 +127,9 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     });
     let told = Told { meter: meter.clone(), dir: session.home.path("node"), tls };
     let metrics = metrics.serve(own, told, face.clone());
-    let routes = http::routes(registry.clone(), seen, face, meter, &console);
+    let routes = http::routes(registry.clone(), seen, face, &console);
     notify::ready();
-    listen::serve(listener, logs::numbered(routes, arg.proxies.trusted()), stop).await?;
+    listen::serve(listener, observed(routes, meter, arg.proxies.trusted()), stop).await?;
     metrics.end().await;
     registry.close().await;
     Ok(ExitCode::SUCCESS)

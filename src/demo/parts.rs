@@ -4,7 +4,6 @@ use crate::home::Home;
 use crate::host::{Machine, new_key};
 use crate::keys::Sealing;
 use crate::listen::{self, Listener, Place};
-use crate::metrics::Meter;
 use crate::{commands, http};
 use anyhow::Result;
 use axum::Router;
@@ -54,8 +53,7 @@ impl Parts {
         let console =
             console.imports_in(home.path("node/imports"), home.node_directory_secret()?)?;
         let seen = Seen::alone(signer.public_key());
-        let (face, meter) = (http::Face::default(), Meter::default());
-        let routes = http::routes(registry.clone(), seen, face, meter, &console);
+        let routes = http::routes(registry.clone(), seen, http::Face::default(), &console);
         let node = spawn(listeners.node, routes, &stopped)?;
         let gateway_key = Arc::new(gateway_key(home)?);
         let mut config = GatewayConfig::new(

@@ -5,7 +5,6 @@ use super::reader::{Anybody, Who};
 use super::{Face, Origin, bounds, consensus, gateways, guarded};
 use crate::consortium::Seen;
 use crate::listen::whole_body;
-use crate::metrics::{Meter, metered};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -51,16 +50,10 @@ pub(super) async fn small_body(request: Request, next: Next) -> Response {
 }
 
 /// The node's routes and its console's, behind the rules of its face.
-pub(crate) fn routes(
-    registry: Registry,
-    seen: Seen,
-    face: Face,
-    meter: Meter,
-    console: &Console,
-) -> Router {
+pub(crate) fn routes(registry: Registry, seen: Seen, face: Face, console: &Console) -> Router {
     // The console answers what is at no path, to people as a page.
     let routes = node_routes(registry, seen).merge(console.api_routes()).merge(console.routes());
-    metered(guarded(routes, face), meter)
+    guarded(routes, face)
 }
 
 /// Under which origins the console is reached: what the node calls itself, and where it listens.

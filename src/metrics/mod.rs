@@ -10,7 +10,7 @@ mod process;
 
 #[cfg(feature = "node")]
 pub(crate) use consensus::text as of_consensus;
-pub(crate) use http::{Meter, metered};
+pub(crate) use http::{Meter, Running};
 
 use crate::cli::MetricsPlace;
 use crate::http::{Face, guarded};

@@ -6,9 +6,9 @@ use crate::home::read_genesis;
 use crate::host::Machine;
 use crate::http::Face;
 use crate::listen::{self, Own, Tls};
-use crate::logs;
-use crate::metrics::{self, Meter, OwnMetrics, Told, metered};
+use crate::metrics::{self, Meter, OwnMetrics, Told};
 use crate::notify;
+use crate::observed::observed;
 use anyhow::{Context as _, Result, ensure};
 use muster_gateway::{
     BrokerDoor, ClientIds, Gateway, GatewayConfig, PinnedHead, Reporting, TopicRules, read_policy,
@@ -133,8 +133,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     let told = Told { meter: meter.clone(), dir, tls };
     let metrics = metrics.serve(own, told, Face::default());
     notify::ready();
-    listen::serve(listener, logs::numbered(metered(routes, meter), arg.proxies.trusted()), stop)
-        .await?;
+    listen::serve(listener, observed(routes, meter, arg.proxies.trusted()), stop).await?;
     metrics.end().await;
     gateway.close().await;
     Ok(ExitCode::SUCCESS)
