@@ -164,7 +164,14 @@ pub(super) fn all() -> Vec<Vector> {
 }
 
 pub(super) fn flawed() -> Vec<Vector> {
-    operations().into_iter().map(flawed::vector).chain(records()).collect()
+    let mut genesis = genesis(4);
+    let table = Table::DEFAULT.with(Matter::Expel, Threshold::All);
+    genesis.rules.table = Some(table.with(Matter::Rules, Threshold::All));
+    let bytes = genesis.to_cbor();
+    let (says, found) = ("could lock the network", muster_ledger::Genesis::from_cbor(&bytes));
+    let locked = flaw("genesis", "genesis-that-one-could-lock", says, found).hex("genesis", &bytes);
+    let operations = operations().into_iter().map(flawed::vector);
+    operations.chain(records()).chain([locked]).collect()
 }
 
 fn operations() -> Vec<flawed::Flaw> {
