@@ -9,6 +9,7 @@ mod action;
 mod apply;
 mod block;
 mod bounds;
+mod bundle;
 mod chain;
 mod checkpoint;
 mod cose;
@@ -43,6 +44,7 @@ pub use action::{
 pub use apply::{Changes, Context, View, apply, approvals_needed, carried_out};
 pub use block::{Block, Entry};
 pub use bounds::{Bound, Number};
+pub use bundle::Bundle;
 pub use chain::{Chain, ChainFault};
 pub use checkpoint::{Checkpoint, Head, NoteFault, QuorumCheckpoint, cosign};
 pub use device_key::DeviceKey;

@@ -9,6 +9,10 @@ crate::limits! {
     /// Bytes of a leaf. C2SP entry bundles carry a 16-bit length; real leaves have about 170 bytes.
     pub const LEAF_BYTES: usize = 4_096 => "bytes";
 
+    /// Leaves that nodes exchange at once: one row of a tile. With the longest leaves a megabyte, with
+    /// ordinary ones 45 kB.
+    pub const BUNDLE_LEAVES: u64 = 256 => "leaves";
+
     /// Bytes of a signed operation. The largest, a change of 32 keys, has about 5 kB.
     pub const OPERATION_BYTES: usize = 16_384 => "bytes";
 

@@ -48,10 +48,10 @@ impl Node {
 
     /// Refuses to begin what could not be finished.
     pub(crate) fn check_protocol(&self) -> Result<(), Problem> {
-        match self.published().chain.upgrade_ahead()?.filter(|ahead| ahead.due) {
+        match self.published()?.chain.upgrade_ahead()?.filter(|ahead| ahead.due) {
             Some(ahead) => {
                 let version = ahead.next.version;
-                let known = self.published().chain.state().protocol()?.version;
+                let known = self.published()?.chain.state().protocol()?.version;
                 Err(Refusal::Upgrade { version, height: ahead.next.height, known }.into())
             }
             None => Ok(()),
@@ -59,7 +59,7 @@ impl Node {
     }
 
     pub(crate) fn protocol_metrics(&self, text: &mut Exposition) {
-        let published = self.published();
+        let Ok(published) = self.published() else { return };
         let Ok(view) = protocol_view(&published.chain) else { return };
         let due = matches!(published.chain.upgrade_ahead(), Ok(Some(ahead)) if ahead.due);
         let next = view.next.unwrap_or_default();
@@ -121,7 +121,7 @@ impl Node {
     }
 
     pub(crate) async fn proposals_view(&self) -> Result<ProposalsView, Problem> {
-        let (published, overview) = self.overview();
+        let (published, overview) = self.overview()?;
         let (state, time) = (published.chain.state(), published.checkpoint.head().time);
         let rules = state.rules()?;
         let counts = rules.approval.is_some_and(|approval| approval.devices.is_some());

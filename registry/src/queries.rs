@@ -47,7 +47,7 @@ impl Node {
     }
 
     pub(crate) async fn network_view(&self) -> Result<NetworkView, Problem> {
-        let (published, overview) = self.overview();
+        let (published, overview) = self.overview()?;
         let head = published.checkpoint.head();
         Ok(NetworkView {
             network: self.network.to_string(),
@@ -84,7 +84,7 @@ impl Node {
         did: &Did,
         reader: Reader,
     ) -> Result<Option<DeviceView>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let Some(device) = self.find(&published, did).await? else { return Ok(None) };
         let index = match &device.record {
             Some(record) => record.index,
@@ -146,7 +146,7 @@ impl Node {
     }
 
     pub(crate) async fn device_part(&self, did: &Did) -> Result<Option<DevicePart>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let Some(device) = self.find(&published, did).await? else { return Ok(None) };
         Ok(Some(self.part(device, did).await?))
     }
@@ -157,7 +157,7 @@ impl Node {
     }
 
     pub(crate) async fn receipt(&self, did: &Did) -> Result<Option<Receipt>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let Some(found) = self.find(&published, did).await? else { return Ok(None) };
         let place = found.batch.entry;
         let mut entries = self.store.entries(place, 1).await?;
@@ -167,7 +167,7 @@ impl Node {
     }
 
     pub(crate) fn batch_view(&self, id: &BatchId) -> Result<Option<BatchView>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let time = published.checkpoint.head().time;
         Ok(published.chain.state().batch(id)?.map(|record| batch_view(id, &record, time)))
     }
@@ -178,7 +178,7 @@ impl Node {
         id: &BatchId,
         after: Option<&Did>,
     ) -> Result<Option<Leaves>, Problem> {
-        if self.published().chain.state().batch(id)?.is_none() {
+        if self.published()?.chain.state().batch(id)?.is_none() {
             return Ok(None);
         }
         let after = after.map(Claim::of_did);
@@ -187,7 +187,7 @@ impl Node {
     }
 
     pub(crate) async fn batch_views(&self) -> Result<Vec<BatchView>, Problem> {
-        let (published, overview) = self.overview();
+        let (published, overview) = self.overview()?;
         let time = published.checkpoint.head().time;
         let mut all: Vec<_> = overview.batches.iter().collect();
         all.sort_by_key(|(_, record)| std::cmp::Reverse(record.entry));
@@ -195,7 +195,7 @@ impl Node {
     }
 
     pub(crate) async fn history(&self, subject: &[u8; 32]) -> Result<Vec<ChangeView>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let size = published.checkpoint.head().size;
         let did = Did::from_digest(*subject);
         let mut subjects = vec![*subject];

@@ -112,6 +112,16 @@ pub(crate) fn check_signed(
     Ok(())
 }
 
+/// The same for a node among several: what it lacks it takes from the others, and signs nothing
+/// that its record does not allow.
+pub(crate) fn check_signed_together(
+    signed: &SignedHead,
+    recovered: &Recovered,
+) -> Result<(), Error> {
+    let behind = signed.last().is_none_or(|last| recovered.chain.size() < last.size);
+    if behind { Ok(()) } else { check_signed(signed, recovered, None) }
+}
+
 /// Without a record of what was signed, somebody must say how far the ledger went.
 fn check_restored(recovered: &Recovered, restored: Option<&(u64, [u8; 32])>) -> Result<(), Error> {
     let ours = recovered.chain.size();

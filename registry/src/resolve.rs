@@ -16,7 +16,7 @@ impl Node {
     }
 
     async fn try_resolve(&self, did: &Did) -> Result<Option<Resolution>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let Some(device) = self.find(&published, did).await? else { return Ok(None) };
         let head = published.checkpoint.head();
         let record = device.record.as_ref();

@@ -2,6 +2,7 @@
 //! that it misses from whoever has them, checks everything, and notes the highest head that
 //! anybody has, below which the node never signs.
 
+use crate::deciding::Step;
 use crate::folder::{self, Folder};
 use crate::recovery::{self, Recovered};
 use crate::signed_head::SignedHead;
@@ -11,11 +12,7 @@ use crate::{Error, lost};
 use muster_api::Feed;
 use muster_identity::cbor::Decode as _;
 use muster_ledger::merkle::leaf_hash;
-use muster_ledger::{
-    Action, BatchId, Block, Chain, Changes, Checkpoint, Entry, Genesis, Head, OpenProposal,
-    View as _,
-};
-use std::collections::BTreeMap;
+use muster_ledger::{Action, BatchId, Block, Checkpoint, Entry, Genesis, Head, View as _};
 use std::path::Path;
 
 /// A ledger that is being brought up to date. Nothing of a source is written before a head that
@@ -57,13 +54,6 @@ pub struct LostBatch {
     pub model: String,
     /// How many they are.
     pub count: u64,
-}
-
-/// A block that was taken, and what it made of the ledger before it.
-struct Step {
-    before: Chain,
-    block: Block,
-    extended: (Chain, Changes, BTreeMap<u64, OpenProposal>),
 }
 
 fn peer(what: impl Into<String>) -> Error {
@@ -144,10 +134,10 @@ impl Restoring {
         let mut steps = Vec::with_capacity(blocks.len());
         let mut after = chain.clone();
         for block in blocks {
-            let before = after.clone();
-            let extended = before.extend_telling(&block).map_err(|e| peer(e.to_string()))?;
-            after = extended.0.clone();
-            steps.push(Step { before, block, extended });
+            let unknown = std::iter::repeat_n(None, block.operations.len());
+            let step = Step::new(after, block, unknown)?;
+            after = step.after.clone();
+            steps.push(step);
         }
         after.check(&note).map_err(|e| peer(e.to_string()))?;
         self.write(steps).await?;
@@ -165,28 +155,14 @@ impl Restoring {
     /// Writes blocks as a running node would.
     async fn write(&mut self, steps: Vec<Step>) -> Result<(), Error> {
         let mut uploads = self.clear_uploads(&steps).await?;
-        for Step { before, block, extended: (after, changes, proposals) } in steps {
-            let mut flips = Vec::new();
-            for signed in &block.operations {
-                let verified = signed.verify().map_err(|e| peer(e.to_string()))?;
-                let flip = self.flip(&verified, &mut uploads);
-                flips.extend(flip);
-            }
-            let network = after.network();
-            let commit = Commit::of(
-                &network,
-                (&before, &after),
-                &block,
-                &changes,
-                &proposals,
-                flips,
-                |_| None,
-            )?;
+        for step in steps {
+            let flips = step.verified.iter().filter_map(|v| self.flip(v, &mut uploads)).collect();
+            let commit = Commit::of(&step.after.network(), &step, flips, Vec::new())?;
             let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
             self.taken += hashes.len() as u64;
-            self.store.commit(commit).await?;
+            self.store.commit(vec![commit]).await?;
             hashes.into_iter().for_each(|hash| self.recovered.log.push(hash));
-            self.recovered.chain = after;
+            self.recovered.chain = step.after;
         }
         Ok(())
     }
@@ -214,9 +190,8 @@ impl Restoring {
     async fn clear_uploads(&self, steps: &[Step]) -> Result<Vec<Upload>, Error> {
         let mut all = self.store.uploads().await?;
         let mut kept = Vec::new();
-        for signed in steps.iter().flat_map(|step| &step.block.operations) {
-            let verified = signed.verify().map_err(|e| peer(e.to_string()))?;
-            let number = self.flip(&verified, &mut all.clone()).map(|flip| flip.upload);
+        for verified in steps.iter().flat_map(|step| &step.verified) {
+            let number = self.flip(verified, &mut all.clone()).map(|flip| flip.upload);
             let place = all.iter().position(|upload| Some(upload.number) == number);
             kept.extend(place.map(|place| all.remove(place)));
         }

@@ -79,7 +79,7 @@ impl Node {
         }
         loop {
             let started = Instant::now();
-            let chain = self.published().chain.clone();
+            let chain = self.published()?.chain.clone();
             let (from, size) = (index.done(), chain.size());
             if from >= size {
                 return Ok(());
@@ -130,7 +130,7 @@ impl Node {
 
     /// What an approval carried out, if it did.
     async fn carried_out(&self, stated: &Stated, place: u64) -> Result<Option<Action>, Error> {
-        let published = self.published();
+        let published = self.published()?;
         let approved = self.approved(&published, &stated.operation, place).await;
         let approved = approved.map_err(|problem| Error::Us(problem.to_string()))?;
         Ok(approved.filter(|a| a.view.carried_out).map(|a| a.action))

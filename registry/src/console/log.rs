@@ -21,7 +21,7 @@ impl Node {
         filter: &LogFilter,
         limit: u64,
     ) -> Result<LogPage, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let size = published.checkpoint.head().size;
         let limit = match limit {
             0 => limits::LOG_PAGE,

@@ -32,7 +32,7 @@ impl Export {
     pub async fn next(&mut self) -> Result<Option<Vec<DeviceRow>>, Problem> {
         let Some(from) = self.next.take() else { return Ok(None) };
         let node = self.registry.node();
-        let mut search = Search::new(node, &self.query);
+        let mut search = Search::new(node, &self.query)?;
         let walked = search.walk(from, EXPORTED, LOOKED_AT).await?;
         let rows = node.rows(&search.published, walked.found).await?;
         self.next = walked.next.map(Some);
@@ -60,7 +60,7 @@ impl Node {
             limit => limit.min(limits::SEARCH_PAGE),
         };
         let first = from.is_none();
-        let mut search = Search::new(self, &query);
+        let mut search = Search::new(self, &query)?;
         let of_keys = !query.text.as_ref().is_none_or(|text| text.keys.is_empty());
         // Before the walk, since the index goes on meanwhile; and behind it, if it turned out damaged.
         let whole = |size| self.console.index().is_some_and(|index| index.done() >= size);
@@ -183,7 +183,7 @@ impl Node {
     ) -> Result<(), Problem> {
         let (mut from, mut kept) = (None, 0);
         loop {
-            let walked = Search::new(self, query).walk(from, EXPORTED, LOOKED_AT).await?;
+            let walked = Search::new(self, query)?.walk(from, EXPORTED, LOOKED_AT).await?;
             for found in walked.found {
                 let one = chosen.entry(found.batch.entry).or_default();
                 one.id = Some(found.batch_id);
