@@ -51,7 +51,9 @@ impl Evidences {
     pub(crate) fn keep_heads(&self, height: u64, liar: &TwoHeads) {
         let text = format!(
             "two heads of one size, signed by {}\n\n{}\n{}",
-            liar.validator.to_multikey(), liar.notes[0], liar.notes[1]
+            liar.validator.to_multikey(),
+            liar.notes[0],
+            liar.notes[1]
         );
         self.write("two-heads", height, &liar.validator.to_multikey(), &text);
     }

@@ -126,7 +126,12 @@ pub(crate) struct Beats(BTreeMap<(u64, Time), BTreeSet<PublicKey>>);
 impl Beats {
     /// Takes a beat of a validator that is at hand, that is neither long over nor far ahead; whether
     /// a quorum has given its word for that size and time.
-    pub(crate) fn add(&mut self, network: &Network, validators: &ValidatorSet, beat: &Beat) -> bool {
+    pub(crate) fn add(
+        &mut self,
+        network: &Network,
+        validators: &ValidatorSet,
+        beat: &Beat,
+    ) -> bool {
         if !validators.0.contains(&beat.validator) {
             return false;
         }

@@ -103,7 +103,10 @@ impl Shared {
         locked(&self.votes).sweep(time, over);
     }
 
-    fn batch_decided(&self, batch: &muster_ledger::BatchId) -> Result<bool, muster_ledger::Refusal> {
+    fn batch_decided(
+        &self,
+        batch: &muster_ledger::BatchId,
+    ) -> Result<bool, muster_ledger::Refusal> {
         use muster_ledger::View as _;
         Ok(self.application.chain().state().batch(batch)?.is_some())
     }
@@ -116,9 +119,8 @@ impl Shared {
             tokio::time::sleep(limits::LOOK).await;
             let (size, time) = (self.application.chain().size(), slot(self.host.now()));
             let shown = self.application.published();
-            let fresh = shown.is_some_and(|shown| {
-                shown.head().size == size && shown.head().time >= time
-            });
+            let fresh =
+                shown.is_some_and(|shown| shown.head().size == size && shown.head().time >= time);
             if fresh || !self.signs() || self.upgrade_due() {
                 continue;
             }

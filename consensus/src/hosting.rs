@@ -148,7 +148,8 @@ impl Shared {
     /// Commits what was decided, and signs the head that it makes.
     async fn commit(&self, height: u64, bytes: &[u8]) -> Result<(), String> {
         let proposal = self.read(height, bytes).inspect_err(|why| {
-            let known = Proposal::from_cbor(bytes).is_ok_and(|p| p.block.height <= self.height_now());
+            let known =
+                Proposal::from_cbor(bytes).is_ok_and(|p| p.block.height <= self.height_now());
             if !known {
                 self.stop(format!("height {height} was decided and cannot be taken: {why}"));
             }

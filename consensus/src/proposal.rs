@@ -50,7 +50,11 @@ mod tests {
             votes: vec![(0, Time(9), Signature([1; 64])), (2, Time(8), Signature([2; 64]))],
         };
         let proposal = Proposal {
-            block: Block { height: 7, time: Time(5), operations: vec![SignedOperation(vec![1; 9])] },
+            block: Block {
+                height: 7,
+                time: Time(5),
+                operations: vec![SignedOperation(vec![1; 9])],
+            },
             log_root: [1; 32],
             state_root: [2; 32],
             ready: vec![ready],

@@ -3,9 +3,7 @@
 use crate::bft::{Shared, locked};
 use crate::limits;
 use data_encoding::BASE64;
-use muster_api::{
-    ConsensusRole, ConsensusView, PeerView, QuorumView, UnderWayView, ValidatorView,
-};
+use muster_api::{ConsensusRole, ConsensusView, PeerView, QuorumView, UnderWayView, ValidatorView};
 use muster_identity::PublicKey;
 use muster_ledger::limits::BUNDLE_LEAVES;
 use muster_ledger::{Chain, Checkpoint, StateKey, View as _};
@@ -32,10 +30,10 @@ impl Shared {
         for key in signed.iter().chain(&voted) {
             seen.insert(*key, chain.height());
         }
-        let present = |key: &PublicKey| *key == self.key || voted.contains(key) || signed.contains(key);
+        let present =
+            |key: &PublicKey| *key == self.key || voted.contains(key) || signed.contains(key);
         let head = published.as_ref().map(|p| *p.head());
-        let role =
-            if self.votes() { ConsensusRole::Validator } else { ConsensusRole::Access };
+        let role = if self.votes() { ConsensusRole::Validator } else { ConsensusRole::Access };
         ConsensusView {
             network: self.network.to_string(),
             role,
@@ -55,7 +53,9 @@ impl Shared {
             validators: validators
                 .0
                 .iter()
-                .map(|key| validator(&chain, key, signed.contains(key), present(key), seen.get(key)))
+                .map(|key| {
+                    validator(&chain, key, signed.contains(key), present(key), seen.get(key))
+                })
                 .collect(),
             peers: self.peer_views(chain.height()),
             batches: self.batches(false).await,
@@ -83,10 +83,10 @@ impl Shared {
             })
             .collect();
         let missing = exchange.configured().into_iter().filter(|peer| peer.connected.is_none());
-        views.extend(missing.map(|peer| PeerView {
-            address: peer.address.to_string(),
-            ..PeerView::default()
-        }));
+        views.extend(
+            missing
+                .map(|peer| PeerView { address: peer.address.to_string(), ..PeerView::default() }),
+        );
         views
     }
 

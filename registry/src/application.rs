@@ -7,8 +7,8 @@ use crate::node::{Node, locked};
 use muster_api::{BoxFuture, Problem};
 use muster_identity::Signer;
 use muster_ledger::{
-    Action, BatchId, Block, Bundle, Chain, Checkpoint, Genesis, Head, QuorumCheckpoint, SignedOperation,
-    Time, UpgradeAhead, cosign, limits,
+    Action, BatchId, Block, Bundle, Chain, Checkpoint, Genesis, Head, QuorumCheckpoint,
+    SignedOperation, Time, UpgradeAhead, cosign, limits,
 };
 
 impl Application for Node {
@@ -36,11 +36,7 @@ impl Application for Node {
         Box::pin(self.something_waits(may_enrol))
     }
 
-    fn propose<'a>(
-        &'a self,
-        now: Time,
-        may_enrol: MayEnrol<'a>,
-    ) -> BoxFuture<'a, Option<Block>> {
+    fn propose<'a>(&'a self, now: Time, may_enrol: MayEnrol<'a>) -> BoxFuture<'a, Option<Block>> {
         Box::pin(async move {
             let (block, keys) = self.pick(now, may_enrol, limits::BLOCK_OPERATIONS).await?;
             *locked(&self.proposed) = keys;
@@ -146,11 +142,7 @@ impl Application for Node {
         Box::pin(self.take(batch, index, bundle))
     }
 
-    fn promise<'a>(
-        &'a self,
-        batch: &'a BatchId,
-        until: Time,
-    ) -> BoxFuture<'a, Result<(), Error>> {
+    fn promise<'a>(&'a self, batch: &'a BatchId, until: Time) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(self.make_promise(batch, until))
     }
 

@@ -76,11 +76,7 @@ pub trait Application: Send + Sync {
     /// The next block, made of waiting operations in their order of arrival; none if no operation
     /// can be put in one. They go on waiting until a block with them is decided. Those that the
     /// decided state refuses are answered at once.
-    fn propose<'a>(
-        &'a self,
-        now: Time,
-        may_enrol: MayEnrol<'a>,
-    ) -> BoxFuture<'a, Option<Block>>;
+    fn propose<'a>(&'a self, now: Time, may_enrol: MayEnrol<'a>) -> BoxFuture<'a, Option<Block>>;
 
     /// Whether a block that another node proposed may be voted for. Whether its enrolments have
     /// the votes that they need is the caller's to check.
@@ -162,11 +158,7 @@ pub trait Application: Send + Sync {
     /// Promises to keep the leaves of a batch that is ready here, and to vote for nothing that
     /// clashes with it, until a moment of the ledger's time. It is on disk when it returns: a vote
     /// is signed after it.
-    fn promise<'a>(
-        &'a self,
-        batch: &'a BatchId,
-        until: Time,
-    ) -> BoxFuture<'a, Result<(), Error>>;
+    fn promise<'a>(&'a self, batch: &'a BatchId, until: Time) -> BoxFuture<'a, Result<(), Error>>;
 
     /// The batches that a block would enrol, in order.
     fn enrolled_by(&self, block: &Block) -> Result<Vec<BatchId>, Error>;

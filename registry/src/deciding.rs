@@ -12,8 +12,7 @@ use crate::{Error, changes};
 use muster_api::Problem;
 use muster_ledger::merkle::leaf_hash;
 use muster_ledger::{
-    Action, BatchId, Block, Chain, Changes, Checkpoint, Network, OpenProposal,
-    VerifiedOperation,
+    Action, BatchId, Block, Chain, Changes, Checkpoint, Network, OpenProposal, VerifiedOperation,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -57,10 +56,11 @@ impl Step {
 
     /// The batches that it enrols.
     pub(crate) fn batches(&self, network: &Network) -> Vec<BatchId> {
-        let enrols = self.verified.iter().filter_map(|verified| match &verified.operation().action {
-            Action::Enrol(enrol) => Some(enrol.batch(network)),
-            _ => None,
-        });
+        let enrols =
+            self.verified.iter().filter_map(|verified| match &verified.operation().action {
+                Action::Enrol(enrol) => Some(enrol.batch(network)),
+                _ => None,
+            });
         enrols.collect()
     }
 }
@@ -145,7 +145,8 @@ impl Node {
     /// Writes blocks in one transaction; memory follows the disk.
     async fn commit_steps(&self, steps: Vec<Step>) -> Result<(), Error> {
         let brings = |step: &Step| {
-            let enrols = step.verified.iter().any(|v| matches!(v.operation().action, Action::Enrol(_)));
+            let enrols =
+                step.verified.iter().any(|v| matches!(v.operation().action, Action::Enrol(_)));
             enrols || !Claim::brought_by(&step.changes).is_empty()
         };
         // Alone, whatever goes into a block holds on to its upload and keys.

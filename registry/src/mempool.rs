@@ -165,9 +165,8 @@ impl Mempool {
         if answer.is_none() && pool.decided.1.contains(&hash) {
             return Ok(Added::Known);
         }
-        let busy = || {
-            Problem::new(503, "busy", "4,096 operations wait already").cure("try again later")
-        };
+        let busy =
+            || Problem::new(503, "busy", "4,096 operations wait already").cure("try again later");
         if answer.is_none() && pool.told.len() >= TOLD_WAITING {
             return Err(busy());
         }

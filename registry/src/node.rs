@@ -21,8 +21,8 @@ use crate::{Error, recovery};
 use muster_api::{Host, Problem};
 use muster_ledger::merkle::Tree;
 use muster_ledger::{
-    Action, Chain, EntryProof, Genesis, Network, QuorumCheckpoint, UpgradeAhead,
-    VerifiedOperation, View as _,
+    Action, Chain, EntryProof, Genesis, Network, QuorumCheckpoint, UpgradeAhead, VerifiedOperation,
+    View as _,
 };
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};

@@ -21,8 +21,8 @@ use muster_api::{
 };
 use muster_identity::Did;
 use muster_ledger::{
-    BatchId, Chain, ConsistencyProof, DevicePart, EntryProof, Genesis, QuorumCheckpoint,
-    Receipt, SignedOperation, Time, limits,
+    BatchId, Chain, ConsistencyProof, DevicePart, EntryProof, Genesis, QuorumCheckpoint, Receipt,
+    SignedOperation, Time, limits,
 };
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;

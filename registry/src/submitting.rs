@@ -1,11 +1,11 @@
 //! Operations come in: from clients, who wait for a signed head over them, and from peers.
 
+use crate::Error;
 use crate::limits::TOLD_REFUSED;
 use crate::mempool::{Added, Waiting};
 use crate::metrics::Metrics;
 use crate::node::{Node, unsigned};
 use crate::registry::Registry;
-use crate::Error;
 use muster_api::Problem;
 use muster_ledger::{Action, EntryProof, Refusal, SignedOperation, VerifiedOperation, limits};
 use tokio::sync::oneshot;

@@ -4,9 +4,9 @@ use muster_consensus::{Bft, Settings};
 use muster_identity::cbor::Encode as _;
 use muster_identity::{Algorithm, Did, Inception, PossessionTerms, SecretKey, Signer as _, sha256};
 use muster_ledger::{
-    Action, BatchId, Capabilities, Capability, DeviceRef, Enrol, Evidence, EvidencePolicy,
-    FirstOrganisation, Genesis, GenesisGrant, Leaf, LeafTree, Operation, OrgKey, Revoke, Rules,
-    SerialCommitment, SignedOperation, Target, Time, UploadRequest, ValidatorSet, EntryProof
+    Action, BatchId, Capabilities, Capability, DeviceRef, Enrol, EntryProof, Evidence,
+    EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, Leaf, LeafTree, Operation, OrgKey,
+    Revoke, Rules, SerialCommitment, SignedOperation, Target, Time, UploadRequest, ValidatorSet,
 };
 use muster_registry::{Config, Deciding, Registry};
 use std::net::{SocketAddr, TcpListener};
@@ -97,12 +97,7 @@ impl Town {
         validators.sort();
         let now = Clock::new(0).now();
         let key = secret("admin").public_key();
-        let all = [
-            Capability::Root,
-            Capability::Enrol,
-            Capability::Operate,
-            Capability::Approve,
-        ];
+        let all = [Capability::Root, Capability::Enrol, Capability::Operate, Capability::Approve];
         let capabilities = Capabilities::of(&all);
         let genesis = Genesis {
             nonce: Clock::new(u64::from(port())).random(),

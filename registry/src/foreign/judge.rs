@@ -54,7 +54,8 @@ impl Bench {
         }
         let write = (0..rows.len()).collect();
         let added = rows.len() as u64;
-        let plan = Plan { evict, write, added, now: self.now, leaves_only: true, ..Plan::default() };
+        let plan =
+            Plan { evict, write, added, now: self.now, leaves_only: true, ..Plan::default() };
         Ok(plan)
     }
 

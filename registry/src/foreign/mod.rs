@@ -7,11 +7,11 @@ mod take;
 
 pub(crate) use promises::Promises;
 
+use crate::Error;
 use crate::consensus::Wanted;
 use crate::limits::{FOREIGN_BATCHES, FOREIGN_OF_ONE, WANTED_AT_ONCE};
 use crate::node::{Node, locked};
 use crate::reserved::Reserved;
-use crate::Error;
 use muster_ledger::{BatchId, Time, View as _};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -113,8 +113,7 @@ impl Node {
         for (batch, organisation, enrol) in begun.into_iter().chain(others) {
             let count = of_one.entry(organisation).or_default();
             let operation = self.mempool.announces(&batch);
-            let accepted =
-                operation.is_some_and(|op| chain.try_apply(&op.verified, now).is_ok());
+            let accepted = operation.is_some_and(|op| chain.try_apply(&op.verified, now).is_ok());
             if places == 0 || *count >= FOREIGN_OF_ONE || !accepted {
                 continue;
             }

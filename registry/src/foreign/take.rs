@@ -168,7 +168,8 @@ impl Node {
         let checked = tokio::task::spawn_blocking(move || {
             if decided {
                 // The validators checked it; its owner may be another by now.
-                let row = |row: Row| Leaf::from_cbor(&row.leaf).map(|leaf| CheckedRow::new(row, &leaf));
+                let row =
+                    |row: Row| Leaf::from_cbor(&row.leaf).map(|leaf| CheckedRow::new(row, &leaf));
                 let rows: Result<Vec<_>, _> = rows.into_iter().map(row).collect();
                 return rows.map(Arc::from).map_err(|e| Refused::Batch(e.to_string()));
             }

@@ -7,9 +7,9 @@ mod seal;
 mod warm;
 
 use crate::Error;
-use crate::reserved::Reserved;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::reserved::Reserved;
 use crate::store::{CheckedRow, Flip, NewUpload, Opened, Upload};
 use data_encoding::HEXLOWER;
 use judge::Bench;

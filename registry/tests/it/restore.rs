@@ -46,7 +46,10 @@ async fn uploads_of_the_backup_become_what_they_became() {
     network.registry.stage(&open_upload, rows(&half[..2])).await.unwrap();
     let saved = tempfile::tempdir().unwrap();
     let copied = copy(network.dir.path(), &network.genesis, saved.path()).await.unwrap();
-    assert_eq!((copied.size, copied.log_root), (1, network.registry.head().unwrap().head().log_root));
+    assert_eq!(
+        (copied.size, copied.log_root),
+        (1, network.registry.head().unwrap().head().log_root)
+    );
 
     let first = network.submit_batch(&sealed, &whole).await.unwrap();
     network.registry.drop_upload(&open_upload).await.unwrap();

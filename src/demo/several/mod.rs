@@ -166,12 +166,8 @@ async fn enrol(out: Output, arg: &cli::Demo, members: &[Member]) -> Result<(Flee
     let north = &members[0];
     let file = |run: u64| north.home.path(&format!("manifest-{run}.jsonl"));
     let run = (1..).find(|run| !file(*run).exists()).context("there is a next run")?;
-    let lot = Lot {
-        prefix: format!("SN{run}"),
-        model: MODEL,
-        devices: arg.devices,
-        manifest: file(run),
-    };
+    let lot =
+        Lot { prefix: format!("SN{run}"), model: MODEL, devices: arg.devices, manifest: file(run) };
     let fleet = Fleet::open(&north.home)?;
     fleet.write(&north.home, &north.home.genesis()?, &lot)?;
     let start = Instant::now();
@@ -211,11 +207,18 @@ async fn equal_roots(out: Output, members: &[Member]) -> Result<(String, String)
         for member in members {
             let told = member.run(&["ledger", "status"]).await?;
             let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
-            roots.push((told["size"].as_u64().unwrap_or_default(), text("log_root"), text("state_root")));
+            roots.push((
+                told["size"].as_u64().unwrap_or_default(),
+                text("log_root"),
+                text("state_root"),
+            ));
         }
         if roots.windows(2).all(|pair| pair[0] == pair[1]) {
             for (member, (size, log, state)) in members.iter().zip(&roots) {
-                out.say(format!("  {:<10} {size} entries, log root {log}, state root {state}", member.name));
+                out.say(format!(
+                    "  {:<10} {size} entries, log root {log}, state root {state}",
+                    member.name
+                ));
             }
             let (_, log, state) = roots.swap_remove(0);
             return Ok((log, state));

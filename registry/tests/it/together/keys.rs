@@ -24,11 +24,8 @@ async fn a_key_of_the_ledger_leaves_what_is_staged() {
     let proof = taken.sign(&message).unwrap();
     let key = NewKey { key: taken.public_key(), proof };
     let capabilities = Capabilities::of(&[Capability::Operate]);
-    let action = Action::ChangeKeys(ChangeKeys {
-        seq: 0,
-        add: vec![(key, capabilities)],
-        remove: vec![],
-    });
+    let action =
+        Action::ChangeKeys(ChangeKeys { seq: 0, add: vec![(key, capabilities)], remove: vec![] });
     one.act_by(action, &admin()).await.unwrap();
     shown(&cluster, &[0, 1, 2, 3], 1).await;
     let problem = two.submit_batch(&upload, &devices).await.unwrap_err();

@@ -141,7 +141,11 @@ impl Cluster for Lockstep {
 
     fn starve(&self, node: usize, starved: bool) {
         let starve = &mut self.faults.lock().unwrap().starved;
-        if starved { starve.insert(node) } else { starve.remove(&node) };
+        if starved {
+            starve.insert(node)
+        } else {
+            starve.remove(&node)
+        };
     }
 }
 

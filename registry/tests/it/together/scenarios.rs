@@ -165,7 +165,10 @@ async fn a_node_without_a_head_says_so() {
     let problem = registry.network().await.unwrap_err();
     assert_eq!((problem.status, problem.code()), (503, "starting"));
     assert_eq!(registry.head().unwrap_err().code(), "starting");
-    assert_eq!(registry.feed(0, 0, std::time::Duration::ZERO).await.unwrap_err().code(), "starting");
+    assert_eq!(
+        registry.feed(0, 0, std::time::Duration::ZERO).await.unwrap_err().code(),
+        "starting"
+    );
     let request = cluster.node(0).request(1, false);
     assert_eq!(registry.open_upload(&request).await.unwrap_err().code(), "starting");
     assert!(!registry.ready().await);
