@@ -6,7 +6,7 @@ mod recover;
 pub(crate) use invite::Offer;
 
 use super::approve::do_or_propose;
-use super::change::{done, new_key};
+use super::change::new_key;
 use super::rules;
 use super::{Session, moment};
 use crate::cli::{
