@@ -19,6 +19,7 @@ mod lot;
 #[cfg_attr(not(feature = "node"), path = "cli/absent.rs")]
 mod node;
 mod org;
+mod ownership;
 mod reach;
 mod rules;
 
@@ -50,6 +51,7 @@ pub(crate) use org::{
     Org, OrgAdmit, OrgExpel, OrgGrant, OrgInvite, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate,
     OrgRecover, OrgValidator, OrgValidators, OrgWithdraw,
 };
+pub(crate) use ownership::{RecoverArg, Transfer, TransferOffer, TransferOpen};
 pub(crate) use reach::{CaArg, MetricsArg, MetricsPlace, NodeArg, ProxiesArg, TlsArg, reach};
 pub(crate) use rules::{OrgProtocol, OrgRules, OrgRulesCommand, OrgRulesSet};
 
@@ -153,6 +155,11 @@ pub(crate) enum Command {
     Approve(Approve),
     /// Replace a device's key, signed by the old and the new one.
     Rotate(Rotate),
+    /// Hand a device or batch over to another organisation: offer, accept, cancel.
+    #[command(subcommand)]
+    Transfer(Transfer),
+    /// Give a device that lost its key another, as it declared at its beginning.
+    Recover(RecoverArg),
     /// Hold or revoke at once all that one key enrolled, such as a stolen one.
     Cohort(Cohort),
     /// Private keys: make, show, seal by a passphrase.
@@ -397,6 +404,8 @@ pub(crate) struct Hold {
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
     #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
     pub(crate) watch: WatchArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
@@ -409,6 +418,8 @@ pub(crate) struct Release {
     /// Which hold; needed when there are several.
     #[arg(long)]
     pub(crate) hold: Option<String>,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
 }

@@ -50,7 +50,12 @@ impl Desk {
 
     /// Signs as the organisation and waits for the checked acknowledgement.
     pub(crate) async fn submit(&self, action: Action) -> Result<VerifiedEntry> {
-        let signed = sign(&self.genesis, self.organisation(), &*self.key, action, PATIENCE_MS)?;
+        self.submit_as(self.organisation(), action).await
+    }
+
+    /// The same for an author whose key this is: a device, by its recovery key.
+    pub(crate) async fn submit_as(&self, author: Did, action: Action) -> Result<VerifiedEntry> {
+        let signed = sign(&self.genesis, author, &*self.key, action, PATIENCE_MS)?;
         let proof = self.client.submit_operation(&signed).await?;
         match check(&self.genesis, &self.validators, &signed, &proof) {
             // Others may have changed the validators since, or this operation did: the ledger says

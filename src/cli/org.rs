@@ -212,6 +212,8 @@ pub(crate) struct OrgGrant {
     #[arg(long, value_enum, default_value = "enroller")]
     pub(crate) evidence: EvidenceArg,
     #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
     pub(crate) sign: SignArg,
 }
 
@@ -219,6 +221,8 @@ pub(crate) struct OrgGrant {
 pub(crate) struct OrgWithdraw {
     /// The grant's id.
     pub(crate) grant: String,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
 }

@@ -12,7 +12,7 @@ use data_encoding::BASE64URL_NOPAD;
 use muster_api::{Host as _, ProposalView, ProposalsView};
 use muster_identity::PublicKey;
 use muster_ledger::{
-    self as ledger, Action, ProposalId, Propose, SignedOperation, Target, VerifiedEntry,
+    self as ledger, Action, Matter, ProposalId, Propose, SignedOperation, Target, VerifiedEntry,
     WithdrawProposal,
 };
 use serde_json::json;
@@ -150,7 +150,14 @@ fn subject(action: &Action) -> String {
             let remove = a.remove.iter().map(|key| format!("remove {key}"));
             add.chain(remove).collect::<Vec<_>>().join("; ")
         }
-        Action::ChangeRules(a) => super::rules::in_words(&a.rules),
+        Action::ChangeRules(a) => {
+            let mut words = super::rules::in_words(&a.rules);
+            for matter in Matter::ALL.into_iter().filter(|_| a.rules.table.is_some()) {
+                let how = a.rules.table().get(matter);
+                let _ = write!(words, "; {}: {how} of the organisations", matter.word());
+            }
+            words
+        }
         Action::UpgradeProtocol(a) => a.next.map_or("what was announced: off".into(), |next| {
             format!("version {} from block {} on", next.version, next.height)
         }),

@@ -23,6 +23,7 @@ mod lot;
 #[cfg_attr(not(feature = "node"), path = "absent.rs")]
 mod node;
 mod org;
+mod ownership;
 mod read;
 #[cfg(feature = "node")]
 mod restore;
@@ -76,6 +77,8 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Deactivate(arg) => change::deactivate(&session, arg).await,
         Command::Approve(arg) => approve::run(&session, arg).await,
         Command::Rotate(arg) => change::rotate(&session, arg).await,
+        Command::Transfer(command) => ownership::transfer(&session, command).await,
+        Command::Recover(arg) => ownership::recover(&session, arg).await,
         Command::Cohort(arg) => cohort::run(&session, arg).await,
         Command::Key(arg) => key::run(&session, arg),
         Command::Org(arg) => org::run(&session, arg).await,

@@ -6,7 +6,7 @@ mod recover;
 pub(crate) use invite::Offer;
 
 use super::approve::do_or_propose;
-use super::change::{done, new_key};
+use super::change::new_key;
 use super::rules;
 use super::{Session, moment};
 use crate::cli::{
@@ -208,13 +208,14 @@ async fn grant(session: &Session, arg: OrgGrant) -> Result<ExitCode> {
         evidence: arg.evidence.into(),
     };
     let id = ledger::Grant::id(&desk.genesis.network(), &desk.organisation(), seq);
-    let entry = desk.submit(Action::Grant(grant)).await?;
-    Ok(done(session, &entry, "granted", &[("grant", id.to_string())]))
+    let told = [("grant", id.to_string())];
+    do_or_propose(session, &desk, Action::Grant(grant), "granted", &told, arg.propose).await
 }
 
 async fn withdraw(session: &Session, arg: &OrgWithdraw) -> Result<ExitCode> {
     let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
     let grant = arg.grant.parse().context("the grant")?;
-    let entry = desk.submit(Action::WithdrawGrant(ledger::WithdrawGrant { grant })).await?;
-    Ok(done(session, &entry, &format!("withdrew grant {grant}"), &[]))
+    let action = Action::WithdrawGrant(ledger::WithdrawGrant { grant });
+    let what = format!("withdrew grant {grant}");
+    do_or_propose(session, &desk, action, &what, &[], arg.propose).await
 }

@@ -58,7 +58,8 @@ async fn show(session: &Session, node: &NodeArg) -> Result<ExitCode> {
     Ok(session.output.result(&object, words))
 }
 
-/// Rules as one reads them, parted by semicolons.
+/// Rules as one reads them, parted by semicolons. A table comes with whoever shows it, but for one
+/// that is proposed.
 pub(super) fn in_words(rules: &Rules) -> String {
     let mut words = format!(
         "evidence of grants: {} or better; followers trust a head for {} days",
@@ -122,6 +123,29 @@ fn table(view: &RulesView) -> Result<Option<Table>> {
     Ok(Some(table))
 }
 
+/// A table with one line changed, as the command line says it.
+fn decide(table: Table, word: &str) -> Result<Table> {
+    let fault = || {
+        let matters = Matter::ALL.map(Matter::word).join(", ");
+        anyhow!(
+            "--decide {word}: say MATTER=HOW; the matters are {matters}; how is a number, half, \
+             two-thirds or all"
+        )
+    };
+    let (matter, how) = word.split_once('=').ok_or_else(fault)?;
+    let matter = Matter::ALL.into_iter().find(|known| known.word() == matter).ok_or_else(fault)?;
+    let threshold = match how {
+        "half" => Threshold::Half,
+        "two-thirds" => Threshold::TwoThirds,
+        "all" => Threshold::All,
+        number => match number.parse() {
+            Ok(n) if (1..=limits::ORGANISATIONS as u64).contains(&n) => Threshold::Number(n),
+            _ => return Err(fault()),
+        },
+    };
+    Ok(table.with(matter, threshold))
+}
+
 async fn set(session: &Session, arg: &OrgRulesSet) -> Result<ExitCode> {
     let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
     let NetworkView { rules: present, .. } = desk.client.network().await?;
@@ -146,6 +170,10 @@ async fn set(session: &Session, arg: &OrgRulesSet) -> Result<ExitCode> {
         "--approvals of what? say --approve-above DEVICES or --approve-governance true"
     );
     rules.approval = asks.then_some(approval);
+    if !arg.decide.is_empty() {
+        let before = rules.table();
+        rules.table = Some(arg.decide.iter().try_fold(before, |table, word| decide(table, word))?);
+    }
     if let Some(days) = arg.trust_days {
         rules.trust_period_ms = days * DAY_MS;
     }

@@ -19,6 +19,7 @@ mod keys;
 mod logs;
 mod members;
 mod muster;
+mod ownership;
 mod recover;
 mod snapshot;
 mod story;

@@ -171,7 +171,7 @@ pub(super) fn revoke_key(
             _ => return Err(Refusal::UnknownKey(revoke.key)),
         }
     }
-    let subject = Subject::Device { did: revoke.device.did, record, batch };
+    let subject = Subject::device(revoke.device.did, record, batch);
     check_owner(view, author, &subject)?;
     let counted = count_ended(view, author, ended, consent, at)?;
     Ok(subject.store().and(counted))
@@ -207,6 +207,6 @@ pub(super) fn rotate(
     record.next_key = rotate.next_key;
     let mut changes = Changes::default();
     claim(view, &mut changes, &new, &did)?;
-    changes.extend(Subject::Device { did, record, batch }.store());
+    changes.extend(Subject::device(did, record, batch).store());
     Ok(changes)
 }

@@ -37,11 +37,12 @@ pub(super) fn offer(
         return Err(Refusal::Limit("an offer ends within 30 days"));
     }
     let batch = subject.batch_seq();
-    if let Some(open) = subject.offer() {
-        if open.expires > at.time && open.batch == batch {
-            let why = "it stands: end it before another is made";
-            return Err(Refusal::Offer { offer: open.id, why });
-        }
+    if let Some(open) = subject.offer()
+        && open.expires > at.time
+        && open.batch == batch
+    {
+        let why = "it stands: end it before another is made";
+        return Err(Refusal::Offer { offer: open.id, why });
     }
     let counted = count_ended(view, author, subject.devices(), consent, at)?;
     *subject.offer() = Some(Box::new(Offer { id, to: offer.to, expires: offer.expires, batch }));
@@ -152,7 +153,7 @@ pub(super) fn recover(
     }
     record.key = DeviceKey::Held(new);
     record.next_key = recover.next_key;
-    let subject = Subject::Device { did, record, batch };
+    let subject = Subject::device(did, record, batch);
     if !by_key {
         check_owner(view, author, &subject)?;
     }

@@ -11,15 +11,19 @@ use muster_identity::Did;
 
 /// A device or batch as the state knows it, about to change.
 pub(super) enum Subject {
-    Device { did: Did, record: DeviceRecord, batch: BatchRecord },
+    Device { did: Did, record: Box<DeviceRecord>, batch: BatchRecord },
     Batch { id: BatchId, record: BatchRecord },
 }
 
 impl Subject {
+    pub(super) fn device(did: Did, record: DeviceRecord, batch: BatchRecord) -> Self {
+        Self::Device { did, record: Box::new(record), batch }
+    }
+
     pub(super) fn load(view: &impl View, target: &Target) -> Result<Self, Refusal> {
         match target {
             Target::Device(device) => load_device(view, device)
-                .map(|(record, batch)| Self::Device { did: device.did, record, batch }),
+                .map(|(record, batch)| Self::device(device.did, record, batch)),
             Target::Batch(id) => view
                 .batch(id)?
                 .map(|record| Self::Batch { id: *id, record })
@@ -91,7 +95,7 @@ impl Subject {
         match self {
             Self::Device { did, mut record, .. } => {
                 record.seq += 1;
-                changes.put(StateKey::Device(did), &record);
+                changes.put(StateKey::Device(did), &*record);
             }
             Self::Batch { id, mut record } => {
                 record.seq += 1;

@@ -184,7 +184,7 @@ impl Console {
     pub(super) fn place_behind(&self, batch: BatchId, number: u64) -> Result<String> {
         let digest = *did_of(&self.key(number)?).digest();
         let name = HEXLOWER.encode(&digest[..16]);
-        let view = self.registry.chain();
+        let view = self.registry.chain()?;
         let entry = view.state().batch(&batch)?.context("a batch")?.entry;
         Ok(format!("b.{entry}.{name}"))
     }
