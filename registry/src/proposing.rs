@@ -12,7 +12,7 @@ use muster_api::Problem;
 use muster_identity::PublicKey;
 use muster_identity::cbor::Encode as _;
 use muster_ledger::{
-    Action, Block, Chain, Changes, Entry, OpenProposal, Refusal, Time, carried_out, limits,
+    Block, Chain, Changes, Entry, OpenProposal, Refusal, Time, carried_out, limits,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
