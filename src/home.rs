@@ -1,7 +1,7 @@
 use crate::keys::{self, Keys, Sealing};
 use anyhow::{Context as _, Result, bail};
-use muster_identity::{Did, SecretKey};
 use muster_identity::cbor::{Decode as _, Encode};
+use muster_identity::{Did, SecretKey};
 use muster_ledger::{Genesis, ValidatorSet};
 use std::fs;
 use std::io::Write as _;

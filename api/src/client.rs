@@ -1,9 +1,9 @@
 use crate::limits;
 use crate::tls::{self, Reach};
 use crate::{
-    ConsensusView,    BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
-    Leaves, LimitsView, LineNoted, LotDevicesView, LotQuery, LotsView, NetworkView, Problem,
-    ProposalsView, Resolution, Resolve, Sealed, Submit, UploadOpened, Verdicts,
+    BatchView, BoxFuture, ChangeView, ConsensusView, CoverageView, DeviceView, Feed, GatewayView,
+    GatewaysView, Leaves, LimitsView, LineNoted, LotDevicesView, LotQuery, LotsView, NetworkView,
+    Problem, ProposalsView, Resolution, Resolve, Sealed, Submit, UploadOpened, Verdicts,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode;

@@ -178,10 +178,7 @@ async fn open(home: &Home) -> Result<Registry> {
     let config = Config {
         dir: home.path("node"),
         genesis: home.genesis()?,
-        deciding: Deciding::Solo {
-            signer: Arc::new(home.key("node/node.pem")?),
-            succession: None,
-        },
+        deciding: Deciding::Solo { signer: Arc::new(home.key("node/node.pem")?), succession: None },
         host: Arc::new(Machine),
         restored: None,
         accept_lost_leaves: false,

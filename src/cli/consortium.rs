@@ -91,8 +91,10 @@ impl FromStr for PeerPlace {
                 && id.bytes().all(|b| b.is_ascii_alphanumeric())
         };
         if id.as_ref().is_some_and(|id| !is_id(id)) {
-            return Err("behind the / stands a peer id, 12D3KooW and 44 characters more, as the other \
-                        node prints it");
+            return Err(
+                "behind the / stands a peer id, 12D3KooW and 44 characters more, as the other \
+                        node prints it",
+            );
         }
         let wrong = "expected a host and port, such as node2.example:7710";
         let (host, port) = place.rsplit_once(':').ok_or(wrong)?;
@@ -146,7 +148,10 @@ mod tests {
         ] {
             assert!(bad.parse::<PeerPlace>().is_err(), "{bad:?}");
         }
-        assert_eq!("0.0.0.0:7710".parse::<ExchangePlace>().expect("sound").to_string(), "0.0.0.0:7710");
+        assert_eq!(
+            "0.0.0.0:7710".parse::<ExchangePlace>().expect("sound").to_string(),
+            "0.0.0.0:7710"
+        );
         for bad in ["7710", "node:7710", "127.0.0.1:0", "127.0.0.1:65535"] {
             assert!(bad.parse::<ExchangePlace>().is_err(), "{bad:?}");
         }

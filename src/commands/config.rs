@@ -2,10 +2,10 @@
 //! would be used.
 
 use super::{Session, gateway};
-use crate::consortium;
 use crate::begun;
 use crate::cli::{ConfigCheck, ConfigCommand, GatewayRun, Serve};
 use crate::config::{self, Chosen, Config, Fault, Section};
+use crate::consortium;
 use crate::home::read_genesis;
 use crate::listen::Tls;
 use anyhow::{Context as _, Result};

@@ -165,10 +165,11 @@ pub(crate) fn begin(home: &Home, beginning: Beginning, sealed: Seals<'_>) -> Res
         organisation: FirstOrganisation {
             inception: keys.inception(),
             label: beginning.label,
-            keys: keys.0.iter().map(|made| OrgKey {
-                key: made.key.public_key(),
-                capabilities: made.can,
-            }).collect(),
+            keys: keys
+                .0
+                .iter()
+                .map(|made| OrgKey { key: made.key.public_key(), capabilities: made.can })
+                .collect(),
         },
         rules: Rules::DEFAULT,
         grant: GenesisGrant {

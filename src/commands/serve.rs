@@ -86,7 +86,8 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
         .imports_in(session.home.path("node/imports"), session.home.node_directory_secret()?)
         .context("imports at the console")?;
     let stop = stop_signal();
-    let peer_words = peer.as_ref().map(|peer| format!("exchange {peer}, engine at the next port\n"));
+    let peer_words =
+        peer.as_ref().map(|peer| format!("exchange {peer}, engine at the next port\n"));
     session.output.result(
         &json!({
             "listening": address,

@@ -305,9 +305,10 @@ mod tests {
         let file = "[consortium]\nlisten = \"0.0.0.0:7800\"\npeers = [\"a.example:7710\"]\n";
         let full = serve(file, &[]);
         assert_eq!(full.listen().to_string(), "0.0.0.0:7800");
-        assert_eq!(full.peers().iter().map(ToString::to_string).collect::<Vec<_>>(), [
-            "a.example:7710"
-        ]);
+        assert_eq!(
+            full.peers().iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["a.example:7710"]
+        );
         let typed = serve(file, &["--consortium-peer", "b.example:1"]);
         assert_eq!(typed.peers().len(), 1);
         assert_eq!(typed.peers()[0].host, "b.example");

@@ -181,13 +181,10 @@ pub(crate) fn keys(section: Section) -> Vec<Key> {
     let of = |args: &mut dyn Iterator<Item = &Arg>| -> Vec<Key> {
         args.filter(|arg| !once(arg)).filter_map(|arg| Key::of(section, arg)).collect()
     };
-    let is_shared =
-        |arg: &Arg| AMONG_OTHERS.iter().any(|(_, long)| arg.get_long() == Some(long));
+    let is_shared = |arg: &Arg| AMONG_OTHERS.iter().any(|(_, long)| arg.get_long() == Some(long));
     let own = |arg: &&Arg| is_shared(arg) == (section == Section::Consortium);
     match section.command() {
-        Some(name) => of(&mut subcommand(&command, name)
-            .get_arguments()
-            .filter(own)),
+        Some(name) => of(&mut subcommand(&command, name).get_arguments().filter(own)),
         None if section == Section::Log => of(&mut command.get_arguments().filter(|a| is_log(a))),
         None => of(&mut command.get_arguments().filter(|a| !is_log(a))),
     }

@@ -15,13 +15,10 @@ use crate::host::random;
 use anyhow::{Result, bail, ensure};
 use muster_api::limits;
 use muster_identity::{Algorithm, SecretKey, Signer};
-#[cfg(feature = "node")]
-use {
-    muster_ledger::SignedOperation, muster_registry::Deciding,
-    std::sync::Arc,
-};
 use std::collections::BTreeSet;
 use zeroize::Zeroizing;
+#[cfg(feature = "node")]
+use {muster_ledger::SignedOperation, muster_registry::Deciding, std::sync::Arc};
 
 /// By this key other nodes know a node; it signs nothing that counts for the ledger.
 pub(crate) const PEER_KEY: &str = "node/peer.key";
@@ -82,11 +79,7 @@ pub(crate) fn deciding(
 }
 
 #[cfg(feature = "consortium")]
-fn together(
-    home: &Home,
-    arg: &ConsortiumArg,
-    signer: Arc<dyn Signer>,
-) -> Result<(Deciding, Seen)> {
+fn together(home: &Home, arg: &ConsortiumArg, signer: Arc<dyn Signer>) -> Result<(Deciding, Seen)> {
     let peers = arg.peers().iter().map(|peer| Ok(peer.to_string().parse()?));
     let key = signer.public_key();
     let bft = muster_consensus::Bft::new(muster_consensus::Settings {

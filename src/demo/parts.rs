@@ -41,10 +41,7 @@ impl Parts {
         let registry = Registry::open(Config {
             dir: home.path("node"),
             genesis: genesis.clone(),
-            deciding: Deciding::Solo {
-                signer: signer.clone(),
-                succession: None,
-            },
+            deciding: Deciding::Solo { signer: signer.clone(), succession: None },
             host: Arc::new(Machine),
             restored: None,
             accept_lost_leaves: false,

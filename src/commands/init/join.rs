@@ -38,12 +38,7 @@ fn node(session: &Session, arg: &Init, genesis: &Genesis) -> Result<ExitCode> {
     told(session, genesis, &key, None)
 }
 
-fn organisation(
-    session: &Session,
-    arg: &Init,
-    genesis: &Genesis,
-    label: &str,
-) -> Result<ExitCode> {
+fn organisation(session: &Session, arg: &Init, genesis: &Genesis, label: &str) -> Result<ExitCode> {
     check_label("--org", label)?;
     let home = &session.home;
     let passes = Passes::ask(session, arg)?;

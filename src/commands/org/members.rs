@@ -1,8 +1,8 @@
 //! Organisations of one network: who is let in, who has to go, and whose keys decide.
 
+use super::super::Session;
 use super::super::approve::do_or_propose;
 use super::super::confirm::agree;
-use super::super::Session;
 use super::{ROOT, ours};
 use crate::cli::{OrgAdmit, OrgExpel, OrgValidators};
 use crate::signing::Desk;
@@ -89,17 +89,17 @@ pub(super) async fn validators(session: &Session, arg: &OrgValidators) -> Result
     let may_fail = n - ValidatorSet(set.clone()).quorum();
     let what = format!("{n} validators decide, of which {may_fail} may fail");
     let action = Action::ChangeValidators(ChangeValidators { seq, validators: ValidatorSet(set) });
-    do_or_propose(session, &desk, action, &what, &[("validators", n.to_string())], arg.propose).await
+    do_or_propose(session, &desk, action, &what, &[("validators", n.to_string())], arg.propose)
+        .await
 }
 
 async fn list(session: &Session, arg: &OrgValidators) -> Result<ExitCode> {
     let view = arg.sign.node.client()?.consensus().await?;
-    let mut words = format!(
-        "{} validators, {} must sign",
-        view.quorum.of, view.quorum.needed
-    );
+    let mut words = format!("{} validators, {} must sign", view.quorum.of, view.quorum.needed);
     for one in &view.validators {
         write!(words, "\n  {}  {}  {}", one.key, one.label, one.organisation)?;
     }
-    Ok(session.output.result(&json!({ "validators": view.validators, "quorum": view.quorum }), words))
+    Ok(session
+        .output
+        .result(&json!({ "validators": view.validators, "quorum": view.quorum }), words))
 }

@@ -1,7 +1,7 @@
 //! One organisation of the demonstration: its folder, its node and its gateway, each a process.
 
-use super::ports::Ports;
 use super::super::AUDIENCE;
+use super::ports::Ports;
 use crate::child::Process;
 use crate::home::Home;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -63,8 +63,17 @@ impl Member {
     pub(super) async fn start_gateway(&mut self, other: &str) -> Result<()> {
         let (listen, own) = (format!("127.0.0.1:{}", self.ports.gateway), self.url());
         let args = [
-            "gateway", "--listen", &listen, "--metrics", "off", "--node", &own, "--node", other,
-            "--audience", AUDIENCE,
+            "gateway",
+            "--listen",
+            &listen,
+            "--metrics",
+            "off",
+            "--node",
+            &own,
+            "--node",
+            other,
+            "--audience",
+            AUDIENCE,
         ];
         self.gateway = Some(self.server(&args, "gateway.log").await?);
         Ok(())
@@ -140,9 +149,10 @@ impl Member {
     pub(super) async fn until_proposed(&self, proposal: &str) -> Result<()> {
         let (client, start) = (self.client()?, Instant::now());
         while start.elapsed() < PATIENCE {
-            let known = client.proposals().await.is_ok_and(|view| {
-                view.proposals.iter().any(|one| one.proposal == proposal)
-            });
+            let known = client
+                .proposals()
+                .await
+                .is_ok_and(|view| view.proposals.iter().any(|one| one.proposal == proposal));
             if known {
                 return Ok(());
             }

@@ -166,12 +166,8 @@ async fn enrol(out: Output, arg: &cli::Demo, members: &[Member]) -> Result<(Flee
     let north = &members[0];
     let file = |run: u64| north.home.path(&format!("manifest-{run}.jsonl"));
     let run = (1..).find(|run| !file(*run).exists()).context("there is a next run")?;
-    let lot = Lot {
-        prefix: format!("SN{run}"),
-        model: MODEL,
-        devices: arg.devices,
-        manifest: file(run),
-    };
+    let lot =
+        Lot { prefix: format!("SN{run}"), model: MODEL, devices: arg.devices, manifest: file(run) };
     let fleet = Fleet::open(&north.home)?;
     fleet.write(&north.home, &north.home.genesis()?, &lot)?;
     let start = Instant::now();
