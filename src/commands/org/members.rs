@@ -81,6 +81,8 @@ pub(super) async fn validators(session: &Session, arg: &OrgValidators) -> Result
         ensure!(!set.contains(&new), "--add: {text} is a validator already");
         set.push(new);
     }
+    // A set has one encoding.
+    set.sort_unstable();
     if set.is_empty() || set.len() > limits::VALIDATORS {
         bail!("a network has 1 to {} validators, these would be {}", limits::VALIDATORS, set.len());
     }

@@ -203,27 +203,39 @@ async fn until_passes(member: &Member, visitor: &Visitor, key: &SecretKey) -> Re
 async fn equal_roots(out: Output, members: &[Member]) -> Result<(String, String)> {
     let start = Instant::now();
     loop {
-        let mut roots = Vec::new();
-        for member in members {
-            let told = member.run(&["ledger", "status"]).await?;
-            let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
-            roots.push((
-                told["size"].as_u64().unwrap_or_default(),
-                text("log_root"),
-                text("state_root"),
-            ));
-        }
-        if roots.windows(2).all(|pair| pair[0] == pair[1]) {
-            for (member, (size, log, state)) in members.iter().zip(&roots) {
-                out.say(format!(
-                    "  {:<10} {size} entries, log root {log}, state root {state}",
-                    member.name
-                ));
+        let found = heads(members).await;
+        match found {
+            Ok(heads) if heads.windows(2).all(|pair| pair[0] == pair[1]) => {
+                for (member, head) in members.iter().zip(&heads) {
+                    let Head { size, log, state } = head;
+                    let name = member.name;
+                    out.say(format!("  {name:<10} {size} entries, log {log}, state {state}"));
+                }
+                let Some(head) = heads.into_iter().next() else { bail!("nobody is there") };
+                return Ok((head.log, head.state));
             }
-            let (_, log, state) = roots.swap_remove(0);
-            return Ok((log, state));
+            Ok(heads) if start.elapsed() > PATIENCE => bail!("the roots differ: {heads:?}"),
+            Err(error) if start.elapsed() > PATIENCE => return Err(error),
+            // A node that has just started is not asked in vain for long.
+            _ => tokio::time::sleep(Duration::from_millis(250)).await,
         }
-        ensure!(start.elapsed() < PATIENCE, "the roots are not equal: {roots:?}");
-        tokio::time::sleep(Duration::from_millis(250)).await;
     }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Head {
+    size: u64,
+    log: String,
+    state: String,
+}
+
+async fn heads(members: &[Member]) -> Result<Vec<Head>> {
+    let mut heads = Vec::new();
+    for member in members {
+        let told = member.run(&["ledger", "status"]).await?;
+        let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+        let size = told["size"].as_u64().unwrap_or_default();
+        heads.push(Head { size, log: text("log_root"), state: text("state_root") });
+    }
+    Ok(heads)
 }
