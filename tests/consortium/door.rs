@@ -93,7 +93,8 @@ async fn answer(
         Lie::Silence => return Ok(()),
     };
     let body = proof.to_cbor();
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
     client.write_all(&[head.as_bytes(), &body].concat()).await?;
     client.shutdown().await
 }

@@ -107,18 +107,15 @@ async fn connection(from: TcpStream, to: SocketAddr, shape: watch::Receiver<Shap
 
 /// Waits until something passes; never, if the link is gone.
 async fn opened(shape: &mut watch::Receiver<Shape>) -> Shape {
-    match shape.wait_for(|shape| shape.flow == Flow::Open).await {
-        Ok(shape) => *shape,
+    let open = shape.wait_for(|shape| shape.flow == Flow::Open).await.map(|shape| *shape);
+    match open {
+        Ok(shape) => shape,
         Err(_) => std::future::pending().await,
     }
 }
 
 /// One direction of a connection.
-async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut shape: watch::Receiver<Shape>,
-) {
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut shape: watch::Receiver<Shape>) {
     let mut writes = shape.clone();
     let (send, mut under_way) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
     let read = async move {
@@ -201,8 +198,7 @@ mod tests {
         let mut stream = connect(&link).await;
         let (mut reads, mut writes) = stream.split();
         let mut back = vec![0; bytes.len()];
-        let (sent, read) =
-            tokio::join!(writes.write_all(&bytes), reads.read_exact(&mut back));
+        let (sent, read) = tokio::join!(writes.write_all(&bytes), reads.read_exact(&mut back));
         sent.expect("sent");
         read.expect("read");
         assert_eq!(back, bytes);

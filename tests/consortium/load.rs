@@ -245,9 +245,16 @@ impl Writer {
                 }
                 let (target, id) = (device.target(), device.hold_id());
                 let (seen, seq) = (device.seen, device.seq);
-                let hold =
-                    Hold { target, id, power: Power::Owner, until: None, seen, reason: String::new() };
-                if !self.send(&mut device, self.pen.sign(author, &admin, Action::Hold(hold))).await {
+                let hold = Hold {
+                    target,
+                    id,
+                    power: Power::Owner,
+                    until: None,
+                    seen,
+                    reason: String::new(),
+                };
+                if !self.send(&mut device, self.pen.sign(author, &admin, Action::Hold(hold))).await
+                {
                     break;
                 }
                 let target = device.target();

@@ -121,10 +121,12 @@ impl Network {
             model: Some(MODEL),
             lot: None,
         };
-        let row = |serial: &String| row(&self.device(serial), serial, &order).expect("a row") + "\n";
+        let row =
+            |serial: &String| row(&self.device(serial), serial, &order).expect("a row") + "\n";
         let rows: String = serials.iter().map(row).collect();
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
-        std::io::Write::write_all(&mut file.expect("a new file"), rows.as_bytes()).expect("written");
+        std::io::Write::write_all(&mut file.expect("a new file"), rows.as_bytes())
+            .expect("written");
     }
 }
 

@@ -54,7 +54,9 @@ impl Node {
         assert!(self.process.is_none(), "it runs already");
         let (http, exchange) = (format!("127.0.0.1:{}", self.port), self.exchange().to_string());
         let mut args: Vec<String> =
-            ["serve", "--json", "--listen", &http, "--metrics", "127.0.0.1:0"].map(str::to_owned).into();
+            ["serve", "--json", "--listen", &http, "--metrics", "127.0.0.1:0"]
+                .map(str::to_owned)
+                .into();
         args.extend(["--consortium-listen".to_owned(), exchange]);
         for port in &self.peers {
             args.extend(["--consortium-peer".to_owned(), format!("127.0.0.1:{port}")]);

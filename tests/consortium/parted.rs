@@ -58,11 +58,7 @@ async fn stands_still(cluster: &Cluster, node: usize) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_peer_holds_nobody_up() {
     let (mut cluster, load) = busy().await;
-    let slow = Shape {
-        delay: Duration::from_millis(200),
-        bytes_a_second: 50_000,
-        ..Shape::OPEN
-    };
+    let slow = Shape { delay: Duration::from_millis(200), bytes_a_second: 50_000, ..Shape::OPEN };
     cluster.around(3, slow);
     load.goes_on(&cluster, 60).await;
     // A batch of leaves comes through to it as well.

@@ -100,7 +100,8 @@ async fn a_thief_who_keeps_rotating_does_not_outrun_its_owner() {
         })
         .await;
     // Whatever the device's counter is by now, which the owner cannot know.
-    let revoke = Revoke { target: Target::Device(DeviceRef { did, part: None }), reason: "stolen".into() };
+    let revoke =
+        Revoke { target: Target::Device(DeviceRef { did, part: None }), reason: "stolen".into() };
     let author = network.genesis.organisation_did();
     let revoke = pen.sign(author, &network.admin(), Action::Revoke(revoke));
     let asked = AtomicBool::new(true);

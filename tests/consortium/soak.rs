@@ -49,8 +49,20 @@ use Fault::{
 };
 
 const FAULTS: [Fault; 14] = [
-    KillOne, KillTwo, KillAll, Restart, Pause, SilentOne, CutOne, SilentHalves, CutHalves, Slow,
-    FullDisk, ClockAhead, Year2040, Enrol,
+    KillOne,
+    KillTwo,
+    KillAll,
+    Restart,
+    Pause,
+    SilentOne,
+    CutOne,
+    SilentHalves,
+    CutHalves,
+    Slow,
+    FullDisk,
+    ClockAhead,
+    Year2040,
+    Enrol,
 ];
 
 /// What is told of a run.

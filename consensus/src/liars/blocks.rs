@@ -8,8 +8,8 @@ use muster_identity::cbor::Encode as _;
 use muster_ledger::{
     Action, Block, Chain, Enrol, Genesis, Grant, Operation, SignedOperation, Time,
 };
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The first moment of the year 2040.
 const YEAR_2040: Time = Time(2_208_988_800_000);

@@ -155,7 +155,8 @@ impl Liar {
         };
         let exchange = Exchange::start(config, part.clone(), closed.clone()).await.unwrap();
         let _ = part.exchange.set(exchange.clone());
-        let engine = |place: &SocketAddr| Peer { host: place.ip().to_string(), port: place.port() + 1 };
+        let engine =
+            |place: &SocketAddr| Peer { host: place.ip().to_string(), port: place.port() + 1 };
         let dir = network.dir.path().join(&name);
         std::fs::create_dir_all(&dir).unwrap();
         let config = EngineConfig {

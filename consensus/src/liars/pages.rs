@@ -1,9 +1,7 @@
 //! Pages of a log that never was, for whoever catches up.
 
 use super::liar::{Liar, Lies};
-use super::network::{
-    Honest, LIAR, Machine, Network, free_place, secret, until, validator,
-};
+use super::network::{Honest, LIAR, Machine, Network, free_place, secret, until, validator};
 use crate::exchange::{Request, Response};
 use muster_api::Host as _;
 use muster_identity::cbor::Encode as _;
