@@ -279,9 +279,21 @@ impl Writer {
     async fn send(&self, device: &mut Device, operation: SignedOperation) -> bool {
         let begun = Instant::now();
         let outcome = self.pen.submit(&operation, &self.route, || true).await;
+        let goes_on = self.keep(device, &operation, outcome, begun.elapsed());
+        sleep(PAUSE).await;
+        goes_on
+    }
+
+    fn keep(
+        &self,
+        device: &mut Device,
+        operation: &SignedOperation,
+        outcome: Outcome,
+        took: Duration,
+    ) -> bool {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.longest = written.longest.max(begun.elapsed());
-        let goes_on = match outcome {
+        written.longest = written.longest.max(took);
+        match outcome {
             Outcome::Acknowledged(acknowledged) => {
                 device.seq += 1;
                 device.seen = acknowledged.index + 1;
@@ -297,9 +309,6 @@ impl Writer {
                 panic!("node {}: a good operation is refused: {code}: {why}", self.route[0] + 1)
             }
             Outcome::Left => unreachable!("it goes on"),
-        };
-        drop(written);
-        sleep(PAUSE).await;
-        goes_on
+        }
     }
 }
