@@ -4,6 +4,7 @@
 mod bounds;
 #[cfg(feature = "client")]
 mod client;
+mod consensus;
 mod console;
 mod coverage;
 mod exposition;
@@ -23,6 +24,9 @@ mod wire;
 pub use bounds::{LimitValue, LimitView, LimitsView};
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, SignsReads, is_loopback};
+pub use consensus::{
+    ConsensusRole, ConsensusView, EvidenceView, PeerView, QuorumView, UnderWayView, ValidatorView,
+};
 pub use console::{
     ActivityPoint, DevicePage, DeviceRow, EffectPlace, EffectView, Event, GatewayCounts, LogPage,
     LogRow, OverviewCounts, StateCounts,

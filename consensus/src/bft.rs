@@ -1,7 +1,7 @@
 //! A node among several: the engine orders, the exchange carries what surrounds it, the registry
 //! judges. Here they meet.
 
-use crate::engine::{self, EngineConfig, EngineView};
+use crate::engine::{self, Ended, EngineConfig, EngineView, Peer, Timeouts};
 use crate::evidence::Evidences;
 use crate::exchange::{Exchange, ExchangeConfig, PeerAddress};
 use crate::gather::{Beats, Gather};
@@ -67,7 +67,7 @@ pub(crate) struct Shared {
     /// The set before the last change, until its head is published: both sign it.
     pub(crate) before_change: Mutex<Option<ValidatorSet>>,
     pub(crate) evidences: Evidences,
-    pub(crate) engine_view: Mutex<EngineView>,
+    pub(crate) engine_view: watch::Receiver<EngineView>,
     /// Something was heard of that may be worth a block, or that a peer is ahead.
     pub(crate) news: Notify,
     /// Why this node takes no further part: its ledger is not the others'.
@@ -151,6 +151,7 @@ impl Bft {
     ) -> Result<(), Error> {
         let Settings { listen, peers, node_key, signer, dir, host } = self.settings;
         let network = application.chain().network();
+        let (engine_view, watch_engine) = watch::channel(EngineView::default());
         let engine_port = listen.port().wrapping_add(1);
         let shared = Arc::new(Shared {
             network,
@@ -164,23 +165,26 @@ impl Bft {
             beats: Mutex::default(),
             before_change: Mutex::default(),
             evidences: Evidences::open(dir.join("evidence"))?,
-            engine_view: Mutex::default(),
+            engine_view: watch_engine,
             news: Notify::new(),
             stopped: watch::Sender::new(None),
             catching_up: Mutex::default(),
             view: self.view,
             application,
         });
+        let engines = peers.iter().map(engine_of).collect::<Result<Vec<_>, _>>()?;
         let config = ExchangeConfig { listen, node_key: node_key.clone(), peers, network };
         let exchange = Exchange::start(config, shared.clone(), closing.clone()).await?;
         shared.exchange.set(exchange).map_err(|_| Error::Us("the exchange began twice".into()))?;
-        let engine = |closing| EngineConfig {
+        let engine = || EngineConfig {
             listen: SocketAddr::new(listen.ip(), engine_port),
+            peers: engines.clone(),
             node_key: node_key.clone(),
-            signer: signer.clone(),
+            signer: Some(signer.clone()),
+            votes_from: 0,
             dir: dir.clone(),
             network,
-            closing,
+            timeouts: Timeouts::default(),
         };
         tokio::select! {
             () = shared.relay() => {}
@@ -189,7 +193,7 @@ impl Bft {
             () = shared.vote_ready() => {}
             () = shared.beat() => {}
             () = shared.look_around() => {}
-            result = shared.decide_or_follow(engine) => return result,
+            result = shared.decide_or_follow(engine, engine_view) => return result,
             _ = closing.wait_for(|closing| *closing) => {}
         }
         Ok(())
@@ -200,7 +204,8 @@ impl Shared {
     /// Decides with the others while this node is a validator, follows them otherwise.
     async fn decide_or_follow(
         self: &Arc<Self>,
-        engine: impl Fn(watch::Receiver<bool>) -> EngineConfig,
+        engine: impl Fn() -> EngineConfig,
+        view: watch::Sender<EngineView>,
     ) -> Result<(), Error> {
         self.sign_again();
         loop {
@@ -213,14 +218,19 @@ impl Shared {
                 continue;
             }
             let (end, ending) = watch::channel(false);
-            let run = engine::run(engine(ending), self.clone());
+            let host = Arc::new(self.clone());
+            let run = engine::run(engine(), host, view.clone(), ending);
             tokio::pin!(run);
-            tokio::select! {
+            let ended = tokio::select! {
                 ended = &mut run => ended?,
                 () = self.left_behind() => {
                     end.send_replace(true);
-                    run.await?;
+                    run.await?
                 }
+            };
+            if let Ended::Failed(why) = ended {
+                tracing::warn!("the engine begins again: {why}");
+                self.heard(limits::LOOK).await;
             }
         }
     }
@@ -254,4 +264,11 @@ impl Shared {
             self.news.notify_waiters();
         }
     }
+}
+
+/// A node's engine listens at the port behind that of its exchange.
+fn engine_of(peer: &PeerAddress) -> Result<Peer, Error> {
+    let port = peer.port.checked_add(1);
+    let port = port.ok_or_else(|| Error::Caller(format!("{peer}: no port follows 65535")))?;
+    Ok(Peer { host: peer.host.clone(), port })
 }

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::engine::Evidence;
 use crate::gather::TwoHeads;
 use crate::limits;
+use data_encoding::HEXLOWER;
 use muster_api::EvidenceView;
 use muster_ledger::Checkpoint;
 use std::fs;
@@ -35,22 +36,22 @@ impl Evidences {
     }
 
     /// Two votes or proposals of one validator for one place.
-    pub(crate) fn keep(&self, height: u64, what: &Evidence) {
+    pub(crate) fn keep(&self, what: &Evidence) {
+        let kind = if what.votes { "two-votes" } else { "two-proposals" };
+        let (key, height) = (what.validator.to_multikey(), what.height);
         let text = format!(
-            "{} of {} at height {height}\n\nfirst {}\nsecond {}\n",
-            what.kind.word(),
-            what.validator,
-            data_encoding::HEXLOWER.encode(&what.first),
-            data_encoding::HEXLOWER.encode(&what.second),
+            "{kind} of {key} at height {height}\n\nfirst {}\nsecond {}\n",
+            HEXLOWER.encode(&what.first),
+            HEXLOWER.encode(&what.second),
         );
-        self.write(what.kind.word(), height, &what.validator.to_multikey(), &text);
+        self.write(kind, height, &key, &text);
     }
 
     /// Two heads of one size.
     pub(crate) fn keep_heads(&self, height: u64, liar: &TwoHeads) {
         let text = format!(
             "two heads of one size, signed by {}\n\n{}\n{}",
-            liar.validator, liar.notes[0], liar.notes[1]
+            liar.validator.to_multikey(), liar.notes[0], liar.notes[1]
         );
         self.write("two-heads", height, &liar.validator.to_multikey(), &text);
     }

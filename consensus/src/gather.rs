@@ -66,7 +66,7 @@ impl Gather {
         self.heads.range((size, Time(0))..=(size, Time(u64::MAX))).flat_map(|(_, all)| all)
     }
 
-    /// The latest head of this size that a quorum of each of the sets signed.
+    /// The latest head of at most this size that a quorum of each of the sets signed.
     pub(crate) fn quorum(
         &self,
         network: &Network,
@@ -74,7 +74,8 @@ impl Gather {
         sets: &[&ValidatorSet],
     ) -> Option<&Checkpoint> {
         let signed = |c: &&Checkpoint| sets.iter().all(|set| c.verify(network, set).is_ok());
-        self.of_size(size).filter(signed).last()
+        let reached = self.heads.range(..=(size, Time(u64::MAX))).rev();
+        reached.flat_map(|(_, all)| all).find(signed)
     }
 
     /// Forgets heads below a size, and those of the size that are older than a time.

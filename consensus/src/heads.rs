@@ -60,9 +60,9 @@ impl Shared {
 
     /// Takes the lines of a checkpoint, and publishes what a quorum signed.
     pub(crate) fn take_lines(&self, checkpoint: &Checkpoint) {
-        let chain = self.application.chain();
         let head = checkpoint.head();
-        if head.network != self.network || head.size < chain.size() {
+        let shown = self.application.published().map(|p| p.head().size).unwrap_or_default();
+        if head.network != self.network || head.size < shown {
             return;
         }
         let sets = self.signing_sets();
@@ -86,7 +86,9 @@ impl Shared {
         if shown.is_some_and(|shown| (shown.head().size, shown.head().time) >= (size, time)) {
             return;
         }
-        if let Err(why) = chain.check(&checkpoint) {
+        if size == chain.size()
+            && let Err(why) = chain.check(&checkpoint)
+        {
             // A quorum signed another ledger of this size: ours is wrong, or a third of them lie.
             self.evidences.keep_fork(&checkpoint);
             return self.stop(format!("a quorum signed another ledger of {size} entries: {why}"));

@@ -6,7 +6,7 @@ use crate::limits;
 use crate::proposal::Proposal;
 use muster_api::BoxFuture;
 use muster_identity::cbor::{Decode as _, Encode as _};
-use muster_ledger::{BatchId, Block, ValidatorSet, View as _};
+use muster_ledger::{BatchId, Block, ValidatorSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -37,7 +37,7 @@ impl engine::Host for Arc<Shared> {
     fn propose(&self, height: u64, within: Duration) -> BoxFuture<'_, Option<Vec<u8>>> {
         Box::pin(async move {
             // What is proposed late is voted down: some of the time is for its way to the others.
-            let until = Instant::now() + within / 2;
+            let until = Instant::now() + within / 4;
             loop {
                 if let Some(proposal) = self.proposal(height).await {
                     return Some(proposal.to_cbor());
@@ -69,11 +69,7 @@ impl engine::Host for Arc<Shared> {
     }
 
     fn evidence(&self, what: Evidence) {
-        self.evidences.keep(self.application.chain().height() + 1, &what);
-    }
-
-    fn view(&self, view: engine::EngineView) {
-        *locked(&self.engine_view) = view;
+        self.evidences.keep(&what);
     }
 }
 

@@ -40,29 +40,25 @@ impl Shared {
     async fn fetch(&self, want: &Wanted) -> Result<(), std::time::Duration> {
         let first = self.application.next_bundle(&want.batch).await;
         let first = first.map_err(|_| limits::LEAVES_RETRY)?;
-        let count = want.count.div_ceil(muster_ledger::limits::BUNDLE_LEAVES);
+        let count = Bundle::count(want.count);
         let mut bundles = stream::iter(first..count)
             .map(|index| self.bundle(want, index))
-            .buffered(limits::BUNDLES_AT_ONCE)
-            .ready_chunks(limits::BUNDLES_AT_ONCE);
-        while let Some(some) = bundles.next().await {
-            let mut whole = Vec::with_capacity(some.len());
-            for bundle in some {
-                whole.push(bundle.ok_or(limits::LEAVES_RETRY)?);
-            }
-            match self.application.take_bundles(&want.batch, whole).await {
+            .buffered(limits::BUNDLES_AT_ONCE);
+        while let Some(bundle) = bundles.next().await {
+            let (index, bundle) = bundle.ok_or(limits::LEAVES_RETRY)?;
+            match self.application.take_bundle(&want.batch, index, bundle).await {
                 Ok(_) => {}
-                Err(Refused::Later(why)) => {
-                    tracing::debug!("batch {} waits: {why}", want.batch);
+                Err(why @ Refused::Later(_)) => {
+                    tracing::debug!("batch {}: {why}", want.batch);
                     return Err(limits::LEAVES_RETRY);
                 }
-                Err(Refused::Peer(why)) => {
-                    tracing::warn!("leaves of batch {} are not its leaves: {why}", want.batch);
-                    return Err(limits::LEAVES_RETRY);
-                }
-                Err(Refused::Batch(why)) => {
+                Err(why @ Refused::Batch(_)) => {
                     tracing::warn!("batch {} is not voted for: {why}", want.batch);
                     return Err(limits::BATCH_REFUSED);
+                }
+                Err(why @ (Refused::Peer(_) | Refused::Here(_))) => {
+                    tracing::warn!("leaves of batch {} cannot be taken: {why}", want.batch);
+                    return Err(limits::LEAVES_RETRY);
                 }
             }
         }
@@ -76,7 +72,7 @@ impl Shared {
         let read = |answer: &Response| match answer {
             Response::Bundle { leaves, path } => {
                 let bundle = Bundle { leaves: leaves.clone(), path: path.clone() };
-                bundle.verify(&want.root, want.count, index).then_some(bundle)
+                bundle.verify(&want.root, want.count, index).is_ok().then_some(bundle)
             }
             _ => None,
         };

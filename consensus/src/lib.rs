@@ -1,10 +1,20 @@
 //! The ledger among several organisations: BFT consensus, and leaves that travel beside it.
 
+mod bft;
+pub mod engine;
 mod error;
+mod evidence;
 pub mod exchange;
+mod following;
 mod gather;
+mod heads;
+mod hosting;
+mod leaves;
 pub mod limits;
 mod proposal;
 mod ready;
+mod serving;
+mod viewing;
 
+pub use bft::{Bft, Settings};
 pub use error::Error;

@@ -27,7 +27,8 @@ impl Shared {
         let note = published.as_ref().and_then(|p| Checkpoint::parse(&p.to_note()).ok());
         let validators = self.validators();
         let signed = note.as_ref().map(|note| note.signers(&validators)).unwrap_or_default();
-        let voted = locked(&self.engine_view).last_signers.clone();
+        let engine = self.engine_view.borrow().clone();
+        let voted = engine.last_votes;
         for key in signed.iter().chain(&voted) {
             seen.insert(*key, chain.height());
         }
@@ -45,7 +46,7 @@ impl Shared {
             log_root: head.map(|h| BASE64.encode(&h.log_root)).unwrap_or_default(),
             state_root: head.map(|h| BASE64.encode(&h.state_root)).unwrap_or_default(),
             checkpoint_time: head.map(|h| h.time.0).unwrap_or_default(),
-            round: locked(&self.engine_view).round,
+            round: engine.round.map(u64::from).unwrap_or_default(),
             quorum: QuorumView {
                 needed: validators.quorum() as u64,
                 present: validators.0.iter().filter(|key| present(key)).count() as u64,

@@ -7,7 +7,7 @@ use crate::node::{Node, locked};
 use muster_api::{BoxFuture, Problem};
 use muster_identity::Signer;
 use muster_ledger::{
-    BatchId, Block, Bundle, Chain, Checkpoint, Genesis, Head, QuorumCheckpoint, SignedOperation,
+    Action, BatchId, Block, Bundle, Chain, Checkpoint, Genesis, Head, QuorumCheckpoint, SignedOperation,
     Time, UpgradeAhead, cosign, limits,
 };
 
@@ -22,6 +22,10 @@ impl Application for Node {
 
     fn published(&self) -> Option<QuorumCheckpoint> {
         self.published.borrow().as_ref().map(|published| published.checkpoint.clone())
+    }
+
+    fn entries(&self, from: u64, count: u64) -> BoxFuture<'_, Result<Vec<Vec<u8>>, Error>> {
+        self.store.entries(from, count)
     }
 
     fn signed(&self) -> Option<Head> {
@@ -148,6 +152,26 @@ impl Application for Node {
         until: Time,
     ) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(self.make_promise(batch, until))
+    }
+
+    fn enrolled_by(&self, block: &Block) -> Result<Vec<BatchId>, Error> {
+        let mut batches = Vec::new();
+        for signed in &block.operations {
+            let waiting = self.mempool.get(&signed.hash());
+            if let Some((batch, _)) = waiting.as_ref().and_then(|w| w.enrols(&self.network)) {
+                batches.push(batch);
+            } else if waiting.is_none() {
+                let verified = signed.verify().map_err(|e| Error::Peer(e.to_string()))?;
+                if let Action::Enrol(enrol) = &verified.operation().action {
+                    batches.push(enrol.batch(&self.network));
+                }
+            }
+        }
+        Ok(batches)
+    }
+
+    fn entries(&self, from: u64, count: u64) -> BoxFuture<'_, Result<Vec<Vec<u8>>, Error>> {
+        self.store.entries(from, count)
     }
 
     fn lacks_leaves(&self) -> bool {

@@ -62,6 +62,9 @@ pub trait Application: Send + Sync {
     /// The newest head that a quorum signed and that was published here; none before the first.
     fn published(&self) -> Option<QuorumCheckpoint>;
 
+    /// Log entries from a place on, as far as they are decided here.
+    fn entries(&self, from: u64, count: u64) -> BoxFuture<'_, Result<Vec<Vec<u8>>, Error>>;
+
     /// What this node signed last, in this life or an earlier one.
     fn signed(&self) -> Option<Head>;
 
@@ -164,6 +167,12 @@ pub trait Application: Send + Sync {
         batch: &'a BatchId,
         until: Time,
     ) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// The batches that a block would enrol, in order.
+    fn enrolled_by(&self, block: &Block) -> Result<Vec<BatchId>, Error>;
+
+    /// Entries of the log from a place on, decided and perhaps not published, so many at most.
+    fn entries(&self, from: u64, count: u64) -> BoxFuture<'_, Result<Vec<Vec<u8>>, Error>>;
 
     /// Leaves of a decided batch are missing: nothing is signed and nothing voted for, since keys
     /// cannot be compared.

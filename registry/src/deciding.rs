@@ -179,6 +179,7 @@ impl Node {
             drop(log);
             let batches = step.batches(&self.network);
             let here = |id: &BatchId| flips.iter().any(|flip| flip.batch == *id);
+            batches.iter().for_each(|id| self.mempool.refuse_rivals(id));
             missing.extend(batches.into_iter().filter(|id| !here(id)));
             let first = step.before.size();
             for ((index, verified), entry) in (first..).zip(&step.verified).zip(entries) {
@@ -234,7 +235,7 @@ impl Node {
                 }
                 KeyHolder::Upload(upload) => {
                     self.warm.forget(upload);
-                    self.mempool.leaves_gone(upload);
+                    self.mempool.leaves_gone(upload, None);
                     leaves.flips.retain(|flip| flip.upload != upload);
                     leaves.evict.push((upload, claim));
                 }

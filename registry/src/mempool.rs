@@ -48,8 +48,11 @@ pub(crate) struct Announced {
     pub(crate) enrol: Enrol,
     /// The upload that holds its leaves, kept as it is until then; none if they are not here.
     leaves: Option<(Flip, Reserved)>,
-    /// Why it can never be ready here.
-    refused: Option<String>,
+    /// It can never be ready here.
+    refused: bool,
+    /// Announced batches that took some of its leaves: once one of them is decided, this one
+    /// never is.
+    yielded_to: BTreeSet<BatchId>,
     /// Arrivals of its operations.
     operations: BTreeSet<u64>,
 }
@@ -62,7 +65,7 @@ impl Announced {
 
     /// Whether it can never be ready here.
     pub(crate) fn is_refused(&self) -> bool {
-        self.refused.is_some()
+        self.refused
     }
 }
 
@@ -181,7 +184,8 @@ impl Mempool {
                 author: waiting.verified.operation().author,
                 enrol: enrol.clone(),
                 leaves: None,
-                refused: None,
+                refused: false,
+                yielded_to: BTreeSet::new(),
                 operations: BTreeSet::new(),
             });
             batch.operations.insert(arrival);
@@ -310,19 +314,54 @@ impl Mempool {
         }
     }
 
-    /// The leaves of a batch are here no longer: another batch took some of them.
-    pub(crate) fn leaves_gone(&self, upload: u64) {
-        for batch in self.pool().batches.values_mut() {
-            if batch.flip().is_some_and(|flip| flip.upload == upload) {
-                batch.leaves = None;
-            }
+    /// The leaves of a batch are here no longer: another announced batch took some of them, or
+    /// what is decided did.
+    pub(crate) fn leaves_gone(&self, upload: u64, to: Option<&BatchId>) {
+        let mut pool = self.pool();
+        let gone = |batch: &Announced| batch.flip().is_some_and(|flip| flip.upload == upload);
+        let Some((id, batch)) = pool.batches.iter_mut().find(|(_, batch)| gone(batch)) else {
+            return;
+        };
+        batch.leaves = None;
+        batch.yielded_to.extend(to);
+        let id = *id;
+        drop(pool);
+        if to.is_none() {
+            self.refuse_batch(&id, "the ledger has a key of it");
         }
     }
 
-    /// An announced batch can never be ready here.
+    /// A batch was decided: those that it took leaves from never are.
+    pub(crate) fn refuse_rivals(&self, decided: &BatchId) {
+        let rivals: Vec<BatchId> = {
+            let pool = self.pool();
+            let rivals = pool.batches.iter().filter(|(_, b)| b.yielded_to.contains(decided));
+            rivals.map(|(id, _)| *id).collect()
+        };
+        for id in rivals {
+            self.refuse_batch(&id, &format!("batch {decided} has a key of it"));
+        }
+    }
+
+    /// An announced batch can never be ready here. Clients who wait for it are told; the operation
+    /// stays known until its time is over.
     pub(crate) fn refuse_batch(&self, id: &BatchId, why: &str) {
-        if let Some(batch) = self.pool().batches.get_mut(id) {
-            batch.refused = Some(why.into());
+        let mut pool = self.pool();
+        let Some(batch) = pool.batches.get_mut(id) else { return };
+        batch.refused = true;
+        let arrivals = batch.operations.clone();
+        let mut answers = Vec::new();
+        for arrival in arrivals {
+            if let Some(pending) = pool.queue.get_mut(&arrival) {
+                answers.append(&mut pending.answers);
+                pool.told.insert(arrival);
+            }
+        }
+        drop(pool);
+        let problem = Problem::new(409, "leaves", format!("leaves: {why}"))
+            .cure("find the device by its row, leave it out and enrol the rest anew");
+        for answer in answers {
+            let _ = answer.send(Err(problem.clone()));
         }
     }
 

@@ -19,7 +19,7 @@ use muster_identity::{Did, SecretKey, Signer as _};
 use muster_ledger::{
     Action, BatchId, DeviceRef, Hold, HoldId, Operation, Power, Revoke, Status, Target, Time,
 };
-use muster_registry::{Config, DeviceSearch, LogFilter, Registry, Subject};
+use muster_registry::{Config, Deciding, DeviceSearch, LogFilter, Registry, Subject};
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -350,7 +350,7 @@ impl Console {
                 let batch = self.batches[number as usize % self.batches.len()];
                 let digest = *did_of(&self.key(number)?).digest();
                 let name = HEXLOWER.encode(&digest[..16]);
-                let view = self.registry.chain();
+                let view = self.registry.chain()?;
                 use muster_ledger::View as _;
                 let entry = view.state().batch(&batch)?.context("a batch")?.entry;
                 DeviceSearch { after: Some(format!("b.{entry}.{name}")), ..all }

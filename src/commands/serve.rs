@@ -10,7 +10,7 @@ use crate::notify;
 use anyhow::{Context as _, Result};
 use muster_api::limits;
 use muster_ledger::SignedOperation;
-use muster_registry::{Config, Registry};
+use muster_registry::{Config, Deciding, Registry};
 use muster_web::Console;
 use serde_json::json;
 use std::fs;
@@ -62,7 +62,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     }
     let registry = Registry::open(config).await?;
     begun::note(&session.home)?;
-    let head = registry.head().map_err(anyhow::Error::new)?;
+    let head = registry.head()?;
     let pin = tls.as_ref().and_then(Tls::pin).map(|pin| pin.to_string());
     let pin_words = pin.as_ref().map(|pin| format!("key of the certificate: --node-pin {pin}\n"));
     let origins = http::origins(arg.public_url.as_ref(), &address);

@@ -11,7 +11,7 @@ use axum::routing::get;
 use muster_gateway::{AuthenticatedDevice, Gateway, GatewayConfig, MusterLayer, Reporting};
 use muster_identity::{Algorithm, SecretKey};
 use muster_ledger::{EvidencePolicy, Genesis};
-use muster_registry::{Config, Registry};
+use muster_registry::{Config, Deciding, Registry};
 use muster_web::Console;
 use std::sync::Arc;
 use tokio::sync::watch;

@@ -135,9 +135,9 @@ async fn network(State(node): State<Node>) -> Answer {
     Ok(json(&node.registry.network().await?))
 }
 
-async fn checkpoint(State(node): State<Node>) -> Response {
-    let note = node.registry.head().to_note().into_bytes();
-    typed(StatusCode::OK, "text/plain; charset=utf-8", note)
+async fn checkpoint(State(node): State<Node>) -> Answer {
+    let note = node.registry.head()?.to_note().into_bytes();
+    Ok(typed(StatusCode::OK, "text/plain; charset=utf-8", note))
 }
 
 #[derive(Deserialize)]

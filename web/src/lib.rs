@@ -173,7 +173,7 @@ impl Console {
         &self,
         did: &Did,
     ) -> Result<Option<OrganisationRecord>, Problem> {
-        Ok(self.registry().chain().state().organisation(did)?)
+        Ok(self.registry().chain()?.state().organisation(did)?)
     }
 
     /// Writes down what somebody did here.

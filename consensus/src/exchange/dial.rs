@@ -19,8 +19,6 @@ enum Phase {
     Looks,
     Dials(ConnectionId),
     Up(PeerId),
-    /// It is this node.
-    Own,
 }
 
 struct Target {
@@ -86,9 +84,6 @@ impl Dialler {
     /// The next address to dial, or `None` and a pause when all failed.
     pub(super) fn next(&mut self, at: usize, now: Instant) -> Option<DialOpts> {
         let target = &mut self.targets[at];
-        if matches!(target.phase, Phase::Own) {
-            return None;
-        }
         let Some(ip) = target.found.pop_front() else {
             target.rest(now);
             return None;
@@ -116,13 +111,11 @@ impl Dialler {
         &mut self,
         connection: ConnectionId,
         error: &DialError,
-    ) -> Option<(usize, String)> {
+    ) -> Option<(usize, Option<String>)> {
         let at = self.dialling(connection)?;
-        let target = &mut self.targets[at];
         let why = match error {
-            DialError::LocalPeerId { .. } => {
-                target.phase = Phase::Own;
-                target.found.clear();
+            // An address where this node listens is not even dialled, so none is left.
+            DialError::LocalPeerId { .. } | DialError::NoAddresses => {
                 "it is this node itself".to_owned()
             }
             DialError::WrongPeerId { obtained, .. } => {
@@ -132,13 +125,11 @@ impl Dialler {
                 Some((_, error)) => error.to_string(),
                 None => "nothing answers".to_owned(),
             },
-            DialError::Denied { cause } => match cause.downcast_ref::<super::gate::Shut>() {
-                Some(shut) => shut.to_string(),
-                None => "refused".to_owned(),
-            },
+            // This node refuses it, and said why when it began to.
+            DialError::Denied { .. } => return Some((at, None)),
             other => other.to_string(),
         };
-        Some((at, why))
+        Some((at, Some(why)))
     }
 
     /// Which targets a connected peer is.

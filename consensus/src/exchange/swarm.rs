@@ -23,6 +23,7 @@ use muster_ledger::Network;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -96,6 +97,8 @@ pub(super) async fn listen(swarm: &mut Swarm<Rules>, at: SocketAddr) -> Result<S
             "free the port or choose another address",
         )
     };
+    // libp2p shares a port with whoever of the same user has it, and each gets half of the peers.
+    drop(TcpListener::bind(at).await.map_err(|error| taken(&error))?);
     let address = Multiaddr::from(at.ip()).with(Protocol::Tcp(at.port()));
     swarm.listen_on(address).map_err(|error| taken(&error))?;
     let bound = async {
@@ -234,7 +237,7 @@ impl Driver {
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 if let Some((at, why)) = self.dialler.failed(connection_id, &error) {
-                    self.failing(at, why);
+                    why.into_iter().for_each(|why| self.failing(at, why));
                     self.dial(at);
                 }
             }
@@ -330,7 +333,7 @@ impl Driver {
             match self.swarm.dial(opts) {
                 Ok(()) => return,
                 Err(error) => match self.dialler.failed(connection, &error) {
-                    Some((at, why)) => self.failing(at, why),
+                    Some((at, why)) => why.into_iter().for_each(|why| self.failing(at, why)),
                     None => return,
                 },
             }

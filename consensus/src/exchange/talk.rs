@@ -181,10 +181,10 @@ impl Driver {
             InboundFailure::Io(e) if e.kind() == io::ErrorKind::InvalidData => {
                 book.unwanted(peer, &format!("sent what is no request: {e}"), true);
             }
-            InboundFailure::Io(_) | InboundFailure::Timeout => {
-                if entry.budget.annoyed(Instant::now()) == Verdict::Flood {
-                    book.unwanted(peer, "opens requests and does not send them", true);
-                }
+            InboundFailure::Io(_) | InboundFailure::Timeout
+                if entry.budget.annoyed(Instant::now()) == Verdict::Flood =>
+            {
+                book.unwanted(peer, "opens requests and does not send them", true);
             }
             _ => {}
         }

@@ -2,6 +2,7 @@
 //! done, random histories, and the project's own vectors.
 
 mod blocks;
+mod bundles;
 mod chained;
 mod checkpoint;
 mod device_keys;

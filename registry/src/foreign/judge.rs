@@ -97,3 +97,98 @@ fn never(why: &str) -> Problem {
 fn later(why: &str) -> Problem {
     Problem::new(409, LATER, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Upload;
+    use crate::tests::secret;
+    use muster_api::Row;
+    use muster_identity::cbor::Encode as _;
+    use muster_identity::{Did, Inception, Signer as _};
+    use muster_ledger::{Evidence, GrantId, Leaf, SerialCommitment, VouchedBy};
+
+    fn upload(number: u64) -> Upload {
+        Upload {
+            number,
+            token: super::super::token(&BatchId([9; 32])),
+            organisation: Did::from_digest([1; 32]),
+            grant: GrantId([0; 32]),
+            model: "m".into(),
+            rows: 9,
+            rehearsal: false,
+            opened: Time(0),
+            expires: Time(100),
+            active: Time(0),
+            staged: 0,
+            version: 0,
+            sealed: None,
+        }
+    }
+
+    fn row() -> CheckedRow {
+        let leaf = Leaf {
+            inception: Inception::from_key(secret(5).public_key()),
+            evidence: Evidence::Vouched { by: VouchedBy::Enroller, digest: None },
+            serial: SerialCommitment([0; 32]),
+            owner_recovery: false,
+        };
+        let (serial, lot) = (String::new(), None);
+        CheckedRow::new(Row { number: 0, leaf: leaf.to_cbor(), serial, lot }, &leaf)
+    }
+
+    fn bench(decided: bool, rival: Option<Rival>) -> Bench {
+        let rivals = rival.into_iter().map(|rival| (3, rival)).collect();
+        let batch = BatchId([5; 32]);
+        Bench { batch, decided, rivals, reserved: Arc::default(), now: Time(7) }
+    }
+
+    /// What becomes of a row that number 3 has.
+    fn met(bench: &Bench, place: Option<Place>) -> Result<Vec<(u64, Claim)>, String> {
+        let row = row();
+        let mut found = Found::fresh(Some(upload(1)));
+        found.claims.insert(row.name, 3);
+        found.places.extend(place.map(|place| (3, place)));
+        let plan = bench.judge(&found, &[row]);
+        plan.map(|plan| plan.evict).map_err(|problem| problem.code().to_owned())
+    }
+
+    #[test]
+    fn who_keeps_a_row() {
+        let evicted = Ok(vec![(3, row().name)]);
+        let (later, never) = (Err(LATER.to_owned()), Err(NEVER.to_owned()));
+        let staged = || Some(Place::Staged(upload(3)));
+        let rival = |first, promised| Some(Rival { batch: BatchId([first; 32]), promised });
+        // Left over; uploaded by a client and not announced.
+        assert_eq!(met(&bench(false, None), None), Ok(vec![]));
+        assert_eq!(met(&bench(false, None), staged()), evicted);
+        // Announced: the promise first, then the lower id.
+        assert_eq!(met(&bench(false, rival(9, true)), staged()), later);
+        assert_eq!(met(&bench(false, rival(9, false)), staged()), evicted);
+        assert_eq!(met(&bench(false, rival(1, false)), staged()), later);
+        // What is on the ledger comes before whatever is staged, and before nothing else.
+        assert_eq!(met(&bench(true, rival(1, true)), staged()), evicted);
+        for decided in [false, true] {
+            let live = Some(Place::Live(BatchId([7; 32])));
+            assert_eq!(met(&bench(decided, None), live), never);
+        }
+    }
+
+    #[test]
+    fn what_is_in_it_twice_is_never_ready() {
+        let bench = bench(false, None);
+        let code = |found: &Found, rows: &[CheckedRow]| {
+            bench.judge(found, rows).map(|_| ()).map_err(|problem| problem.code().to_owned())
+        };
+        let fresh = Found::fresh(Some(upload(1)));
+        assert_eq!(code(&fresh, &[row(), row()]), Err(NEVER.to_owned()));
+        assert_eq!(code(&fresh, &[row()]), Ok(()));
+        let mut here = Found::fresh(Some(upload(1)));
+        here.claims.insert(row().name, 1);
+        assert_eq!(code(&here, &[row()]), Err(NEVER.to_owned()));
+        here.claims.insert(row().name, BY_OPERATION);
+        assert_eq!(code(&here, &[row()]), Err(NEVER.to_owned()));
+        let full = Upload { staged: 9, ..upload(1) };
+        assert_eq!(code(&Found::fresh(Some(full)), &[row()]), Err(LATER.to_owned()));
+    }
+}

@@ -202,7 +202,7 @@ impl Node {
         let taken = std::mem::take(&mut *locked(&taken));
         for number in &taken {
             self.warm.forget(*number);
-            self.mempool.leaves_gone(*number);
+            self.mempool.leaves_gone(*number, Some(&wanted.batch).filter(|_| !decided));
         }
         drop(turn);
         self.drop_broken(taken).await?;

@@ -17,5 +17,6 @@ mod network;
 mod readers;
 mod restore;
 mod standing;
+mod together;
 mod uploads;
 mod verdicts;

@@ -25,6 +25,11 @@ pub(crate) struct TestHost {
 }
 
 impl TestHost {
+    pub(crate) fn new() -> Self {
+        let (slept, drawn) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { now: AtomicU64::new(START), slept, drawn }
+    }
+
     pub(crate) fn advance(&self, ms: u64) {
         self.now.fetch_add(ms, SeqCst);
     }
@@ -61,6 +66,12 @@ pub(crate) struct TestSigner {
     pub(crate) gone: AtomicBool,
     /// It ends whatever task asks it to sign.
     pub(crate) deadly: AtomicBool,
+}
+
+impl TestSigner {
+    pub(crate) fn new(key: SecretKey) -> Self {
+        Self { key, gone: false.into(), deadly: false.into() }
+    }
 }
 
 impl Signer for TestSigner {
@@ -174,13 +185,8 @@ impl Network {
 
     pub(crate) async fn of(genesis: Genesis) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let host = Arc::new(TestHost {
-            now: AtomicU64::new(START),
-            slept: AtomicU64::new(0),
-            drawn: AtomicU64::new(0),
-        });
-        let key = secret("validator");
-        let signer = Arc::new(TestSigner { key, gone: false.into(), deadly: false.into() });
+        let host = Arc::new(TestHost::new());
+        let signer = Arc::new(TestSigner::new(secret("validator")));
         let registry = open(dir.path(), &genesis, &host, &signer).await.unwrap();
         Self { dir, genesis, host, signer, registry }
     }

@@ -101,11 +101,11 @@ async fn build(
     let Some(view) = registry.read_as(reader).device(did).await? else { return Ok(None) };
     let own = view.owner == who.session.organisation.to_string();
     let batch = view.batch.parse().map_err(|_| damaged("the batch of the device"))?;
-    let chain = registry.chain();
+    let chain = registry.chain()?;
     let record = chain.state().device(did)?;
     let batch_record = chain.state().batch(&batch)?.ok_or_else(|| damaged("the batch"))?;
     let (history, more) = history::of(console, who, did, &batch).await?;
-    let now = registry.head().head().time;
+    let now = registry.head()?.head().time;
     let standing = record.as_ref().map(|r| &r.standing);
     let reasons = standing::reasons(standing, &batch_record.standing, &history, now);
     let can = match own && frame.acts() {

@@ -48,7 +48,7 @@ pub(crate) async fn page(
 
 async fn build(console: &Console, frame: Frame, who: &Visitor) -> Result<Ledger, Problem> {
     let registry = console.registry();
-    let (checkpoint, chain) = (registry.head(), registry.chain());
+    let (checkpoint, chain) = (registry.head()?, registry.chain()?);
     let head = checkpoint.head();
     let set = chain.state().validators()?;
     let label = |key: &muster_identity::PublicKey| {
