@@ -1,7 +1,7 @@
 use crate::limits;
 use crate::tls::{self, Reach};
 use crate::{
-    BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
+    ConsensusView,    BatchView, BoxFuture, ChangeView, CoverageView, DeviceView, Feed, GatewayView, GatewaysView,
     Leaves, LimitsView, LineNoted, LotDevicesView, LotQuery, LotsView, NetworkView, Problem,
     ProposalsView, Resolution, Resolve, Sealed, Submit, UploadOpened, Verdicts,
 };
@@ -140,6 +140,11 @@ impl Client {
     /// The network as the node sees it.
     pub async fn network(&self) -> Result<NetworkView> {
         self.get_json("/v1/network").await
+    }
+
+    /// How the node decides, and with whom.
+    pub async fn consensus(&self) -> Result<ConsensusView> {
+        self.get_json("/v1/consensus").await
     }
 
     /// What waits for approval.

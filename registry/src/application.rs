@@ -170,10 +170,6 @@ impl Application for Node {
         Ok(batches)
     }
 
-    fn entries(&self, from: u64, count: u64) -> BoxFuture<'_, Result<Vec<Vec<u8>>, Error>> {
-        self.store.entries(from, count)
-    }
-
     fn lacks_leaves(&self) -> bool {
         self.lost.count() > 0
     }

@@ -171,9 +171,6 @@ pub trait Application: Send + Sync {
     /// The batches that a block would enrol, in order.
     fn enrolled_by(&self, block: &Block) -> Result<Vec<BatchId>, Error>;
 
-    /// Entries of the log from a place on, decided and perhaps not published, so many at most.
-    fn entries(&self, from: u64, count: u64) -> BoxFuture<'_, Result<Vec<Vec<u8>>, Error>>;
-
     /// Leaves of a decided batch are missing: nothing is signed and nothing voted for, since keys
     /// cannot be compared.
     fn lacks_leaves(&self) -> bool;

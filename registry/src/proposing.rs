@@ -48,11 +48,7 @@ fn attempt(chain: &Chain, waiting: &Waiting, time: Time) -> Result<Tried, Refusa
 
 /// The keys that an operation brings.
 fn keys_of(waiting: &Waiting, done: Option<&OpenProposal>) -> Vec<PublicKey> {
-    match done.map_or(&waiting.verified.operation().action, |it| &it.action) {
-        Action::Rotate(a) => vec![a.key.key],
-        Action::ChangeKeys(a) => a.add.iter().map(|(new, _)| new.key).collect(),
-        _ => Vec::new(),
-    }
+    done.map_or(&waiting.verified.operation().action, |it| &it.action).new_keys()
 }
 
 /// Who has a key that is not free.

@@ -19,6 +19,13 @@ pub(crate) enum Org {
     Invite(OrgInvite),
     /// Replace the root key and the daily keys, signed by the recovery key.
     Recover(Box<OrgRecover>),
+    /// Take another organisation into the network, by the request that it made
+    /// (`muster init --genesis FILE --org NAME`).
+    Admit(OrgAdmit),
+    /// Put an organisation out of the network: its keys and grants end, its devices stay.
+    Expel(OrgExpel),
+    /// The validators: list them, add and remove keys that organisations have for it.
+    Validators(OrgValidators),
     /// Sign that another key takes the validator's place, for `muster serve --succeed`.
     Validator(OrgValidator),
     /// Let an organisation enrol devices.
@@ -93,6 +100,48 @@ pub(crate) struct OrgRecover {
     pub(crate) propose: ProposeArg,
     #[command(flatten)]
     pub(crate) node: NodeArg,
+}
+
+#[derive(Args)]
+pub(crate) struct OrgAdmit {
+    /// The request: admission.cbor of the organisation's folder.
+    pub(crate) request: PathBuf,
+    /// Do it without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    /// Signs: by default keys/root.pem of the home folder.
+    #[command(flatten)]
+    pub(crate) sign: SignArg,
+}
+
+#[derive(Args)]
+pub(crate) struct OrgExpel {
+    /// The organisation (DID).
+    pub(crate) organisation: String,
+    /// Do it without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
+    pub(crate) sign: SignArg,
+}
+
+#[derive(Args)]
+pub(crate) struct OrgValidators {
+    /// A key (Multikey) that votes from the next block on; its organisation has it with the
+    /// capability validator. May be repeated.
+    #[arg(long, value_name = "MULTIKEY")]
+    pub(crate) add: Vec<String>,
+    /// A key that votes no more. May be repeated.
+    #[arg(long, value_name = "MULTIKEY")]
+    pub(crate) remove: Vec<String>,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
+    pub(crate) sign: SignArg,
 }
 
 #[derive(Args)]

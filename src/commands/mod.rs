@@ -29,6 +29,7 @@ mod restore;
 mod rules;
 #[cfg(feature = "node")]
 mod serve;
+mod status;
 
 #[cfg(feature = "node")]
 pub(crate) use device::{sample::keep as keep_key, window};
@@ -36,6 +37,7 @@ pub(crate) use device::{sample::keep as keep_key, window};
 pub(crate) use enrol::{enrolment, watch, write};
 #[cfg(feature = "node")]
 pub(crate) use init::{Beginning, Seals, begin};
+pub(crate) use ledger::replay;
 #[cfg(feature = "node")]
 pub(crate) use org::Offer;
 

@@ -1,4 +1,5 @@
 mod invite;
+mod members;
 mod recover;
 
 #[cfg(feature = "node")]
@@ -38,6 +39,9 @@ pub(super) async fn run(session: &Session, command: Org) -> Result<ExitCode> {
         Org::Key(OrgKey::List(node)) => key_list(session, &node).await,
         Org::Key(OrgKey::Rotate(arg)) => key_rotate(session, &arg).await,
         Org::Invite(arg) => invite::run(session, arg).await,
+        Org::Admit(arg) => members::admit(session, &arg).await,
+        Org::Expel(arg) => members::expel(session, &arg).await,
+        Org::Validators(arg) => members::validators(session, &arg).await,
         Org::Recover(arg) => recover::run(session, *arg).await,
         Org::Validator(arg) => validator(session, &arg).await,
         Org::Grant(arg) => grant(session, arg).await,
@@ -104,7 +108,7 @@ fn change_keys(
 }
 
 async fn key_list(session: &Session, node: &NodeArg) -> Result<ExitCode> {
-    let did = session.home.genesis()?.organisation_did();
+    let did = session.home.organisation()?;
     let us = organisation(&node.client()?, &did).await?;
     let mut words = format!("{}  {}", us.did, us.label);
     for key in &us.keys {

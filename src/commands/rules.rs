@@ -7,9 +7,10 @@ use super::{Session, moment};
 use crate::cli::{NodeArg, OrgProtocol, OrgRules, OrgRulesCommand, OrgRulesSet};
 use crate::signing::Desk;
 use anyhow::{Result, anyhow, ensure};
-use muster_api::{NetworkView, RulesView};
+use muster_api::{MatterView, NetworkView, RulesView};
 use muster_ledger::{
-    Action, Approval, ChangeRules, EvidencePolicy, NextProtocol, Rules, UpgradeProtocol, limits,
+    Action, Approval, ChangeRules, EvidencePolicy, Matter, NextProtocol, Rules, Table, Threshold,
+    UpgradeProtocol, limits,
 };
 use serde_json::json;
 use std::fmt::Write as _;
@@ -30,6 +31,10 @@ async fn show(session: &Session, node: &NodeArg) -> Result<ExitCode> {
     let (network, proposals) = (client.network().await?, client.proposals().await?);
     let rules = read(&network.rules)?;
     let mut words = in_words(&rules).replace("; ", "\n");
+    for row in &network.rules.table {
+        let MatterView { matter, threshold, organisations, .. } = row;
+        write!(words, "\n{matter:<11}{threshold} of the organisations, now {organisations}")?;
+    }
     for ended in proposals.ended.iter().filter(|_| rules.approval.is_some()) {
         write!(words, "\n{} ended {} without approval today", ended.organisation, ended.today)?;
     }
@@ -93,7 +98,28 @@ fn read(view: &RulesView) -> Result<Rules> {
             people: approval.people,
             governance: approval.governance,
         }),
+        table: table(view)?,
     })
+}
+
+/// The table that the rules state, from the node's words; none if they state none.
+fn table(view: &RulesView) -> Result<Option<Table>> {
+    if !view.table.iter().any(|row| row.stated) {
+        return Ok(None);
+    }
+    let mut table = Table::DEFAULT;
+    for row in &view.table {
+        let matter = Matter::ALL.into_iter().find(|matter| matter.word() == row.matter);
+        let matter = matter.ok_or_else(|| anyhow!("the node names an unknown {:?}", row.matter))?;
+        let words = [Threshold::Half, Threshold::TwoThirds, Threshold::All];
+        let worded = words.into_iter().find(|threshold| threshold.to_string() == row.threshold);
+        let threshold = match worded {
+            Some(threshold) => threshold,
+            None => Threshold::Number(row.threshold.parse()?),
+        };
+        table = table.with(matter, threshold);
+    }
+    Ok(Some(table))
 }
 
 async fn set(session: &Session, arg: &OrgRulesSet) -> Result<ExitCode> {

@@ -1,4 +1,5 @@
 use crate::commands::{Beginning, Seals};
+use crate::consortium::Seen;
 use crate::home::Home;
 use crate::host::{Machine, new_key};
 use crate::keys::Sealing;
@@ -9,7 +10,7 @@ use anyhow::Result;
 use axum::Router;
 use axum::routing::get;
 use muster_gateway::{AuthenticatedDevice, Gateway, GatewayConfig, MusterLayer, Reporting};
-use muster_identity::{Algorithm, SecretKey};
+use muster_identity::{Algorithm, SecretKey, Signer as _};
 use muster_ledger::{EvidencePolicy, Genesis};
 use muster_registry::{Config, Deciding, Registry};
 use muster_web::Console;
@@ -36,11 +37,12 @@ impl Parts {
     pub(crate) async fn start(home: &Home, port: u16) -> Result<Self> {
         let genesis = if home.exists()? { home.genesis()? } else { begin(home)? };
         let listeners = Listeners::bind(port).await?;
+        let signer = Arc::new(home.key("node/node.pem")?);
         let registry = Registry::open(Config {
             dir: home.path("node"),
             genesis: genesis.clone(),
             deciding: Deciding::Solo {
-                signer: Arc::new(home.key("node/node.pem")?),
+                signer: signer.clone(),
                 succession: None,
             },
             host: Arc::new(Machine),
@@ -54,8 +56,9 @@ impl Parts {
         let console = Console::open(registry.clone(), Arc::new(Machine), origins).await?;
         let console =
             console.imports_in(home.path("node/imports"), home.node_directory_secret()?)?;
+        let seen = Seen::alone(signer.public_key());
         let (face, meter) = (http::Face::default(), Meter::default());
-        let routes = http::routes(registry.clone(), face, meter, &console);
+        let routes = http::routes(registry.clone(), seen, face, meter, &console);
         let node = spawn(listeners.node, routes, &stopped)?;
         let gateway_key = Arc::new(gateway_key(home)?);
         let mut config = GatewayConfig::new(

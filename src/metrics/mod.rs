@@ -3,9 +3,13 @@
 //! tables.
 
 mod certificate;
+#[cfg(feature = "node")]
+mod consensus;
 mod http;
 mod process;
 
+#[cfg(feature = "node")]
+pub(crate) use consensus::text as of_consensus;
 pub(crate) use http::{Meter, metered};
 
 use crate::cli::MetricsPlace;

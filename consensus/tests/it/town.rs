@@ -63,6 +63,16 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<Clock>,
     pub(crate) place: SocketAddr,
     pub(crate) registry: Option<Registry>,
+    /// All its tasks, those of the engine too, so that it can be killed.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.registry.take());
+        // Dropping it would wait, which a test's own runtime does not allow.
+        self.runtime.take().into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
+    }
 }
 
 impl Node {
@@ -116,6 +126,7 @@ impl Town {
             clock: Arc::new(Clock::new(n as u64)),
             place: SocketAddr::from(([127, 0, 0, 1], port())),
             registry: None,
+            runtime: None,
         };
         let mut town = Self { genesis, nodes: (0..count).map(node).collect() };
         for n in 0..count {
@@ -154,12 +165,15 @@ impl Town {
             accept_lost_leaves: false,
         };
         std::fs::create_dir_all(&config.dir).unwrap();
-        node.registry = Some(Registry::open(config).await.unwrap());
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let opened = runtime.spawn(Registry::open(config)).await.unwrap();
+        (node.registry, node.runtime) = (Some(opened.unwrap()), Some(runtime));
     }
 
     /// Stops a node as a power failure would.
     pub(crate) fn kill(&mut self, n: usize) {
         drop(self.nodes[n].registry.take());
+        self.nodes[n].runtime.take().expect("a node that is up").shutdown_background();
     }
 
     /// Waits until something holds, for half a minute at most.

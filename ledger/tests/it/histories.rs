@@ -7,9 +7,9 @@ use muster_identity::cbor::Decode;
 use muster_identity::{Did, PublicKey, SecretKey, Signer, sha256};
 use muster_ledger::{
     Action, BatchRecord, Block, Capabilities, Capability, Chain, ChangeKeys, Deactivate,
-    DeviceRecord, GrantRecord, Hold, HoldId, HoldRecord, OrganisationRecord, OversightRecord,
-    Power, ProposalRecord, ProtocolRecord, Release, Revoke, RevokeKey, Rotate, Rules,
-    SignedOperation, Standing, StateKey, Status, Target, Time, ValidatorSet, View,
+    DeviceRecord, GrantRecord, Hold, HoldId, HoldRecord, Members, OrganisationRecord,
+    OversightRecord, Power, ProposalRecord, ProtocolRecord, Release, Revoke, RevokeKey, Rotate,
+    Rules, SignedOperation, Standing, StateKey, Status, Target, Time, ValidatorSet, View,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -297,6 +297,7 @@ impl History {
                 StateKey::Protocol => ProtocolRecord::from_cbor(value).is_ok(),
                 StateKey::Oversight(_) => OversightRecord::from_cbor(value).is_ok(),
                 StateKey::Proposal(_) => ProposalRecord::from_cbor(value).is_ok(),
+                StateKey::Members => Members::from_cbor(value).is_ok(),
             };
             assert!(readable, "{key:?}");
         }

@@ -10,7 +10,7 @@ use crate::claims::Claim;
 use crate::node::Node;
 use crate::store::sqlite::{Further, Index, LOT_NAMES, LogHour, LotNames, LotSize};
 use muster_identity::Did;
-use muster_ledger::{Action, Chain, Target};
+use muster_ledger::{Action, Chain, Recover, Rotate, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,9 +111,10 @@ impl Node {
                             None => further.absent.push(place),
                         }
                     }
-                    Action::Rotate(a) => {
-                        let head = head(&a.key.key.to_multicodec());
-                        further.keys.extend(head.map(|h| (h, Claim::of_did(&a.device.did))));
+                    Action::Rotate(Rotate { device, key, .. })
+                    | Action::Recover(Recover { device, key, .. }) => {
+                        let head = head(&key.key.to_multicodec());
+                        further.keys.extend(head.map(|h| (h, Claim::of_did(&device.did))));
                     }
                     _ => {}
                 }

@@ -60,6 +60,10 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     arg.metrics.check(tls.is_some(), arg.folder.without_tls)?;
     let rules = arg.topics.as_deref().map(read_rules).transpose()?;
     let audience = arg.audience.context("--audience is missing")?;
+    let own = match arg.folder.genesis {
+        Some(_) => None,
+        None => Some(session.home.organisation()?),
+    };
     let mut config = config(session, arg.folder, audience.parse().context("--audience")?)?;
     let network = config.genesis.network();
     config.policy.rules.max_roll_age_ms = arg.max_age.ms;
@@ -75,7 +79,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     if let Some(place) = arg.key.clone() {
         let organisation = match &arg.operator {
             Some(did) => did.parse().context("--operator")?,
-            None => config.genesis.organisation_did(),
+            None => own.unwrap_or_else(|| config.genesis.organisation_did()),
         };
         let signer = session.home.keys().open_or_make(&place.into())?;
         key = Some(signer.public_key().to_multikey());

@@ -172,6 +172,7 @@ impl File {
             entry: 0,
             seq: 0,
             standing: Standing::default(),
+            offer: None,
         };
         let enrolled = part.verify(&record).map_err(fault)?;
         assert_eq!(enrolled.did().to_string(), self.list("dids")[part.index as usize]);
