@@ -132,7 +132,7 @@ impl Node {
 
     /// The files that prove what validators did wrong.
     pub(crate) fn evidence(&self) -> Vec<PathBuf> {
-        let Ok(files) = fs::read_dir(self.home.join("node/consensus/evidence")) else {
+        let Ok(files) = fs::read_dir(self.home.join("node/evidence")) else {
             return Vec::new();
         };
         files.map(|file| file.expect("a file").path()).collect()
