@@ -10,6 +10,8 @@ mod gather;
 mod heads;
 mod hosting;
 mod leaves;
+#[cfg(test)]
+mod liars;
 pub mod limits;
 mod proposal;
 mod ready;
