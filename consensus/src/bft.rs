@@ -10,8 +10,9 @@ use crate::ready::ReadyVotes;
 use crate::{Error, limits};
 use muster_api::{BoxFuture, ConsensusView, Host};
 use muster_identity::{PublicKey, Signer};
-use muster_ledger::{Network, ValidatorSet, View as _};
+use muster_ledger::{Network, Time, ValidatorSet, View as _};
 use muster_registry::{Application, Consensus};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -68,6 +69,8 @@ pub(crate) struct Shared {
     /// The set before the last change, until its head is published: both sign it.
     pub(crate) handover: Handover,
     pub(crate) evidences: Evidences,
+    /// When a signature of each validator came last, by this node's clock.
+    pub(crate) heard_of: Mutex<BTreeMap<PublicKey, Time>>,
     pub(crate) engine_view: watch::Receiver<EngineView>,
     /// Something was heard of that may be worth a block, or that a peer is ahead.
     pub(crate) news: Notify,
@@ -166,6 +169,7 @@ impl Bft {
             beats: Mutex::default(),
             handover: Handover::read(&dir, application.chain().height())?,
             evidences: Evidences::open(dir.join("evidence"))?,
+            heard_of: Mutex::default(),
             engine_view: watch_engine,
             news: Notify::new(),
             stopped: watch::Sender::new(None),

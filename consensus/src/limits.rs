@@ -163,6 +163,10 @@ muster_ledger::limits! {
     /// Bundles that are fetched at once: 4,096 leaves, which are staged together.
     pub const BUNDLES_AT_ONCE: usize = 16 => "bundles";
 
+    /// How long after its last signature a validator counts as there, in milliseconds: two heartbeats
+    /// and some.
+    pub const PRESENT_MS: u64 = 25_000 => "milliseconds";
+
     /// Proofs of what validators did wrong that are kept: the first say all.
     pub const EVIDENCES: usize = 256 => "files";
 

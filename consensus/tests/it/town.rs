@@ -3,6 +3,7 @@ use muster_consensus::exchange::PeerAddress;
 use muster_consensus::{Bft, Settings};
 use muster_identity::cbor::Encode as _;
 use muster_identity::{Algorithm, Did, Inception, PossessionTerms, SecretKey, Signer as _, sha256};
+use muster_ledger::View as _;
 use muster_ledger::{
     Action, BatchId, Capabilities, Capability, DeviceRef, Enrol, EntryProof, Evidence,
     EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, Leaf, LeafTree, Operation, OrgKey,
