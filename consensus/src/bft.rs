@@ -225,16 +225,21 @@ impl Shared {
             let run = engine::run(engine(votes_from), host, view.clone(), ending);
             tokio::pin!(run);
             let ended = tokio::select! {
-                ended = &mut run => ended?,
+                ended = &mut run => ended,
                 () = self.left_behind() => {
                     end.send_replace(true);
-                    run.await?
+                    run.await
                 }
             };
-            if let Ended::Failed(why) = ended {
-                tracing::warn!("the engine begins again: {why}");
-                self.heard(limits::LOOK).await;
-            }
+            let why = match ended {
+                Ok(Ended::Told) => continue,
+                Ok(Ended::Failed(why)) => why,
+                Err(error @ Error::Caller(_)) => return Err(error),
+                // Such as a full disk: nobody has to start the node again once there is room.
+                Err(error) => error.to_string(),
+            };
+            tracing::error!("the engine begins again: {why}");
+            tokio::time::sleep(limits::LOOK).await;
         }
     }
 

@@ -19,10 +19,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
+/// What servers do. The engine of a consortium would tell of every vote.
+const SERVERS: &str = "info,arc_malachitebft=warn";
+
 /// Begins to write log lines. Without a word about it they are warnings, or for servers also what
 /// they do.
 pub(crate) fn start(cli: &Cli) {
-    let default = if cli.command.is_server() { "info" } else { "warn" };
+    let default = if cli.command.is_server() { SERVERS } else { "warn" };
     let level = cli.log_level.as_ref().map_or(default, |level| level.0.as_str());
     // It was checked when it was read.
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new(default));
