@@ -5,6 +5,7 @@ use crate::engine::{self, Ended, EngineConfig, EngineView, Peer, Timeouts};
 use crate::evidence::Evidences;
 use crate::exchange::{Exchange, ExchangeConfig, PeerAddress};
 use crate::gather::{Beats, Gather};
+use crate::handover::Handover;
 use crate::ready::ReadyVotes;
 use crate::{Error, limits};
 use muster_api::{BoxFuture, ConsensusView, Host};
@@ -65,7 +66,7 @@ pub(crate) struct Shared {
     pub(crate) gather: Mutex<Gather>,
     pub(crate) beats: Mutex<Beats>,
     /// The set before the last change, until its head is published: both sign it.
-    pub(crate) before_change: Mutex<Option<ValidatorSet>>,
+    pub(crate) handover: Handover,
     pub(crate) evidences: Evidences,
     pub(crate) engine_view: watch::Receiver<EngineView>,
     /// Something was heard of that may be worth a block, or that a peer is ahead.
@@ -163,7 +164,7 @@ impl Bft {
             votes: Mutex::default(),
             gather: Mutex::default(),
             beats: Mutex::default(),
-            before_change: Mutex::default(),
+            handover: Handover::read(&dir, application.chain().height())?,
             evidences: Evidences::open(dir.join("evidence"))?,
             engine_view: watch_engine,
             news: Notify::new(),
@@ -216,6 +217,9 @@ impl Shared {
                 std::future::pending::<()>().await;
             }
             self.catch_up().await;
+            if self.unsigned() {
+                self.sign_again();
+            }
             if !self.votes() {
                 self.heard(limits::LOOK).await;
                 continue;

@@ -12,9 +12,7 @@ impl Shared {
         loop {
             let height = self.application.chain().height();
             let highest = self.highest();
-            // A validator lets the engine fetch the last few blocks.
-            let near = if self.votes() { limits::NEAR } else { 0 };
-            if highest <= height + near || self.stopped().is_some() {
+            if highest <= height || self.stopped().is_some() {
                 break;
             }
             *locked(&self.catching_up) = Some(highest);
@@ -80,8 +78,14 @@ impl Shared {
             // What was decided since the head was signed waits for the next head.
             entries.truncate(usize::try_from(size - first).map_err(|e| e.to_string())?);
             let blocks = Block::from_entries(entries).map_err(|e| e.to_string())?;
+            let before = self.validators();
             let took = self.application.catch_up(blocks, &checkpoint).await;
-            return took.map(|()| true).map_err(|e| e.to_string());
+            took.map_err(|e| e.to_string())?;
+            if self.unsigned() && before != self.validators() {
+                self.handover.begin(self.application.chain().height(), before);
+            }
+            self.take_lines(&checkpoint);
+            return Ok(true);
         }
     }
 }

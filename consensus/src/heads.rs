@@ -11,7 +11,7 @@ impl Shared {
     /// Those whose lines count for the present head: its validators, and after a change those
     /// before it too.
     fn signing_sets(&self) -> Vec<ValidatorSet> {
-        let before = locked(&self.before_change).clone();
+        let before = self.handover.before();
         [self.validators()].into_iter().chain(before).collect()
     }
 
@@ -20,6 +20,22 @@ impl Shared {
         self.stopped().is_none()
             && !self.application.lacks_leaves()
             && self.signing_sets().iter().any(|set| set.0.contains(&self.key))
+    }
+
+    /// Whether the newest head that is shown is of an earlier block than the last one.
+    pub(crate) fn unsigned(&self) -> bool {
+        let size = self.application.chain().size();
+        self.application.published().is_none_or(|shown| shown.head().size < size)
+    }
+
+    /// The head of a block that changed the validators, signed by those before it: by this the new
+    /// ones take the block, whose head they then sign.
+    pub(crate) fn handed_over(&self) -> Option<Checkpoint> {
+        let before = self.handover.before()?;
+        let size = self.application.chain().size();
+        let gather = locked(&self.gather);
+        let found = gather.quorum(&self.network, size, &[&before])?;
+        (found.head().size == size).then(|| found.clone())
     }
 
     /// Signs the head of the last block.
@@ -97,7 +113,7 @@ impl Shared {
             tracing::error!("a checkpoint cannot be shown: {error}");
             return;
         }
-        *locked(&self.before_change) = None;
+        self.handover.end();
         locked(&self.gather).sweep(size, time);
         let over = |batch: &_| matches!(self.batch_decided(batch), Ok(true));
         locked(&self.votes).sweep(time, over);

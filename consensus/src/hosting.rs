@@ -53,6 +53,9 @@ impl engine::Host for Arc<Shared> {
             match self.judge(height, proposal, live).await {
                 Ok(()) => true,
                 Err(why) => {
+                    if !live && self.height_now() + 1 == height {
+                        self.stop(format!("a quorum goes on where this node cannot: {why}"));
+                    }
                     tracing::warn!("a proposal for height {height} is not voted for: {why}");
                     false
                 }
@@ -158,7 +161,7 @@ impl Shared {
         let block: Block = proposal.block;
         self.application.decide(block).await.map_err(|e| e.to_string())?;
         if before != self.validators() {
-            *locked(&self.before_change) = Some(before);
+            self.handover.begin(height, before);
         }
         self.sign_head();
         Ok(())

@@ -7,6 +7,7 @@ mod evidence;
 pub mod exchange;
 mod following;
 mod gather;
+mod handover;
 mod heads;
 mod hosting;
 mod leaves;

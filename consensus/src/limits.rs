@@ -153,9 +153,6 @@ muster_ledger::limits! {
     /// Bytes of entries in one answer, so that it stays below an answer's bound.
     pub const FEED_BYTES: usize = 1 << 20 => "bytes";
 
-    /// How far a validator may be behind and let the engine fetch the rest.
-    pub const NEAR: u64 = 16 => "blocks";
-
     /// How far it may fall behind before it stops the engine and fetches pages instead.
     pub const BEHIND: u64 = 64 => "blocks";
 

@@ -104,12 +104,14 @@ impl Shared {
     }
 
     async fn feed(&self, from: u64, count: u64) -> Response {
-        let Some(published) = self.application.published() else { return Response::None };
+        let published = self.application.published().map(|published| published.to_note());
+        let note = self.handed_over().map(|head| head.to_note()).or(published);
+        let Some(checkpoint) = note else { return Response::None };
         let count = count.min(limits::FEED_PAGE as u64);
         match self.application.entries(from, count).await {
             Ok(entries) => {
                 let entries = limits::fitting(entries);
-                Response::Feed { entries, checkpoint: published.to_note() }
+                Response::Feed { entries, checkpoint }
             }
             Err(_) => Response::None,
         }

@@ -3,7 +3,7 @@ use crate::snapshot;
 use crate::{
     Block, Changes, Checkpoint, Context, Entry, Error, Genesis, Head, Network, NextProtocol,
     NoteFault, OpenProposal, QuorumCheckpoint, Refusal, SignedOperation, State, Time, UpgradeAhead,
-    VerifiedOperation, View, apply, carried_out, limits, operation,
+    ValidatorSet, VerifiedOperation, View, apply, carried_out, limits, operation,
 };
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 use muster_identity::cbor::{Decode as _, Encode};
@@ -253,6 +253,17 @@ impl Chain {
         let quorum = checkpoint.verify(&self.network, &validators)?;
         self.compare(quorum.head()).map_err(ChainFault::Mismatch)?;
         Ok(quorum)
+    }
+
+    /// Checks the head of a block that changed the validators by the signatures of those before it,
+    /// who decided the block: the new ones sign it only once they have it.
+    pub fn check_handover(
+        &self,
+        before: &ValidatorSet,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), ChainFault> {
+        let quorum = checkpoint.verify(&self.network, before)?;
+        self.compare(quorum.head()).map_err(ChainFault::Mismatch)
     }
 
     /// Compares what a head states with what is here; names what is not the same.

@@ -19,16 +19,19 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// What servers do. The engine of a consortium would tell of every vote.
-const SERVERS: &str = "info,arc_malachitebft=warn";
+/// The engine tells of every vote, and every two seconds of every peer that is away; what of it
+/// matters, the node says itself. A level named for the same target goes before it.
+const ENGINE: &str =
+    "arc_malachitebft=warn,arc_malachitebft_network=off,arc_malachitebft_discovery=off,libp2p=warn";
 
 /// Begins to write log lines. Without a word about it they are warnings, or for servers also what
 /// they do.
 pub(crate) fn start(cli: &Cli) {
-    let default = if cli.command.is_server() { SERVERS } else { "warn" };
+    let default = if cli.command.is_server() { "info" } else { "warn" };
     let level = cli.log_level.as_ref().map_or(default, |level| level.0.as_str());
     // It was checked when it was read.
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = EnvFilter::try_new(format!("{ENGINE},{level}"));
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(default));
     let lines = tracing_subscriber::registry().with(filter);
     match cli.log {
         LogFormat::Json => lines.with(JsonLines::new(std::io::stderr())).init(),

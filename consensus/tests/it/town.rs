@@ -91,10 +91,21 @@ pub(crate) fn validator(n: usize) -> SecretKey {
     secret(&format!("validator {n}"))
 }
 
+pub(crate) fn validator_set(of: std::ops::Range<usize>) -> ValidatorSet {
+    let mut keys: Vec<_> = of.map(|n| validator(n).public_key()).collect();
+    keys.sort();
+    ValidatorSet(keys)
+}
+
 impl Town {
+    /// So many nodes, all of them validators.
     pub(crate) async fn new(count: usize) -> Self {
-        let mut validators: Vec<_> = (0..count).map(|n| validator(n).public_key()).collect();
-        validators.sort();
+        Self::with(count, count).await
+    }
+
+    /// So many nodes, the first of them validators.
+    pub(crate) async fn with(count: usize, validators: usize) -> Self {
+        let validators = validator_set(0..validators);
         let now = Clock::new(0).now();
         let key = secret("admin").public_key();
         let all = [Capability::Root, Capability::Enrol, Capability::Operate, Capability::Approve];
@@ -114,7 +125,7 @@ impl Town {
                 expires: now.plus_ms(365 * 86_400_000),
                 evidence: EvidencePolicy::Possession,
             },
-            validators: ValidatorSet(validators),
+            validators,
         };
         let node = |n: usize| Node {
             dir: tempfile::tempdir().unwrap(),
@@ -212,7 +223,9 @@ impl Town {
         let signed = self.operation(action);
         let proof = self.nodes[n].up().submit(signed.clone(), None).await?;
         let network = self.genesis.network();
-        let verified = proof.verify(&network, &self.genesis.validators).expect("a good proof");
+        let chain = self.nodes[n].up().chain().unwrap();
+        let validators = chain.state().validators().unwrap();
+        let verified = proof.verify(&network, &validators).expect("a good proof");
         assert_eq!(verified.entry.operation, signed);
         Ok(proof)
     }

@@ -1,4 +1,5 @@
-use crate::town::{Town, folder_has};
+use crate::town::{Town, folder_has, validator_set};
+use muster_ledger::{Action, ChangeValidators, View as _};
 
 /// Devices enrolled through one node are on all, by leaves that travelled; what is private stays.
 #[tokio::test(flavor = "multi_thread")]
@@ -40,4 +41,27 @@ async fn one_of_four_is_killed_and_returns() {
     town.agree(21).await;
     town.revoke(1, &devices[20]).await.unwrap();
     town.agree(22).await;
+}
+
+/// One validator becomes four and then three, live: the new ones take the block that makes them
+/// validators under the signatures of the old ones, and who leaves follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_grows_and_shrinks() {
+    let town = Town::with(4, 1).await;
+    town.agree(0).await;
+    let devices = town.devices(0..300);
+    town.enrol(2, &devices).await.unwrap();
+    town.agree(1).await;
+    let change =
+        |seq, of| Action::ChangeValidators(ChangeValidators { seq, validators: validator_set(of) });
+    town.act(1, change(1, 0..4)).await.unwrap();
+    town.agree(2).await;
+    town.revoke(3, &devices[0]).await.unwrap();
+    town.agree(3).await;
+    town.act(0, change(2, 1..4)).await.unwrap();
+    town.agree(4).await;
+    town.revoke(0, &devices[1]).await.unwrap();
+    town.agree(5).await;
+    let chain = town.nodes[0].up().chain().unwrap();
+    assert_eq!(chain.state().validators().unwrap(), validator_set(1..4));
 }
