@@ -10,8 +10,9 @@ use crate::ready::ReadyVotes;
 use crate::{Error, limits};
 use muster_api::{BoxFuture, ConsensusView, Host};
 use muster_identity::{PublicKey, Signer};
-use muster_ledger::{Network, ValidatorSet, View as _};
+use muster_ledger::{BatchId, Network, ValidatorSet, View as _};
 use muster_registry::{Application, Consensus};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) beats: Mutex<Beats>,
     /// The set before the last change, until its head is published: both sign it.
     pub(crate) handover: Handover,
+    /// Announced batches whose leaves are not taken while a promise for another one holds.
+    pub(crate) kept_waiting: Mutex<BTreeSet<BatchId>>,
     pub(crate) evidences: Evidences,
     pub(crate) engine_view: watch::Receiver<EngineView>,
     /// Something was heard of that may be worth a block, or that a peer is ahead.
@@ -165,6 +168,7 @@ impl Bft {
             gather: Mutex::default(),
             beats: Mutex::default(),
             handover: Handover::read(&dir, application.chain().height())?,
+            kept_waiting: Mutex::default(),
             evidences: Evidences::open(dir.join("evidence"))?,
             engine_view: watch_engine,
             news: Notify::new(),
