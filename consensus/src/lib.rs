@@ -11,12 +11,12 @@ mod handover;
 mod heads;
 mod hosting;
 mod leaves;
-#[cfg(test)]
-mod liars;
 pub mod limits;
 mod proposal;
 mod ready;
 mod serving;
+#[cfg(test)]
+mod tests;
 mod viewing;
 mod votes_from;
 

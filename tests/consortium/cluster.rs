@@ -128,17 +128,6 @@ impl Cluster {
         size.unwrap_or_else(|why| panic!("node {} does not answer: {why}", node + 1))
     }
 
-    /// Waits until a node's log has grown by so many entries.
-    pub(crate) async fn grows(&self, node: usize, entries: u64) {
-        let goal = self.size(node).await + entries;
-        let what = format!("node {} has {goal} entries", node + 1);
-        self.until(&what, || async {
-            let size = self.ledger(node).await?.size;
-            if size >= goal { Ok(()) } else { Err(format!("it has {size}")) }
-        })
-        .await;
-    }
-
     /// Waits until these nodes say the same of the ledger.
     pub(crate) async fn agree(&self, nodes: &[usize]) {
         self.until("the same ledger everywhere", || async {
@@ -153,12 +142,6 @@ impl Cluster {
             }
         })
         .await;
-    }
-
-    /// Kills a node and starts it again.
-    pub(crate) fn kill_and_start(&mut self, node: usize) {
-        self.nodes[node].kill();
-        self.nodes[node].start();
     }
 
     /// Whether anything passes between two nodes, in both directions and over both connections.
