@@ -228,6 +228,8 @@ impl Shared {
                 self.sign_again();
             }
             if !self.votes() {
+                // Nothing is proposed here; what the state refuses is answered by the attempt.
+                self.application.propose(self.host.now(), &|_| false).await;
                 self.heard(limits::LOOK).await;
                 continue;
             }

@@ -111,13 +111,15 @@ impl Town {
         let key = secret("admin").public_key();
         let all = [Capability::Root, Capability::Enrol, Capability::Operate, Capability::Approve];
         let capabilities = Capabilities::of(&all);
+        let validates = Capabilities::of(&[Capability::Validator]);
+        let theirs = validators.0.iter().map(|key| OrgKey { key: *key, capabilities: validates });
         let genesis = Genesis {
             nonce: Clock::new(u64::from(port())).random(),
             time: now,
             organisation: FirstOrganisation {
                 inception: Inception::from_key(key),
                 label: "Acme".into(),
-                keys: vec![OrgKey { key, capabilities }],
+                keys: [OrgKey { key, capabilities }].into_iter().chain(theirs).collect(),
             },
             rules: Rules::DEFAULT,
             grant: GenesisGrant {
