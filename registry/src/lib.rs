@@ -50,4 +50,4 @@ pub use error::Error;
 pub use readers::{Reader, Reading};
 pub use registry::{Config, Registry};
 pub use restore::{LostBatch, Restored, Restoring};
-pub use store::Act;
+pub use store::{Act, ServerUrl, StoreUrl};

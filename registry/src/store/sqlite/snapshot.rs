@@ -1,5 +1,6 @@
 use super::fault::{fault, integer};
-use super::reading::block_from;
+pub(crate) use crate::store::columns::BlockColumns;
+use crate::store::columns::{TileColumns, block_from};
 use super::{PATIENCE, schema};
 use crate::Error;
 use crate::store::BlockRow;
@@ -15,12 +16,6 @@ pub(crate) struct Snapshot(SqliteConnection);
 const PAGE: i64 = 4_096;
 
 type Bytes = Vec<u8>;
-
-/// Columns of a block: height, time, size, log root, state root.
-pub(crate) type BlockColumns = (i64, i64, i64, Bytes, Bytes);
-
-/// Columns of a tile: level, place, first, hashes.
-type TileColumns = (i64, i64, Bytes, Bytes);
 
 /// File, kind, name, table and text of a declaration.
 pub(crate) type Declared = (String, String, String, String, Option<String>);

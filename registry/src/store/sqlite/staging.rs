@@ -1,6 +1,7 @@
 use super::bulk::Insert;
 use super::fault::{fault, fixed, integer, natural};
-use super::reading::{DirectoryColumns, directory_from, hex_list};
+use super::reading::hex_list;
+use crate::store::columns::{DirectoryColumns, directory_from};
 use super::uploads;
 use crate::Error;
 use crate::claims::Claim;
