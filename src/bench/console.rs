@@ -19,7 +19,7 @@ use muster_identity::{Did, SecretKey, Signer as _};
 use muster_ledger::{
     Action, BatchId, DeviceRef, Hold, HoldId, Operation, Power, Revoke, Status, Target, Time,
 };
-use muster_registry::{Config, DeviceSearch, LogFilter, Registry, Subject};
+use muster_registry::{Config, DeviceSearch, LogFilter, Registry, StoreUrl, Subject};
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -177,6 +177,7 @@ fn model(turn: u64) -> String {
 async fn open(home: &Home) -> Result<Registry> {
     let config = Config {
         dir: home.path("node"),
+        store: StoreUrl::Folder,
         genesis: home.genesis()?,
         signer: Arc::new(home.key("node/node.pem")?),
         host: Arc::new(Machine),

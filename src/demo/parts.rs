@@ -11,7 +11,7 @@ use axum::routing::get;
 use muster_gateway::{AuthenticatedDevice, Gateway, GatewayConfig, MusterLayer, Reporting};
 use muster_identity::{Algorithm, SecretKey};
 use muster_ledger::{EvidencePolicy, Genesis};
-use muster_registry::{Config, Registry};
+use muster_registry::{Config, Registry, StoreUrl};
 use muster_web::Console;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -38,6 +38,7 @@ impl Parts {
         let listeners = Listeners::bind(port).await?;
         let registry = Registry::open(Config {
             dir: home.path("node"),
+            store: StoreUrl::Folder,
             genesis: genesis.clone(),
             signer: Arc::new(home.key("node/node.pem")?),
             host: Arc::new(Machine),

@@ -14,8 +14,12 @@ mod governance;
 mod load;
 mod lots;
 mod network;
+#[cfg(feature = "postgres")]
+mod on_postgres;
 mod readers;
 mod restore;
+#[cfg(feature = "postgres")]
+mod server;
 mod standing;
 mod uploads;
 mod verdicts;

@@ -10,7 +10,7 @@ use muster_ledger::{
     EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, Leaf, LeafTree, Operation, OrgKey,
     Rules, SerialCommitment, SignedOperation, Target, Time, UploadRequest, ValidatorSet, VouchedBy,
 };
-use muster_registry::{Config, Error, Registry};
+use muster_registry::{Config, Error, Registry, StoreUrl};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -136,6 +136,25 @@ pub(crate) fn genesis(devices: u64, evidence: EvidencePolicy) -> Genesis {
     }
 }
 
+/// Where the node of a folder keeps its ledger: in the folder, or, when `on_postgres` runs these
+/// tests once more, in a database that is made for the folder and noted in it.
+#[cfg(feature = "postgres")]
+async fn store_of(dir: &Path) -> StoreUrl {
+    if std::env::var_os(crate::on_postgres::ASKED).is_none() {
+        return StoreUrl::Folder;
+    }
+    let noted = dir.join("database");
+    if !noted.exists() {
+        std::fs::write(&noted, crate::server::shared().database().await).unwrap();
+    }
+    std::fs::read_to_string(noted).unwrap().parse().unwrap()
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn store_of(_: &Path) -> StoreUrl {
+    StoreUrl::Folder
+}
+
 pub(crate) async fn open(
     dir: &Path,
     genesis: &Genesis,
@@ -154,6 +173,7 @@ async fn open_restored(
 ) -> Result<Registry, Error> {
     let config = Config {
         dir: dir.into(),
+        store: store_of(dir).await,
         genesis: genesis.clone(),
         signer: signer.clone(),
         host: host.clone(),
