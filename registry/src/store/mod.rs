@@ -13,6 +13,7 @@ pub(crate) mod postgres;
 mod rows;
 mod search;
 pub(crate) mod sqlite;
+pub(crate) mod tables;
 
 pub(crate) use gateways::{GatewayRow, GatewaysSave, SeenRow, Sighting, SizeRow};
 pub(crate) use lots::{
@@ -40,6 +41,7 @@ use muster_identity::Did;
 use muster_ledger::{BatchId, Genesis, Refusal, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tables::{Table, Value};
 
 /// What a store answers.
 pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -245,6 +247,17 @@ pub(crate) trait Store: Send + Sync {
     /// Never gives a number again that anything in the two files goes by, though one of them may
     /// be older than the other.
     fn pass_numbers(&self) -> Answer<'_, ()>;
+
+    /// Rows of a table behind a key, in the order of keys.
+    fn rows(
+        &self,
+        table: &'static Table,
+        after: Option<Vec<Value>>,
+        count: u64,
+    ) -> Answer<'_, tables::Rows>;
+
+    /// Writes rows of a table that are new.
+    fn put_rows(&self, table: &'static Table, rows: tables::Rows) -> Answer<'_, ()>;
 
     /// Whoever waits for a database that is away does so no longer: the node is about to close.
     fn closing(&self) {}

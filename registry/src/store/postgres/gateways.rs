@@ -1,6 +1,7 @@
 //! Gateways and their acknowledgements, in the private directory.
 
 use super::fault::fault;
+use super::text::Text;
 use super::writer::Writer;
 use crate::store::columns::{fixed, integer, natural};
 use crate::Error;
@@ -12,7 +13,7 @@ use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeMap;
 
 type GatewayColumns =
-    (i64, Vec<u8>, String, String, Option<String>, Option<i64>, Option<String>, Option<i64>);
+    (i64, Vec<u8>, Text, Text, Option<Text>, Option<i64>, Option<Text>, Option<i64>);
 
 /// All gateways with what they acknowledged.
 pub(super) async fn all(pool: &PgPool) -> Result<Vec<GatewayRow>, Error> {
@@ -33,9 +34,9 @@ pub(super) async fn all(pool: &PgPool) -> Result<Vec<GatewayRow>, Error> {
         });
     }
     let mut all = Vec::with_capacity(found.len());
-    for (no, organisation, name, registration, heard, heard_at, told, told_at) in found {
-        let token = |token: Option<String>, at: Option<i64>| match token.zip(at) {
-            Some((token, at)) => Ok::<_, Error>(Some((token, natural(at)?))),
+    for (no, organisation, Text(name), Text(registration), heard, heard_at, told, told_at) in found {
+        let token = |token: Option<Text>, at: Option<i64>| match token.zip(at) {
+            Some((Text(token), at)) => Ok::<_, Error>(Some((token, natural(at)?))),
             None => Ok(None),
         };
         all.push(GatewayRow {
@@ -85,7 +86,7 @@ async fn save_all(connection: &mut PgConnection, save: &GatewaysSave) -> Result<
         for sql in [NOBODYS, HOURS, GONE, ROW] {
             sqlx::query(sql)
                 .bind(&organisation.digest()[..])
-                .bind(name)
+                .bind(Text::of(name))
                 .execute(&mut *connection)
                 .await
                 .map_err(fault)?;
@@ -96,11 +97,11 @@ async fn save_all(connection: &mut PgConnection, save: &GatewaysSave) -> Result<
             |token: &Option<(String, u64)>| token.as_ref().map(|(_, at)| integer(*at)).transpose();
         let no: i64 = sqlx::query_scalar(ROW)
             .bind(&row.organisation.digest()[..])
-            .bind(&row.name)
-            .bind(&row.registration)
-            .bind(row.heard.as_ref().map(|(token, _)| token))
+            .bind(Text::of(&row.name))
+            .bind(Text::of(&row.registration))
+            .bind(row.heard.as_ref().map(|(token, _)| Text::of(token)))
             .bind(at(&row.heard)?)
-            .bind(row.told.as_ref().map(|(token, _)| token))
+            .bind(row.told.as_ref().map(|(token, _)| Text::of(token)))
             .bind(at(&row.told)?)
             .fetch_one(&mut *connection)
             .await
@@ -129,7 +130,7 @@ async fn save_all(connection: &mut PgConnection, save: &GatewaysSave) -> Result<
             .bind(&seen.device.0[..])
             .bind(integer(seen.time)?)
             .bind(&seen.by.0.digest()[..])
-            .bind(&seen.by.1)
+            .bind(Text::of(&seen.by.1))
             .execute(&mut *connection)
             .await
             .map_err(fault)?;
@@ -149,7 +150,7 @@ async fn count(connection: &mut PgConnection, counted: &[CountedHour]) -> Result
             .bind(integer(counts.allowed)?)
             .bind(integer(counts.refused)?)
             .bind(&by.0.digest()[..])
-            .bind(&by.1)
+            .bind(Text::of(&by.1))
             .execute(&mut *connection)
             .await
             .map_err(fault)?;
@@ -169,12 +170,12 @@ async fn count(connection: &mut PgConnection, counted: &[CountedHour]) -> Result
 pub(super) async fn seen(pool: &PgPool, did: Did) -> Result<Option<Sighting>, Error> {
     const SQL: &str = "SELECT seen.time, gateways.organisation, gateways.name FROM seen \
         JOIN gateways ON gateways.no = seen.gateway WHERE seen.name = $1";
-    let row: Option<(i64, Vec<u8>, String)> = sqlx::query_as(SQL)
+    let row: Option<(i64, Vec<u8>, Text)> = sqlx::query_as(SQL)
         .bind(&Claim::of_did(&did).0[..])
         .fetch_optional(pool)
         .await
         .map_err(fault)?;
-    row.map(|(time, organisation, gateway)| {
+    row.map(|(time, organisation, Text(gateway))| {
         let organisation = Did::from_digest(fixed(&organisation)?);
         Ok(Sighting { time: natural(time)?, organisation, gateway })
     })

@@ -1,11 +1,12 @@
 //! What the line says of devices is written: one small transaction for each request.
 
 use super::fault::fault;
+use super::text::Text;
 use super::writer::Writer;
 use crate::Error;
 use crate::store::columns::{integer, natural};
 use crate::store::line::{
-    Known, PlaceColumns, StandColumns, WordColumns, earlier_from, places_from, rows_from, text,
+    Known, WordColumns, earlier_from, places_from, rows_from, text,
 };
 use crate::store::{LineRow, Noted};
 use muster_api::LineRecord;
@@ -39,7 +40,7 @@ async fn note_records(
         .fetch_one(&mut *connection)
         .await
         .map_err(fault)?;
-    let serials: Vec<String> = records.iter().map(|record| record.serial.clone()).collect();
+    let serials = Text::all(records.iter().map(|record| &record.serial[..]));
     let known = known(connection, number, &serials).await?;
     let judged = known.judge(records);
     if judged.noted.further > room {
@@ -66,7 +67,7 @@ pub(super) async fn count(pool: &PgPool, organisation: Did) -> Result<u64, Error
 async fn known(
     connection: &mut PgConnection,
     organisation: i64,
-    serials: &[String],
+    serials: &[Text],
 ) -> Result<Known, Error> {
     const WORDS: &str = "SELECT serial, lot, ord, station, result, counter_before, counter_after \
         FROM line WHERE organisation = $1 AND serial = ANY($2)";
@@ -86,22 +87,33 @@ async fn known(
             all
         }};
     }
-    let words = all!(WordColumns, WORDS);
-    let stands = if words.is_empty() { Vec::new() } else { all!(StandColumns, STANDS) };
+    let words = all!(WordTexts, WORDS);
+    let stands = if words.is_empty() { Vec::new() } else { all!(StandTexts, STANDS) };
+    let stand = |(Text(serial), runs, batch, born): StandTexts| (serial, runs, batch, born);
+    let place = |(Text(serial), upload, live): PlaceTexts| (serial, upload, live);
     Ok(Known {
-        rows: rows_from(words, stands)?,
-        earlier: earlier_from(all!(WordColumns, EARLIER))?,
-        places: places_from(all!(PlaceColumns, PLACES))?,
+        rows: rows_from(words.into_iter().map(word).collect(), stands.into_iter().map(stand).collect())?,
+        earlier: earlier_from(all!(WordTexts, EARLIER).into_iter().map(word).collect())?,
+        places: places_from(all!(PlaceTexts, PLACES).into_iter().map(place).collect())?,
     })
+}
+
+/// As they stand in the database: what `WordColumns` and its like are of texts.
+type WordTexts = (Text, Text, Text, Text, i64, Option<i64>, Option<i64>);
+type StandTexts = (Text, i64, Option<i64>, i64);
+type PlaceTexts = (Text, i64, bool);
+
+fn word((serial, lot, order, station, result, before, after): WordTexts) -> WordColumns {
+    (serial.0, lot.0, order.0, station.0, result, before, after)
 }
 
 /// Words as the columns of a statement.
 #[derive(Default)]
 struct Columns {
-    serials: Vec<String>,
-    lots: Vec<String>,
-    orders: Vec<String>,
-    stations: Vec<String>,
+    serials: Vec<Text>,
+    lots: Vec<Text>,
+    orders: Vec<Text>,
+    stations: Vec<Text>,
     results: Vec<i64>,
     before: Vec<Option<i64>>,
     after: Vec<Option<i64>>,
@@ -111,10 +123,10 @@ impl Columns {
     fn of<'a>(records: impl Iterator<Item = &'a LineRecord>) -> Result<Self, Error> {
         let mut all = Self::default();
         for record in records {
-            all.serials.push(record.serial.clone());
-            all.lots.push(text(&record.lot));
-            all.orders.push(text(&record.order));
-            all.stations.push(text(&record.station));
+            all.serials.push(Text::of(&record.serial));
+            all.lots.push(Text(text(&record.lot)));
+            all.orders.push(Text(text(&record.order)));
+            all.stations.push(Text(text(&record.station)));
             all.results.push(integer(record.result.number())?);
             all.before.push(record.before.map(integer).transpose()?);
             all.after.push(record.after.map(integer).transpose()?);

@@ -3,6 +3,7 @@
 use super::fault::fault;
 use crate::store::columns::{fixed, integer, natural};
 use super::reading::digests;
+use super::text::Text;
 use crate::store::line::result;
 use crate::Error;
 use crate::claims::Claim;
@@ -41,13 +42,13 @@ fn lots_of(asked: &Asked) -> Result<PgArguments, Error> {
     let low = asked.lot.as_ref().or(after.map(|(lot, _)| lot)).cloned().unwrap_or_default();
     let mut all = PgArguments::default();
     all.add(asked.organisation.digest().to_vec()).map_err(unbound)?;
-    all.add(low).map_err(unbound)?;
+    all.add(Text(low)).map_err(unbound)?;
     let high = asked.lot.as_ref().or(to.map(|(lot, _)| lot));
-    all.add(high.cloned()).map_err(unbound)?;
+    all.add(high.cloned().map(Text)).map_err(unbound)?;
     let places =
         [after.map(|(l, _)| l), after.map(|(_, o)| o), to.map(|(l, _)| l), to.map(|(_, o)| o)];
     for text in std::iter::once(asked.order.as_ref()).chain(places) {
-        all.add(text.cloned()).map_err(unbound)?;
+        all.add(text.cloned().map(Text)).map_err(unbound)?;
     }
     Ok(all)
 }
@@ -67,12 +68,13 @@ pub(super) async fn lots(
     let count = integer(count)?;
     let sql =
         format!("SELECT DISTINCT lot, ord FROM line WHERE {LOTS} ORDER BY lot, ord LIMIT {count}");
-    all(pool, sql, lots_of(&asked)?).await
+    let found: Vec<(Text, Text)> = all(pool, sql, lots_of(&asked)?).await?;
+    Ok(found.into_iter().map(|(lot, order)| (lot.0, order.0)).collect())
 }
 
-type GroupColumns = (String, String, i64, Option<Vec<u8>>, i64, i64);
+type GroupColumns = (Text, Text, i64, Option<Vec<u8>>, i64, i64);
 
-fn group((lot, order, number, batch, devices, reruns): GroupColumns) -> Result<LotGroup, Error> {
+fn group((Text(lot), Text(order), number, batch, devices, reruns): GroupColumns) -> Result<LotGroup, Error> {
     Ok(LotGroup {
         lot,
         order,
@@ -133,7 +135,7 @@ pub(super) async fn groups_of(
     found.into_iter().map(group).collect()
 }
 
-type CountColumns = (String, i64, i64, String, String, i64);
+type CountColumns = (Text, i64, i64, Text, Text, i64);
 
 /// Counts of a station, from the row before the lots that are asked for to the row behind them.
 struct Stretch {
@@ -156,11 +158,11 @@ pub(super) async fn counts(pool: &PgPool, asked: Asked) -> Result<Counters, Erro
     let mut counters = Counters::default();
     for Stretch { station, low, high } in stretches(pool, &asked).await? {
         let query = sqlx::query_as(SQL).bind(asked.organisation.digest().to_vec());
-        let query = query.bind(station.clone().unwrap_or_default());
-        let query = query.bind(station);
+        let query = query.bind(Text(station.clone().unwrap_or_default()));
+        let query = query.bind(station.map(Text));
         let mut found = query.bind(low).bind(high).fetch(pool);
         while let Some(row) = found.try_next().await.map_err(fault)? {
-            let (station, before, after, lot, order, again): CountColumns = row;
+            let (Text(station), before, after, Text(lot), Text(order), again): CountColumns = row;
             let (before, after) = (natural(before)?, natural(after)?);
             counters.count(Counted { station, before, after, lot, order, again: again == 1 });
         }
@@ -179,8 +181,8 @@ async fn stretches(pool: &PgPool, asked: &Asked) -> Result<Vec<Stretch>, Error> 
             "SELECT station, min(counter_before), max(counter_after) FROM {table} \
              WHERE {LOTS} AND {COUNTED} GROUP BY station"
         );
-        let found: Vec<(String, i64, i64)> = all(pool, sql, lots_of(asked)?).await?;
-        for (station, low, high) in found {
+        let found: Vec<(Text, i64, i64)> = all(pool, sql, lots_of(asked)?).await?;
+        for (Text(station), low, high) in found {
             let end = ends.entry(station).or_insert((low, high));
             *end = (end.0.min(low), end.1.max(high));
         }
@@ -193,7 +195,7 @@ async fn stretches(pool: &PgPool, asked: &Asked) -> Result<Vec<Stretch>, Error> 
                 AND counter_before IS NOT NULL AND counter_after IS NOT NULL";
             sqlx::query_scalar::<_, i64>(AssertSqlSafe(format!("{ONE} {which} LIMIT 1")))
                 .bind(asked.organisation.digest().to_vec())
-                .bind(station.clone())
+                .bind(Text::of(&station))
                 .bind(end)
                 .fetch_optional(pool)
         };
@@ -206,7 +208,7 @@ async fn stretches(pool: &PgPool, asked: &Asked) -> Result<Vec<Stretch>, Error> 
     Ok(stretches)
 }
 
-type DeviceColumns = (String, String, String, i64, Option<Vec<u8>>, Option<Vec<u8>>);
+type DeviceColumns = (Text, Text, Text, i64, Option<Vec<u8>>, Option<Vec<u8>>);
 
 pub(super) async fn devices(
     pool: &PgPool,
@@ -232,10 +234,10 @@ pub(super) async fn devices(
              AND serials.serial = serial_of.serial"
     );
     let mut with = lots_of(&asked)?;
-    with.add(after).map_err(|e| Error::Us(e.to_string()))?;
+    with.add(Text(after)).map_err(|e| Error::Us(e.to_string()))?;
     let found: Vec<DeviceColumns> = all(pool, sql, with).await?;
     let mut devices = LotDevices::default();
-    for (serial, lot, order, number, batch, leaf) in found {
+    for (Text(serial), Text(lot), Text(order), number, batch, leaf) in found {
         let enrolled = match (batch, leaf) {
             (Some(batch), Some(leaf)) => Some((BatchId(fixed(&batch)?), leaf)),
             _ => None,

@@ -12,12 +12,15 @@ mod lots;
 mod migrations;
 mod notes;
 mod reading;
+mod rows;
 mod sealing;
 mod search;
 mod staging;
+mod text;
 mod uploads;
 mod writer;
 
+use super::tables::{self, Table, Value};
 use super::{
     Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, Flip, GatewayHour, GatewayRow,
     GatewaysSave, Judge, LeafRow, ListedLeaf, LotDevices, LotGroup, NameRange, NewUpload, Noted,
@@ -358,6 +361,19 @@ impl Store for Postgres {
 
     fn pass_numbers(&self) -> Answer<'_, ()> {
         Box::pin(uploads::pass_numbers(&self.writer))
+    }
+
+    fn rows(
+        &self,
+        table: &'static Table,
+        after: Option<Vec<Value>>,
+        count: u64,
+    ) -> Answer<'_, tables::Rows> {
+        Box::pin(rows::rows(&self.readers, table, after, count))
+    }
+
+    fn put_rows(&self, table: &'static Table, rows: tables::Rows) -> Answer<'_, ()> {
+        Box::pin(rows::put(&self.writer, table, rows))
     }
 
     fn closing(&self) {

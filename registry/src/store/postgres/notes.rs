@@ -1,6 +1,7 @@
 //! Notes and acts of people, in the private directory.
 
 use super::fault::fault;
+use super::text::Text;
 use super::writer::Writer;
 use crate::store::columns::{integer, natural};
 use crate::Error;
@@ -46,9 +47,9 @@ async fn add(connection: &mut PgConnection, act: &Act) -> Result<(), Error> {
         .bind(integer(limits::ACTS_FOLDED)?)
         .bind(integer(act.time.saturating_sub(limits::ACT_FOLD_MS))?)
         .bind(act.organisation.digest())
-        .bind(&act.who)
-        .bind(&act.act)
-        .bind(&act.about)
+        .bind(Text::of(&act.who))
+        .bind(Text::of(&act.act))
+        .bind(Text::of(&act.about))
         .fetch_one(&mut *connection)
         .await
         .map_err(fault)?;
@@ -58,9 +59,9 @@ async fn add(connection: &mut PgConnection, act: &Act) -> Result<(), Error> {
     let no: i64 = sqlx::query_scalar(SQL)
         .bind(integer(act.time)?)
         .bind(act.organisation.digest())
-        .bind(&act.who)
-        .bind(&act.act)
-        .bind(&act.about)
+        .bind(Text::of(&act.who))
+        .bind(Text::of(&act.act))
+        .bind(Text::of(&act.about))
         .fetch_one(&mut *connection)
         .await
         .map_err(fault)?;
@@ -80,14 +81,14 @@ pub(super) async fn acts(
 ) -> Result<Vec<(u64, Act)>, Error> {
     const SQL: &str = "SELECT no, time, who, act, about FROM acts \
         WHERE organisation = $1 AND no < $2 ORDER BY no DESC LIMIT $3";
-    let rows: Vec<(i64, i64, String, String, String)> = sqlx::query_as(SQL)
+    let rows: Vec<(i64, i64, Text, Text, Text)> = sqlx::query_as(SQL)
         .bind(&organisation.digest()[..])
         .bind(i64::try_from(before).unwrap_or(i64::MAX))
         .bind(integer(count)?)
         .fetch_all(pool)
         .await
         .map_err(fault)?;
-    let row = |(no, time, who, act, about)| {
+    let row = |(no, time, Text(who), Text(act), Text(about)): (_, _, Text, Text, Text)| {
         Ok((natural(no)?, Act { time: natural(time)?, organisation, who, act, about }))
     };
     rows.into_iter().map(row).collect()

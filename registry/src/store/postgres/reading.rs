@@ -1,6 +1,7 @@
 use super::fault::fault;
+use super::text::Text;
 use super::writer::Writer;
-use crate::store::columns::{BlockColumns, DirectoryColumns, block_from, fixed, integer, natural, tile_from};
+use crate::store::columns::{BlockColumns, block_from, fixed, integer, natural, tile_from};
 use crate::Error;
 use crate::claims::Claim;
 use crate::store::{BlockRow, DirectoryRow, LeafRow, SerialOf, StagedLeaf};
@@ -150,12 +151,13 @@ pub(super) async fn directory(
     const SQL: &str = "SELECT organisations.did, serials.serial, serials.lot, serials.upload, \
         serials.row FROM serials JOIN organisations ON organisations.no = serials.organisation \
         WHERE serials.name = $1";
-    let row: Option<DirectoryColumns> = sqlx::query_as(SQL)
+    let row: Option<(Bytes, Text, Option<Text>, i64, i64)> = sqlx::query_as(SQL)
         .bind(&Claim::of_did(&did).0[..])
         .fetch_optional(pool)
         .await
         .map_err(fault)?;
-    row.map(|(owner, serial, lot, upload, row)| {
+    row.map(|(owner, Text(serial), lot, upload, row)| {
+        let lot = lot.map(|lot| lot.0);
         let owner = Did::from_digest(fixed(&owner)?);
         let name = Claim::of_did(&did);
         let (upload, row) = (natural(upload)?, natural(row)?);
@@ -212,17 +214,17 @@ pub(super) async fn serials(
     const SQL: &str = "SELECT leaves.name, serial, row FROM leaves \
         LEFT JOIN serials ON serials.name = leaves.name AND upload = leaves.batch \
         WHERE leaves.batch = $1 AND leaves.name > $2 ORDER BY leaves.name LIMIT $3";
-    let rows: Vec<(Bytes, Option<String>, Option<i64>)> = sqlx::query_as(SQL)
+    let rows: Vec<(Bytes, Option<Text>, Option<i64>)> = sqlx::query_as(SQL)
         .bind(integer(upload)?)
         .bind(place(after))
         .bind(integer(count)?)
         .fetch_all(pool)
         .await
         .map_err(fault)?;
-    let one = |(name, serial, row): (Bytes, Option<String>, Option<i64>)| {
+    let one = |(name, serial, row): (Bytes, Option<Text>, Option<i64>)| {
         let name = Claim(fixed(&name)?);
         let serial = match (serial, row) {
-            (Some(serial), Some(row)) => Some((serial, natural(row)?)),
+            (Some(Text(serial)), Some(row)) => Some((serial, natural(row)?)),
             _ => None,
         };
         Ok((name, serial))

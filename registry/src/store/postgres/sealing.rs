@@ -1,5 +1,6 @@
 use super::fault::fault;
 use crate::store::columns::{fixed, natural};
+use super::text::Text;
 use super::writer::Writer;
 use super::{staging, uploads};
 use crate::Error;
@@ -22,7 +23,7 @@ async fn insert(
 ) -> Result<u64, Error> {
     let done = sqlx::query(how)
         .bind(organisation)
-        .bind(serials.iter().map(|serial| &serial.serial[..]).collect::<Vec<_>>())
+        .bind(Text::all(serials.iter().map(|serial| &serial.serial[..])))
         .bind(serials.iter().map(|serial| serial.name.0).collect::<Vec<_>>())
         .execute(connection)
         .await
@@ -120,15 +121,15 @@ async fn clashes(
         AND serials.organisation = serial_of.organisation \
         WHERE serial_of.organisation = $1 \
         AND serial_of.serial = ANY($2)";
-    let list: Vec<&str> = serials.iter().map(|serial| serial.serial.as_str()).collect();
-    let rows: Vec<(String, Vec<u8>, Option<i64>)> = sqlx::query_as(SQL)
+    let list = Text::all(serials.iter().map(|serial| &serial.serial[..]));
+    let rows: Vec<(Text, Vec<u8>, Option<i64>)> = sqlx::query_as(SQL)
         .bind(organisation)
         .bind(list)
         .fetch_all(connection)
         .await
         .map_err(fault)?;
     let mut holders = BTreeMap::new();
-    for (serial, name, upload) in rows {
+    for (Text(serial), name, upload) in rows {
         holders.insert(serial, (Claim(fixed(&name)?), upload.map(natural).transpose()?));
     }
     let clash = |ours: Serial| {

@@ -3,6 +3,7 @@
 use super::fault::fault;
 use crate::store::columns::{fixed, integer, natural};
 use super::reading::digests;
+use super::text::Text;
 use crate::Error;
 use crate::claims::Claim;
 use crate::store::{
@@ -49,16 +50,16 @@ pub(super) async fn listed(
         LEFT JOIN serials ON serials.name = leaves.name AND serials.upload = leaves.batch \
         LEFT JOIN organisations ON organisations.no = serials.organisation \
         WHERE leaves.batch = $1 AND leaves.name > $2 ORDER BY leaves.name LIMIT $3";
-    let rows: Vec<(Bytes, Bytes, Option<Bytes>, Option<String>)> = sqlx::query_as(SQL)
+    let rows: Vec<(Bytes, Bytes, Option<Bytes>, Option<Text>)> = sqlx::query_as(SQL)
         .bind(integer(batch)?)
         .bind(after.map_or(Vec::new(), |name| name.0.to_vec()))
         .bind(integer(count)?)
         .fetch_all(pool)
         .await
         .map_err(fault)?;
-    let one = |(name, leaf, did, lot): (Bytes, Bytes, Option<Bytes>, Option<String>)| {
+    let one = |(name, leaf, did, lot): (Bytes, Bytes, Option<Bytes>, Option<Text>)| {
         let lot = match did.zip(lot) {
-            Some((did, lot)) => Some((Did::from_digest(fixed(&did)?), lot)),
+            Some((did, Text(lot))) => Some((Did::from_digest(fixed(&did)?), lot)),
             None => None,
         };
         Ok(ListedLeaf { name: Claim(fixed(&name)?), leaf, lot })
@@ -74,13 +75,16 @@ pub(super) async fn private(
     const SQL: &str = "SELECT name, serial, lot FROM serials \
         WHERE name = ANY($2) AND organisation = \
         (SELECT no FROM organisations WHERE did = $1)";
-    let rows: Vec<(Bytes, String, Option<String>)> = sqlx::query_as(SQL)
+    let rows: Vec<(Bytes, Text, Option<Text>)> = sqlx::query_as(SQL)
         .bind(&organisation.digest()[..])
         .bind(digests(&of))
         .fetch_all(pool)
         .await
         .map_err(fault)?;
-    rows.into_iter().map(|(name, serial, lot)| Ok((Claim(fixed(&name)?), (serial, lot)))).collect()
+    let one = |(name, Text(serial), lot): (Bytes, Text, Option<Text>)| {
+        Ok((Claim(fixed(&name)?), (serial, lot.map(|lot| lot.0))))
+    };
+    rows.into_iter().map(one).collect()
 }
 
 /// Serial numbers in their order. An entry whose device has another serial number by now is
@@ -99,16 +103,16 @@ pub(super) async fn serials_from(
         Some(after) => after.max(&range.low).clone(),
         None => range.low,
     };
-    let rows: Vec<(String, Bytes, i64)> = sqlx::query_as(SQL)
+    let rows: Vec<(Text, Bytes, i64)> = sqlx::query_as(SQL)
         .bind(range.organisation.digest())
-        .bind(low)
-        .bind(range.after)
-        .bind(range.behind)
+        .bind(Text(low))
+        .bind(range.after.map(Text))
+        .bind(range.behind.map(Text))
         .bind(integer(range.count)?)
         .fetch_all(pool)
         .await
         .map_err(fault)?;
-    let found = |(serial, name, number): (String, Bytes, i64)| {
+    let found = |(Text(serial), name, number): (Text, Bytes, i64)| {
         Ok(SerialFound { serial, name: Claim(fixed(&name)?), number: natural(number)? })
     };
     rows.into_iter().map(found).collect()
@@ -231,7 +235,7 @@ pub(super) async fn seen_by(
          FROM ({which}) AS one JOIN seen ON seen.name = one.name GROUP BY seen.gateway) AS seen_by \
          JOIN gateways ON gateways.no = seen_by.by"
     );
-    type Columns = (Bytes, String, i64, i64, i64, i64);
+    type Columns = (Bytes, Text, i64, i64, i64, i64);
     let query = sqlx::query_as::<_, Columns>(sqlx::AssertSqlSafe(sql));
     let (query, limit) = match of {
         SeenOf::Names(of) => (query.bind(digests(&of)), of.len() as u64),
@@ -244,7 +248,7 @@ pub(super) async fn seen_by(
         .fetch_all(pool)
         .await
         .map_err(fault)?;
-    let one = |(organisation, gateway, devices, day, week, last): Columns| {
+    let one = |(organisation, Text(gateway), devices, day, week, last): Columns| {
         Ok(SeenBy {
             organisation: Did::from_digest(fixed(&organisation)?),
             gateway,

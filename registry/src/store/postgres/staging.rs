@@ -1,7 +1,8 @@
 use super::fault::fault;
-use crate::store::columns::{DirectoryColumns, directory_from, fixed, integer, natural};
+use crate::store::columns::{directory_from, fixed, integer, natural};
 use super::reading::digests;
 use super::uploads;
+use super::text::Text;
 use super::writer::Writer;
 use crate::Error;
 use crate::claims::Claim;
@@ -130,13 +131,16 @@ async fn directory(
     const SQL: &str = "SELECT name, serial, lot, upload, \"row\" FROM serials \
         WHERE name = ANY($2) AND organisation = \
         (SELECT no FROM organisations WHERE did = $1)";
-    let rows: Vec<DirectoryColumns> = sqlx::query_as(SQL)
+    let rows: Vec<(Vec<u8>, Text, Option<Text>, i64, i64)> = sqlx::query_as(SQL)
         .bind(organisation.digest())
         .bind(names)
         .fetch_all(connection)
         .await
         .map_err(fault)?;
-    rows.into_iter().map(directory_from).collect()
+    let one = |(name, Text(serial), lot, upload, row): (_, _, Option<Text>, _, _)| {
+        directory_from((name, serial, lot.map(|lot| lot.0), upload, row))
+    };
+    rows.into_iter().map(one).collect()
 }
 
 /// Where numbers lead.
@@ -225,8 +229,8 @@ async fn put(
     sqlx::query(SERIALS)
         .bind(number)
         .bind(&names)
-        .bind(rows.iter().map(|row| &row.row.serial[..]).collect::<Vec<_>>())
-        .bind(rows.iter().map(|row| row.row.lot.as_deref()).collect::<Vec<_>>())
+        .bind(Text::all(rows.iter().map(|row| &row.row.serial[..])))
+        .bind(rows.iter().map(|row| row.row.lot.clone().map(Text)).collect::<Vec<_>>())
         .bind(places)
         .execute(&mut *connection)
         .await

@@ -1,5 +1,6 @@
 use super::fault::fault;
 use crate::store::columns::{fixed, integer, natural};
+use super::text::Text;
 use super::writer::Writer;
 use super::{limits, staging};
 use crate::Error;
@@ -27,7 +28,7 @@ fn upload_from(row: &PgRow) -> Result<Upload, Error> {
         number: number("no")?,
         organisation: Did::from_digest(bytes("organisation")?),
         grant: GrantId(bytes("grant_id")?),
-        model: row.try_get("model").map_err(fault)?,
+        model: row.try_get::<Text, _>("model").map_err(fault)?.0,
         rows: number("rows")?,
         rehearsal: number("rehearsal")? == 1,
         opened: Time(number("opened")?),
@@ -115,7 +116,7 @@ async fn open_one(
         .bind(new.token)
         .bind(new.organisation.digest())
         .bind(new.grant.0)
-        .bind(new.model)
+        .bind(Text(new.model))
         .bind(integer(new.rows)?)
         .bind(i64::from(new.rehearsal))
         .bind(integer(new.opened.0)?)
