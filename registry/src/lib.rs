@@ -33,12 +33,13 @@ mod succession;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod transfer;
 mod upload;
 
 /// Format of the store that this code writes and reads (`docs/formats/store.md`).
 pub const STORE_FORMAT: &str = "5";
 
-pub use audit::{AuditReport, Finding, audit};
+pub use audit::{AuditReport, Finding, audit, audit_store};
 pub use backup::{COPIED, Copied, copy, look};
 pub use consensus::{Application, Consensus};
 pub use console::{
@@ -51,3 +52,4 @@ pub use readers::{Reader, Reading};
 pub use registry::{Config, Registry};
 pub use restore::{LostBatch, Restored, Restoring};
 pub use store::{Act, ServerUrl, StoreUrl};
+pub use transfer::{Moved, export, import};

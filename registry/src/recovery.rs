@@ -2,10 +2,11 @@
 
 use crate::Error;
 use crate::signed_head::SignedHead;
-use crate::store::{BlockRow, Store};
+use crate::store::{BlockRow, Commit, Flip, Store};
 use muster_identity::cbor::Decode as _;
 use muster_ledger::merkle::{Tree, leaf_hash};
-use muster_ledger::{Block, Chain, Changes, Entry, Genesis, State, StateKey};
+use muster_ledger::{Block, Chain, Changes, Entry, Genesis, OpenProposal, State, StateKey};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What the entries give.
@@ -87,6 +88,39 @@ async fn check_state(store: &dyn Store, chain: &Chain) -> Result<(), Error> {
     } else {
         Err(Error::damaged("the state is not what the entries give"))
     }
+}
+
+/// A block that comes from elsewhere, and what it makes of the ledger before it.
+pub(crate) struct Step {
+    pub(crate) before: Chain,
+    pub(crate) block: Block,
+    pub(crate) extended: (Chain, Changes, BTreeMap<u64, OpenProposal>),
+}
+
+impl Step {
+    pub(crate) fn of(before: &Chain, block: Block) -> Result<Self, muster_ledger::ChainFault> {
+        let extended = before.extend_telling(&block)?;
+        Ok(Self { before: before.clone(), block, extended })
+    }
+}
+
+/// Writes a block as a running node would; the number of its entries.
+pub(crate) async fn write_step(
+    store: &dyn Store,
+    recovered: &mut Recovered,
+    step: Step,
+    flips: Vec<Flip>,
+) -> Result<u64, Error> {
+    let Step { before, block, extended: (after, changes, proposals) } = step;
+    let network = after.network();
+    let chains = (&before, &after);
+    let commit = Commit::of(&network, chains, &block, &changes, &proposals, flips, |_| None)?;
+    let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
+    let count = hashes.len() as u64;
+    store.commit(commit).await?;
+    hashes.into_iter().for_each(|hash| recovered.log.push(hash));
+    recovered.chain = after;
+    Ok(count)
 }
 
 /// Whether the ledger goes on from what this node signed last.

@@ -3,19 +3,16 @@
 //! anybody has, below which the node never signs.
 
 use crate::folder::{self, Folder};
-use crate::recovery::{self, Recovered};
+use crate::recovery::{self, Recovered, Step};
 use crate::signed_head::SignedHead;
 use crate::store::sqlite::{Sqlite, upgrade};
-use crate::store::{Commit, Flip, Store as _, Upload};
+use crate::store::{Flip, Store as _, Upload};
 use crate::{Error, lost};
 use muster_api::Feed;
 use muster_identity::cbor::Decode as _;
-use muster_ledger::merkle::leaf_hash;
 use muster_ledger::{
-    Action, BatchId, Block, Chain, Changes, Checkpoint, Entry, Genesis, Head, OpenProposal,
-    View as _,
+    Action, BatchId, Block, Checkpoint, Entry, Genesis, Head, View as _,
 };
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A ledger that is being brought up to date. Nothing of a source is written before a head that
@@ -57,13 +54,6 @@ pub struct LostBatch {
     pub model: String,
     /// How many they are.
     pub count: u64,
-}
-
-/// A block that was taken, and what it made of the ledger before it.
-struct Step {
-    before: Chain,
-    block: Block,
-    extended: (Chain, Changes, BTreeMap<u64, OpenProposal>),
 }
 
 fn peer(what: impl Into<String>) -> Error {
@@ -144,10 +134,9 @@ impl Restoring {
         let mut steps = Vec::with_capacity(blocks.len());
         let mut after = chain.clone();
         for block in blocks {
-            let before = after.clone();
-            let extended = before.extend_telling(&block).map_err(|e| peer(e.to_string()))?;
-            after = extended.0.clone();
-            steps.push(Step { before, block, extended });
+            let step = Step::of(&after, block).map_err(|e| peer(e.to_string()))?;
+            after = step.extended.0.clone();
+            steps.push(step);
         }
         after.check(&note).map_err(|e| peer(e.to_string()))?;
         self.write(steps).await?;
@@ -165,28 +154,15 @@ impl Restoring {
     /// Writes blocks as a running node would.
     async fn write(&mut self, steps: Vec<Step>) -> Result<(), Error> {
         let mut uploads = self.clear_uploads(&steps).await?;
-        for Step { before, block, extended: (after, changes, proposals) } in steps {
+        for step in steps {
             let mut flips = Vec::new();
-            for signed in &block.operations {
+            for signed in &step.block.operations {
                 let verified = signed.verify().map_err(|e| peer(e.to_string()))?;
                 let flip = self.flip(&verified, &mut uploads);
                 flips.extend(flip);
             }
-            let network = after.network();
-            let commit = Commit::of(
-                &network,
-                (&before, &after),
-                &block,
-                &changes,
-                &proposals,
-                flips,
-                |_| None,
-            )?;
-            let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
-            self.taken += hashes.len() as u64;
-            self.store.commit(commit).await?;
-            hashes.into_iter().for_each(|hash| self.recovered.log.push(hash));
-            self.recovered.chain = after;
+            self.taken +=
+                recovery::write_step(&self.store, &mut self.recovered, step, flips).await?;
         }
         Ok(())
     }

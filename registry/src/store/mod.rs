@@ -1,7 +1,7 @@
 //! Where the ledger lies. Everything that knows SQL is in this folder, behind one trait: files of
 //! SQLite, or a PostgreSQL server.
 
-mod columns;
+pub(crate) mod columns;
 mod commit;
 mod gateways;
 mod line;
@@ -20,6 +20,8 @@ pub(crate) use lots::{
     Asked, Counted, LineRow, LotDevice, LotDevices, LotGroup, Noted, WhichLots, Word,
 };
 pub use notes::Act;
+#[cfg(not(feature = "postgres"))]
+pub(crate) use place::without;
 pub use place::{ServerUrl, StoreUrl};
 pub(crate) use rows::{
     BlockRow, CheckedRow, Clash, Clashes, Commit, DirectoryRow, Flip, Found, LeafRow, NewUpload,
@@ -283,7 +285,7 @@ pub(crate) async fn open(
         #[cfg(feature = "postgres")]
         StoreUrl::Postgres(url) => Ok(Arc::new(postgres::Postgres::open(url, genesis).await?)),
         #[cfg(not(feature = "postgres"))]
-        StoreUrl::Postgres(url) => Err(place::without(url)),
+        StoreUrl::Postgres(url) => Err(without(url)),
     }
 }
 

@@ -36,8 +36,8 @@ pub(crate) type Rows = Vec<Vec<Value>>;
 use Kind::{Bytes as B, Number as N, Text as T};
 
 macro_rules! tables {
-    ($($constant:ident $name:literal key $key:literal $numbered:literal [$($column:literal $kind:ident),*];)*) => {
-        $(pub(crate) static $constant: Table = Table {
+    ($($(#[$only:meta])? $constant:ident $name:literal key $key:literal $numbered:literal [$($column:literal $kind:ident),*];)*) => {
+        $($(#[$only])? pub(crate) static $constant: Table = Table {
             name: $name,
             columns: &[$(($column, $kind)),*],
             key: $key,
@@ -56,10 +56,15 @@ tables! {
     UPLOADS "uploads" key 1 false [
         "no" N, "token" B, "organisation" B, "grant_id" B, "model" T, "rows" N, "rehearsal" N,
         "opened" N, "expires" N, "active" N, "staged" N, "version" N, "count" N, "root" B];
+    #[cfg(test)]
     ENTRIES "entries" key 1 false ["idx" N, "entry" B];
+    #[cfg(test)]
     BLOCKS "blocks" key 1 false ["height" N, "time" N, "size" N, "log_root" B, "state_root" B];
+    #[cfg(test)]
     STATE "state" key 1 false ["key" B, "value" B];
+    #[cfg(test)]
     TILES "tiles" key 3 false ["batch" N, "level" N, "idx" N, "first" B, "hashes" B];
+    #[cfg(test)]
     TOUCHED "touched" key 2 false ["subject" B, "entry" N];
     ORGANISATIONS "organisations" key 1 true ["no" N, "did" B];
     SERIALS "serials" key 1 false [

@@ -21,5 +21,6 @@ mod restore;
 #[cfg(feature = "postgres")]
 mod server;
 mod standing;
+mod transfer;
 mod uploads;
 mod verdicts;

@@ -10,7 +10,7 @@ use muster_ledger::{
     EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, Leaf, LeafTree, Operation, OrgKey,
     Rules, SerialCommitment, SignedOperation, Target, Time, UploadRequest, ValidatorSet, VouchedBy,
 };
-use muster_registry::{Config, Error, Registry, StoreUrl};
+use muster_registry::{AuditReport, Config, Error, Registry, StoreUrl};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -162,6 +162,31 @@ pub(crate) async fn open(
     signer: &Arc<TestSigner>,
 ) -> Result<Registry, Error> {
     open_restored(dir, genesis, host, signer, None).await
+}
+
+/// Audits the ledger of a folder's node.
+pub(crate) async fn audit(dir: &Path, genesis: &Genesis) -> Result<AuditReport, Error> {
+    muster_registry::audit_store(dir, &store_of(dir).await, genesis).await
+}
+
+/// Another node of the network: in this folder, on this store.
+pub(crate) async fn open_at(
+    dir: &Path,
+    store: &StoreUrl,
+    network: &Network,
+    restored: Option<(u64, [u8; 32])>,
+) -> Result<Registry, Error> {
+    let config = Config {
+        dir: dir.into(),
+        store: store.clone(),
+        genesis: network.genesis.clone(),
+        signer: network.signer.clone(),
+        host: network.host.clone(),
+        restored,
+        succession: None,
+        accept_lost_leaves: false,
+    };
+    Registry::open(config).await
 }
 
 async fn open_restored(

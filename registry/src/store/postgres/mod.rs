@@ -15,6 +15,7 @@ mod reading;
 mod rows;
 mod sealing;
 mod search;
+mod snapshot;
 mod staging;
 mod text;
 mod uploads;
@@ -41,6 +42,7 @@ use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+pub(crate) use snapshot::Snapshot;
 use writer::Writer;
 
 /// A ledger in a database server.
@@ -87,9 +89,14 @@ async fn prepare(connection: &mut PgConnection, genesis: &Genesis) -> Result<i64
     Ok(opened)
 }
 
+/// What the table `meta` says of a network.
+pub(crate) fn meta(genesis: &Genesis) -> [(&'static str, Vec<u8>); 2] {
+    [("genesis", genesis.to_cbor()), ("network", genesis.network().0.to_vec())]
+}
+
 /// Writes what the genesis says if nothing is there; otherwise looks whether it is that network.
 async fn create(connection: &mut PgConnection, genesis: &Genesis) -> Result<(), Error> {
-    let meta = [("genesis", genesis.to_cbor()), ("network", genesis.network().0.to_vec())];
+    let meta = meta(genesis);
     let rows: Vec<(String, Vec<u8>)> = sqlx::query_as("SELECT key, value FROM meta ORDER BY key")
         .fetch_all(&mut *connection)
         .await
