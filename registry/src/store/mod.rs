@@ -14,6 +14,8 @@ mod rows;
 mod search;
 pub(crate) mod sqlite;
 pub(crate) mod tables;
+#[cfg(all(test, feature = "postgres"))]
+mod tests;
 
 pub(crate) use gateways::{GatewayRow, GatewaysSave, SeenRow, Sighting, SizeRow};
 pub(crate) use lots::{

@@ -44,7 +44,7 @@ macro_rules! tables {
             numbered: $numbered,
         };)*
         /// All of them.
-        #[cfg(test)]
+        #[cfg(all(test, feature = "postgres"))]
         pub(crate) static ALL: &[&Table] = &[$(&$constant),*];
     };
 }
@@ -56,15 +56,15 @@ tables! {
     UPLOADS "uploads" key 1 false [
         "no" N, "token" B, "organisation" B, "grant_id" B, "model" T, "rows" N, "rehearsal" N,
         "opened" N, "expires" N, "active" N, "staged" N, "version" N, "count" N, "root" B];
-    #[cfg(test)]
+    #[cfg(all(test, feature = "postgres"))]
     ENTRIES "entries" key 1 false ["idx" N, "entry" B];
-    #[cfg(test)]
+    #[cfg(all(test, feature = "postgres"))]
     BLOCKS "blocks" key 1 false ["height" N, "time" N, "size" N, "log_root" B, "state_root" B];
-    #[cfg(test)]
+    #[cfg(all(test, feature = "postgres"))]
     STATE "state" key 1 false ["key" B, "value" B];
-    #[cfg(test)]
+    #[cfg(all(test, feature = "postgres"))]
     TILES "tiles" key 3 false ["batch" N, "level" N, "idx" N, "first" B, "hashes" B];
-    #[cfg(test)]
+    #[cfg(all(test, feature = "postgres"))]
     TOUCHED "touched" key 2 false ["subject" B, "entry" N];
     ORGANISATIONS "organisations" key 1 true ["no" N, "did" B];
     SERIALS "serials" key 1 false [

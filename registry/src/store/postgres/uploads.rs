@@ -94,6 +94,9 @@ async fn open_one(
         (SELECT max(batch) FROM leaves), (SELECT max(batch) FROM tiles)) RETURNING given";
     const INSERT: &str = "INSERT INTO uploads(no, token, organisation, grant_id, model, rows, \
         rehearsal, opened, active, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)";
+    // Without a conflict, which would use a number up.
+    const ORGANISATION: &str = "INSERT INTO organisations(did) SELECT $1::bytea \
+        WHERE NOT EXISTS (SELECT 1 FROM organisations WHERE did = $1)";
     if !use_request(connection, &new).await? {
         return Ok(Opened::Replayed);
     }
@@ -104,7 +107,7 @@ async fn open_one(
     if natural(open)? >= at_most {
         return Ok(Opened::Full);
     }
-    sqlx::query("INSERT INTO organisations(did) VALUES ($1) ON CONFLICT DO NOTHING")
+    sqlx::query(ORGANISATION)
         .bind(new.organisation.digest())
         .execute(&mut *connection)
         .await

@@ -23,7 +23,7 @@ mod uploads;
 pub(crate) use copying::copy_file;
 pub(crate) use index::{Further, Index, LOT_NAMES, LogHour, LotNames, LotSize};
 pub(crate) use schema::FORMAT;
-pub(crate) use snapshot::{BlockColumns, Snapshot, declared_by_us};
+pub(crate) use snapshot::{Snapshot, declared_by_us};
 pub(crate) use upgrade::upgrade;
 
 use super::tables::{self, Table, Value};

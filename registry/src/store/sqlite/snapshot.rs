@@ -1,6 +1,5 @@
 use super::fault::{fault, integer};
-pub(crate) use crate::store::columns::BlockColumns;
-use crate::store::columns::{TileColumns, block_from};
+use crate::store::columns::{BlockColumns, TileColumns, block_from};
 use super::{PATIENCE, schema};
 use crate::Error;
 use crate::store::BlockRow;
