@@ -92,16 +92,8 @@ impl Registry {
     /// Opens the ledger in a folder, or creates it: reads it back by the code that commits it,
     /// signs its head, and begins to decide.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let Config {
-            dir,
-            store,
-            genesis,
-            signer,
-            host,
-            restored,
-            succession,
-            accept_lost_leaves,
-        } = config;
+        let Config { dir, store, genesis, signer, host, restored, succession, accept_lost_leaves } =
+            config;
         genesis.check().map_err(|e| Error::Caller(format!("the genesis: {e}")))?;
         let key = signer.public_key();
         let folder = Folder::take_for(&dir, &store).await?;

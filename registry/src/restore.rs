@@ -10,9 +10,7 @@ use crate::store::{Flip, Store as _, Upload};
 use crate::{Error, lost};
 use muster_api::Feed;
 use muster_identity::cbor::Decode as _;
-use muster_ledger::{
-    Action, BatchId, Block, Checkpoint, Entry, Genesis, Head, View as _,
-};
+use muster_ledger::{Action, BatchId, Block, Checkpoint, Entry, Genesis, Head, View as _};
 use std::path::Path;
 
 /// A ledger that is being brought up to date. Nothing of a source is written before a head that

@@ -2,9 +2,9 @@
 
 use super::Findings;
 use super::log::{Replayed, differences};
+use super::source::Source;
 use crate::Error;
 use crate::claims::{BY_OPERATION, Claim};
-use super::source::Source;
 use crate::tiles::{Tile, TileBuilder};
 use data_encoding::HEXLOWER;
 use muster_identity::cbor::Decode as _;

@@ -1,8 +1,8 @@
 //! The tables that follow from the entries alone: meta, entries, blocks, state, touched.
 
 use super::Findings;
-use crate::Error;
 use super::source::Source;
+use crate::Error;
 use crate::store::columns::BlockColumns;
 use crate::subjects::subjects;
 use data_encoding::HEXLOWER;

@@ -96,8 +96,9 @@ impl Source {
                 };
                 let found = by_name(snapshot.schema().await?);
                 let ours = by_name(sqlite::declared_by_us().await?);
-                let name =
-                    |(file, kind, name): &(String, String, String)| format!("{file}, {kind} {name}");
+                let name = |(file, kind, name): &(String, String, String)| {
+                    format!("{file}, {kind} {name}")
+                };
                 super::log::differences("sqlite_schema", &found, &ours, name, findings);
             }
             #[cfg(feature = "postgres")]

@@ -146,11 +146,7 @@ async fn write_table(
     }
 }
 
-async fn write_leaves(
-    lines: &mut Lines<'_>,
-    store: &dyn Store,
-    batch: u64,
-) -> Result<u64, Error> {
+async fn write_leaves(lines: &mut Lines<'_>, store: &dyn Store, batch: u64) -> Result<u64, Error> {
     let (mut after, mut count) = (None, 0);
     let number = store::columns::integer(batch)?;
     loop {

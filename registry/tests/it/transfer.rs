@@ -109,8 +109,7 @@ async fn what_was_damaged_on_its_way_is_refused() {
     ] {
         std::fs::write(&file, wrong).unwrap();
         let home = dir.path().join("node");
-        let refused =
-            import(&home, &StoreUrl::Folder, &network.genesis, &file).await.unwrap_err();
+        let refused = import(&home, &StoreUrl::Folder, &network.genesis, &file).await.unwrap_err();
         assert!(matches!(&refused, Error::Caller(said) if said.contains(word)), "{refused}");
         assert!(!home.exists(), "nothing is made of it");
     }
@@ -144,7 +143,10 @@ async fn leaves_of_ones_own_making_are_refused() {
         hash = muster_identity::sha256(&[&hash, line.as_bytes(), b"\n"]);
     }
     let at = lines[last].find("\"sha256\"").unwrap();
-    lines[last].replace_range(at.., &format!("\"sha256\":\"{}\"}}", data_encoding::HEXLOWER.encode(&hash)));
+    lines[last].replace_range(
+        at..,
+        &format!("\"sha256\":\"{}\"}}", data_encoding::HEXLOWER.encode(&hash)),
+    );
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("ledger.jsonl");
     std::fs::write(&file, lines.join("\n") + "\n").unwrap();

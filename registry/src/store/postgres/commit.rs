@@ -97,10 +97,7 @@ pub(super) async fn write_records<'a>(
 }
 
 /// Writes claims of keys that entered by the genesis or an operation.
-pub(super) async fn write_keys(
-    connection: &mut PgConnection,
-    keys: &[Claim],
-) -> Result<(), Error> {
+pub(super) async fn write_keys(connection: &mut PgConnection, keys: &[Claim]) -> Result<(), Error> {
     const SQL: &str = "INSERT INTO claims SELECT one, $2::bigint FROM unnest($1::bytea[]) AS one";
     sqlx::query(SQL)
         .bind(super::reading::digests(keys))

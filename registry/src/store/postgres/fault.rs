@@ -29,6 +29,8 @@ fn by_code(code: &str, text: String) -> Error {
     match code {
         // disk_full, read_only_sql_transaction: the server takes no writes.
         "53100" | "25006" => return Error::Full(text),
+        // data_corrupted, index_corrupted
+        "XX001" | "XX002" => return Error::Damaged(text),
         code if GOING.contains(&code) => return Error::Away(text),
         // insufficient_privilege
         "42501" => {
@@ -49,8 +51,6 @@ fn by_code(code: &str, text: String) -> Error {
         ),
         // System errors outside of PostgreSQL: a disk that fails.
         "58" => Error::operator(format!("the database: {text}"), "look into the server's log"),
-        // Internal errors of PostgreSQL: data or index corrupted.
-        "XX" => Error::Damaged(text),
         _ => Error::Us(text),
     }
 }

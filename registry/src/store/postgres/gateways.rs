@@ -3,9 +3,9 @@
 use super::fault::fault;
 use super::text::Text;
 use super::writer::Writer;
-use crate::store::columns::{fixed, integer, natural};
 use crate::Error;
 use crate::claims::Claim;
+use crate::store::columns::{fixed, integer, natural};
 use crate::store::{CountedHour, GatewayRow, GatewaysSave, Sighting, SizeRow};
 use muster_api::limits;
 use muster_identity::Did;
@@ -34,7 +34,8 @@ pub(super) async fn all(pool: &PgPool) -> Result<Vec<GatewayRow>, Error> {
         });
     }
     let mut all = Vec::with_capacity(found.len());
-    for (no, organisation, Text(name), Text(registration), heard, heard_at, told, told_at) in found {
+    for (no, organisation, Text(name), Text(registration), heard, heard_at, told, told_at) in found
+    {
         let token = |token: Option<Text>, at: Option<i64>| match token.zip(at) {
             Some((Text(token), at)) => Ok::<_, Error>(Some((token, natural(at)?))),
             None => Ok(None),
@@ -113,16 +114,18 @@ async fn save_all(connection: &mut PgConnection, save: &GatewaysSave) -> Result<
             .await
             .map_err(fault)?;
         for size in &row.sizes {
-            sqlx::query("INSERT INTO gateway_sizes VALUES ($1, $2, $3, $4, $5) \
-                 ON CONFLICT DO NOTHING")
-                .bind(no)
-                .bind(integer(size.size)?)
-                .bind(integer(size.since)?)
-                .bind(integer(size.stated)?)
-                .bind(integer(size.received)?)
-                .execute(&mut *connection)
-                .await
-                .map_err(fault)?;
+            sqlx::query(
+                "INSERT INTO gateway_sizes VALUES ($1, $2, $3, $4, $5) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(no)
+            .bind(integer(size.size)?)
+            .bind(integer(size.since)?)
+            .bind(integer(size.stated)?)
+            .bind(integer(size.received)?)
+            .execute(&mut *connection)
+            .await
+            .map_err(fault)?;
         }
     }
     for seen in &save.seen {

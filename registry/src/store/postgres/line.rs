@@ -5,9 +5,7 @@ use super::text::Text;
 use super::writer::Writer;
 use crate::Error;
 use crate::store::columns::{integer, natural};
-use crate::store::line::{
-    Known, WordColumns, earlier_from, places_from, rows_from, text,
-};
+use crate::store::line::{Known, WordColumns, earlier_from, places_from, rows_from, text};
 use crate::store::{LineRow, Noted};
 use muster_api::LineRecord;
 use muster_identity::Did;
@@ -56,11 +54,8 @@ pub(super) async fn count(pool: &PgPool, organisation: Did) -> Result<u64, Error
     const SQL: &str = "WITH own AS (SELECT no FROM organisations WHERE did = $1) SELECT \
         (SELECT count(*) FROM line WHERE organisation IN (SELECT no FROM own)) + \
         (SELECT count(*) FROM line_earlier WHERE organisation IN (SELECT no FROM own))";
-    let count: i64 = sqlx::query_scalar(SQL)
-        .bind(organisation.digest())
-        .fetch_one(pool)
-        .await
-        .map_err(fault)?;
+    let count: i64 =
+        sqlx::query_scalar(SQL).bind(organisation.digest()).fetch_one(pool).await.map_err(fault)?;
     natural(count)
 }
 
@@ -92,7 +87,10 @@ async fn known(
     let stand = |(Text(serial), runs, batch, born): StandTexts| (serial, runs, batch, born);
     let place = |(Text(serial), upload, live): PlaceTexts| (serial, upload, live);
     Ok(Known {
-        rows: rows_from(words.into_iter().map(word).collect(), stands.into_iter().map(stand).collect())?,
+        rows: rows_from(
+            words.into_iter().map(word).collect(),
+            stands.into_iter().map(stand).collect(),
+        )?,
         earlier: earlier_from(all!(WordTexts, EARLIER).into_iter().map(word).collect())?,
         places: places_from(all!(PlaceTexts, PLACES).into_iter().map(place).collect())?,
     })
@@ -181,8 +179,7 @@ async fn write_earlier(
         $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], \
         $9::bigint[]) ON CONFLICT DO NOTHING";
     let columns = Columns::of(earlier.iter().map(|(_, record)| record))?;
-    let runs: Vec<i64> =
-        earlier.iter().map(|(run, _)| integer(*run)).collect::<Result<_, _>>()?;
+    let runs: Vec<i64> = earlier.iter().map(|(run, _)| integer(*run)).collect::<Result<_, _>>()?;
     sqlx::query(SQL)
         .bind(organisation)
         .bind(columns.serials)

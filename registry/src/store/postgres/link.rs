@@ -51,11 +51,8 @@ pub(super) async fn connect_alone(options: &PgConnectOptions) -> Result<PgConnec
     const TRY: &str = "SELECT pg_try_advisory_lock($1)";
     let mut connection = connect(options).await?;
     for _ in 0..limits::LOCK_ATTEMPTS {
-        let held: bool = sqlx::query_scalar(TRY)
-            .bind(LOCK)
-            .fetch_one(&mut connection)
-            .await
-            .map_err(fault)?;
+        let held: bool =
+            sqlx::query_scalar(TRY).bind(LOCK).fetch_one(&mut connection).await.map_err(fault)?;
         if held {
             return Ok(connection);
         }

@@ -1,13 +1,13 @@
 //! Lots are read. Balances come from indexes that hold all they need, in their own order.
 
 use super::fault::fault;
-use crate::store::columns::{fixed, integer, natural};
 use super::reading::digests;
 use super::text::Text;
-use crate::store::line::result;
 use crate::Error;
 use crate::claims::Claim;
 use crate::counters::Counters;
+use crate::store::columns::{fixed, integer, natural};
+use crate::store::line::result;
 use crate::store::{Asked, Counted, LotDevice, LotDevices, LotGroup, WhichLots};
 use futures_util::TryStreamExt as _;
 use muster_api::LineResult;
@@ -74,7 +74,9 @@ pub(super) async fn lots(
 
 type GroupColumns = (Text, Text, i64, Option<Vec<u8>>, i64, i64);
 
-fn group((Text(lot), Text(order), number, batch, devices, reruns): GroupColumns) -> Result<LotGroup, Error> {
+fn group(
+    (Text(lot), Text(order), number, batch, devices, reruns): GroupColumns,
+) -> Result<LotGroup, Error> {
     Ok(LotGroup {
         lot,
         order,

@@ -101,7 +101,10 @@ async fn steps(connection: &mut PgConnection, ours: &[&'static str]) -> Result<(
             Some(sql) if step.as_slice() == sha256(&[sql.as_bytes()]) => {}
             Some(_) => {
                 return Err(Error::operator(
-                    format!("migration {} of the database is not the one of this muster", found + 1),
+                    format!(
+                        "migration {} of the database is not the one of this muster",
+                        found + 1
+                    ),
                     "use the version of muster that made it, or restore a backup of the database",
                 ));
             }
@@ -136,8 +139,7 @@ async fn taken(connection: &mut PgConnection) -> Result<Vec<Vec<u8>>, Error> {
     const MAKE: &str = "CREATE SCHEMA IF NOT EXISTS ledger; CREATE SCHEMA IF NOT EXISTS directory; \
         CREATE TABLE IF NOT EXISTS ledger.migrations(number bigint PRIMARY KEY, sha256 bytea NOT NULL)";
     const THERE: &str = "SELECT to_regclass('ledger.migrations') IS NOT NULL";
-    let there: bool =
-        sqlx::query_scalar(THERE).fetch_one(&mut *connection).await.map_err(fault)?;
+    let there: bool = sqlx::query_scalar(THERE).fetch_one(&mut *connection).await.map_err(fault)?;
     if !there {
         sqlx::raw_sql(MAKE).execute(&mut *connection).await.map_err(fault)?;
     }

@@ -38,11 +38,11 @@ use muster_api::{BoxFuture, LineRecord, Problem, RowVerdict};
 use muster_identity::Did;
 use muster_identity::cbor::Encode as _;
 use muster_ledger::{BatchId, Genesis};
-use sqlx::postgres::{PgPool, PgPoolOptions};
+pub(crate) use snapshot::Snapshot;
 use sqlx::PgConnection;
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-pub(crate) use snapshot::Snapshot;
 use writer::Writer;
 
 /// A ledger in a database server.
@@ -83,8 +83,7 @@ async fn prepare(connection: &mut PgConnection, genesis: &Genesis) -> Result<i64
     sqlx::raw_sql("BEGIN").execute(&mut *connection).await.map_err(fault)?;
     migrations::migrate(connection).await?;
     create(connection, genesis).await?;
-    let opened =
-        sqlx::query_scalar(OPENED).fetch_one(&mut *connection).await.map_err(fault)?;
+    let opened = sqlx::query_scalar(OPENED).fetch_one(&mut *connection).await.map_err(fault)?;
     sqlx::raw_sql("COMMIT").execute(connection).await.map_err(fault)?;
     Ok(opened)
 }
@@ -102,9 +101,10 @@ async fn create(connection: &mut PgConnection, genesis: &Genesis) -> Result<(), 
         .await
         .map_err(fault)?;
     if !rows.is_empty() {
-        let same = rows.iter().map(|(key, value)| (key.as_str(), value)).eq(meta
+        let same = rows
             .iter()
-            .map(|(key, value)| (*key, value)));
+            .map(|(key, value)| (key.as_str(), value))
+            .eq(meta.iter().map(|(key, value)| (*key, value)));
         return if same {
             Ok(())
         } else {

@@ -3,9 +3,9 @@
 use super::fault::fault;
 use super::text::Text;
 use super::writer::Writer;
-use crate::store::columns::{integer, natural};
 use crate::Error;
 use crate::store::Act;
+use crate::store::columns::{integer, natural};
 use muster_api::limits;
 use muster_identity::Did;
 use sqlx::{PgConnection, PgPool};

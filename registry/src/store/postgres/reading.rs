@@ -1,9 +1,9 @@
 use super::fault::fault;
 use super::text::Text;
 use super::writer::Writer;
-use crate::store::columns::{BlockColumns, block_from, fixed, integer, natural, tile_from};
 use crate::Error;
 use crate::claims::Claim;
+use crate::store::columns::{BlockColumns, block_from, fixed, integer, natural, tile_from};
 use crate::store::{BlockRow, DirectoryRow, LeafRow, SerialOf, StagedLeaf};
 use crate::tiles::Tile;
 use muster_identity::Did;
@@ -33,11 +33,7 @@ pub(super) async fn entries_at(
     rows.into_iter().map(|(place, entry)| Ok((natural(place)?, entry))).collect()
 }
 
-pub(super) async fn blocks(
-    pool: &PgPool,
-    from: u64,
-    count: u64,
-) -> Result<Vec<BlockRow>, Error> {
+pub(super) async fn blocks(pool: &PgPool, from: u64, count: u64) -> Result<Vec<BlockRow>, Error> {
     const SQL: &str = "SELECT height, time, size, log_root, state_root FROM blocks \
         WHERE height >= $1 ORDER BY height LIMIT $2";
     let rows: Vec<BlockColumns> = sqlx::query_as(SQL)
@@ -65,14 +61,10 @@ pub(super) fn digests(claims: &[Claim]) -> Vec<[u8; 16]> {
 }
 
 pub(super) async fn claimed(writer: &Writer, claims: Vec<Claim>) -> Result<Vec<Claim>, Error> {
-    const SQL: &str =
-        "SELECT digest FROM claims WHERE digest = ANY($1)";
+    const SQL: &str = "SELECT digest FROM claims WHERE digest = ANY($1)";
     let mut look = writer.look().await?;
-    let found: Result<Vec<Bytes>, Error> = sqlx::query_scalar(SQL)
-        .bind(digests(&claims))
-        .fetch_all(look.on())
-        .await
-        .map_err(fault);
+    let found: Result<Vec<Bytes>, Error> =
+        sqlx::query_scalar(SQL).bind(digests(&claims)).fetch_all(look.on()).await.map_err(fault);
     look.end(found)?.iter().map(|digest| Ok(Claim(fixed(digest)?))).collect()
 }
 
@@ -92,11 +84,7 @@ pub(super) async fn leaf(pool: &PgPool, did: Did) -> Result<Option<LeafRow>, Err
     .transpose()
 }
 
-pub(super) async fn tile_of(
-    pool: &PgPool,
-    batch: u64,
-    did: Did,
-) -> Result<Option<Tile>, Error> {
+pub(super) async fn tile_of(pool: &PgPool, batch: u64, did: Did) -> Result<Option<Tile>, Error> {
     const SQL: &str = "SELECT level, idx, first, hashes FROM tiles \
         WHERE batch = $1 AND level = 0 AND first <= $2 ORDER BY first DESC LIMIT 1";
     let row = sqlx::query_as(SQL)

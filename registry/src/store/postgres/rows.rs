@@ -45,7 +45,7 @@ fn row_from(table: &Table, row: &PgRow) -> Result<Vec<Value>, Error> {
             Kind::Text => {
                 let text = row.try_get::<Option<Text>, _>(place).map_err(fault)?;
                 text.map(|text| Value::Text(text.0))
-            },
+            }
             Kind::Bytes => {
                 row.try_get::<Option<Vec<u8>>, _>(place).map_err(fault)?.map(Value::Bytes)
             }
@@ -62,11 +62,7 @@ pub(super) async fn put(writer: &Writer, table: &'static Table, rows: Rows) -> R
     write.end(done).await
 }
 
-async fn put_rows(
-    connection: &mut PgConnection,
-    table: &Table,
-    rows: Rows,
-) -> Result<(), Error> {
+async fn put_rows(connection: &mut PgConnection, table: &Table, rows: Rows) -> Result<(), Error> {
     let mut with = PgArguments::default();
     let mut places = Vec::new();
     for (place, (_, kind)) in table.columns.iter().enumerate() {

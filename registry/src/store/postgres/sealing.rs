@@ -1,10 +1,10 @@
 use super::fault::fault;
-use crate::store::columns::{fixed, natural};
 use super::text::Text;
 use super::writer::Writer;
 use super::{staging, uploads};
 use crate::Error;
 use crate::claims::Claim;
+use crate::store::columns::{fixed, natural};
 use crate::store::{Clash, Clashes, Serial, Settle, Upload};
 use muster_api::{Problem, RowVerdict};
 use sqlx::PgConnection;

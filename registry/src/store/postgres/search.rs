@@ -1,11 +1,11 @@
 //! What a console looks up: ranges of indexes that stand anyway, and rows by their names.
 
 use super::fault::fault;
-use crate::store::columns::{fixed, integer, natural};
 use super::reading::digests;
 use super::text::Text;
 use crate::Error;
 use crate::claims::Claim;
+use crate::store::columns::{fixed, integer, natural};
 use crate::store::{
     GatewayHour, ListedLeaf, NameRange, Private, SeenBy, SeenOf, SerialFound, SerialRange,
     StagedLeaf,
@@ -31,7 +31,8 @@ pub(super) async fn leaves_of(
     const SQL: &str = "SELECT leaves.name, leaf \
         FROM unnest($1::bigint[], $2::bytea[]) AS one(number, name) \
         JOIN leaves ON leaves.batch = one.number AND leaves.name = one.name";
-    let numbers: Vec<i64> = of.iter().map(|(number, _)| integer(*number)).collect::<Result<_, _>>()?;
+    let numbers: Vec<i64> =
+        of.iter().map(|(number, _)| integer(*number)).collect::<Result<_, _>>()?;
     let names: Vec<[u8; 16]> = of.iter().map(|(_, name)| name.0).collect();
     let rows: Vec<(Bytes, Bytes)> =
         sqlx::query_as(SQL).bind(numbers).bind(names).fetch_all(pool).await.map_err(fault)?;
@@ -158,8 +159,7 @@ pub(super) async fn seen_times(
     pool: &PgPool,
     of: Vec<Claim>,
 ) -> Result<BTreeMap<Claim, u64>, Error> {
-    const SQL: &str =
-        "SELECT name, time FROM seen WHERE name = ANY($1)";
+    const SQL: &str = "SELECT name, time FROM seen WHERE name = ANY($1)";
     let rows: Vec<(Bytes, i64)> =
         sqlx::query_as(SQL).bind(digests(&of)).fetch_all(pool).await.map_err(fault)?;
     rows.into_iter().map(claim_from).collect()
@@ -173,26 +173,20 @@ pub(super) async fn last_touched(
 ) -> Result<BTreeMap<[u8; 32], u64>, Error> {
     const SQL: &str = "SELECT one, (SELECT max(entry) FROM touched \
         WHERE subject = one AND entry < $2) FROM unnest($1::bytea[]) AS one";
-    let rows: Vec<(Bytes, Option<i64>)> = sqlx::query_as(SQL)
-        .bind(of)
-        .bind(integer(size)?)
-        .fetch_all(pool)
-        .await
-        .map_err(fault)?;
+    let rows: Vec<(Bytes, Option<i64>)> =
+        sqlx::query_as(SQL).bind(of).bind(integer(size)?).fetch_all(pool).await.map_err(fault)?;
     let some = rows.into_iter().filter_map(|(subject, entry)| Some((subject, entry?)));
     some.map(|(subject, entry)| Ok((fixed(&subject)?, natural(entry)?))).collect()
 }
 
 /// The first entry that concerns a subject.
-pub(super) async fn first_touched(
-    pool: &PgPool,
-    subject: [u8; 32],
-) -> Result<Option<u64>, Error> {
-    let found: Option<i64> = sqlx::query_scalar("SELECT min(entry) FROM touched WHERE subject = $1")
-        .bind(&subject[..])
-        .fetch_one(pool)
-        .await
-        .map_err(fault)?;
+pub(super) async fn first_touched(pool: &PgPool, subject: [u8; 32]) -> Result<Option<u64>, Error> {
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT min(entry) FROM touched WHERE subject = $1")
+            .bind(&subject[..])
+            .fetch_one(pool)
+            .await
+            .map_err(fault)?;
     found.map(natural).transpose()
 }
 

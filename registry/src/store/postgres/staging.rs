@@ -1,11 +1,11 @@
 use super::fault::fault;
-use crate::store::columns::{directory_from, fixed, integer, natural};
 use super::reading::digests;
-use super::uploads;
 use super::text::Text;
+use super::uploads;
 use super::writer::Writer;
 use crate::Error;
 use crate::claims::Claim;
+use crate::store::columns::{directory_from, fixed, integer, natural};
 use crate::store::{CheckedRow, DirectoryRow, Found, Judge, Place, Plan, Staged};
 use muster_api::Problem;
 use muster_identity::Did;
@@ -79,7 +79,8 @@ async fn claim(
     claims: Vec<[u8; 16]>,
     otherwise: &'static str,
 ) -> Result<u64, Error> {
-    const CLAIMS: &str = "INSERT INTO claims SELECT one, $1::bigint FROM unnest($2::bytea[]) AS one ";
+    const CLAIMS: &str =
+        "INSERT INTO claims SELECT one, $1::bigint FROM unnest($2::bytea[]) AS one ";
     let done = sqlx::query(AssertSqlSafe(format!("{CLAIMS}{otherwise}")))
         .bind(integer(upload)?)
         .bind(claims)
@@ -113,8 +114,7 @@ async fn claims_of(
     connection: &mut PgConnection,
     rows: &[CheckedRow],
 ) -> Result<BTreeMap<Claim, u64>, Error> {
-    const SQL: &str =
-        "SELECT digest, batch FROM claims WHERE digest = ANY($1)";
+    const SQL: &str = "SELECT digest, batch FROM claims WHERE digest = ANY($1)";
     let claims: Vec<Claim> = rows.iter().flat_map(CheckedRow::claims).collect();
     let list = digests(&claims);
     let found: Vec<(Vec<u8>, i64)> =

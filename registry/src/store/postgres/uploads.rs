@@ -1,10 +1,10 @@
 use super::fault::fault;
-use crate::store::columns::{fixed, integer, natural};
 use super::text::Text;
 use super::writer::Writer;
 use super::{limits, staging};
 use crate::Error;
 use crate::claims::Claim;
+use crate::store::columns::{fixed, integer, natural};
 use crate::store::{NewUpload, Opened, Upload};
 use crate::tiles::Tile;
 use muster_identity::Did;
@@ -41,10 +41,7 @@ fn upload_from(row: &PgRow) -> Result<Upload, Error> {
 }
 
 /// Waits for the write that is under way.
-pub(super) async fn by_token(
-    writer: &Writer,
-    token: [u8; 32],
-) -> Result<Option<Upload>, Error> {
+pub(super) async fn by_token(writer: &Writer, token: [u8; 32]) -> Result<Option<Upload>, Error> {
     let mut look = writer.look().await?;
     let row = sqlx::query(BY_TOKEN).bind(token).fetch_optional(look.on()).await.map_err(fault);
     look.end(row)?.as_ref().map(upload_from).transpose()
@@ -230,8 +227,7 @@ pub(super) async fn discard(writer: &Writer, upload: u64) -> Result<(), Error> {
     const END: &str = "UPDATE uploads SET expires = 0 \
         WHERE no = $1 AND NOT EXISTS (SELECT 1 FROM batches WHERE no = $1)";
     let mut write = writer.begin().await?;
-    let ended =
-        sqlx::query(END).bind(integer(upload)?).execute(write.on()).await.map_err(fault);
+    let ended = sqlx::query(END).bind(integer(upload)?).execute(write.on()).await.map_err(fault);
     let mut more = write.end(ended).await?.rows_affected() > 0;
     while more {
         let mut write = writer.begin().await?;

@@ -139,11 +139,8 @@ async fn begin(connection: &mut PgConnection, opened: i64) -> Result<i64, Error>
     const NUMBER: &str =
         "UPDATE ledger.turn SET writes = writes + 1 WHERE opened = $1 RETURNING writes";
     sqlx::raw_sql("BEGIN").execute(&mut *connection).await.map_err(fault)?;
-    let number: Option<i64> = sqlx::query_scalar(NUMBER)
-        .bind(opened)
-        .fetch_optional(connection)
-        .await
-        .map_err(fault)?;
+    let number: Option<i64> =
+        sqlx::query_scalar(NUMBER).bind(opened).fetch_optional(connection).await.map_err(fault)?;
     number.ok_or_else(taken)
 }
 

@@ -56,11 +56,7 @@ fn row_from(table: &Table, row: &SqliteRow) -> Result<Vec<Value>, Error> {
 }
 
 /// Writes rows that are new: all or nothing.
-pub(super) async fn put(
-    pool: &SqlitePool,
-    table: &'static Table,
-    rows: Rows,
-) -> Result<(), Error> {
+pub(super) async fn put(pool: &SqlitePool, table: &'static Table, rows: Rows) -> Result<(), Error> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
     let row = format!("({})", vec!["?"; table.columns.len()].join(","));
     let together = (VALUES / table.columns.len()).max(1);

@@ -1,8 +1,8 @@
 use super::fault::{fault, integer};
-use crate::store::columns::{BlockColumns, TileColumns, block_from};
 use super::{PATIENCE, schema};
 use crate::Error;
 use crate::store::BlockRow;
+use crate::store::columns::{BlockColumns, TileColumns, block_from};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions as _, Connection as _, FromRow};
 use std::path::Path;

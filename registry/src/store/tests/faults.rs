@@ -28,7 +28,8 @@ async fn a_server_that_is_killed_loses_nothing_acknowledged() {
         server
     });
     let (mut height, mut failed, mut since) = (0, 0, None);
-    while !killing.is_finished() || since.is_none_or(|since: Instant| since.elapsed().as_millis() < 300)
+    while !killing.is_finished()
+        || since.is_none_or(|since: Instant| since.elapsed().as_millis() < 300)
     {
         if killing.is_finished() {
             since.get_or_insert_with(Instant::now);
