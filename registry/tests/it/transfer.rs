@@ -1,6 +1,6 @@
 //! A ledger moves from one store to another.
 
-use crate::network::{Network, open_at, rows};
+use crate::network::{Device, Network, open_at, rows};
 use muster_ledger::{Action, Revoke, Time};
 use muster_registry::{Error, StoreUrl, export, import};
 use std::path::Path;
@@ -42,11 +42,8 @@ async fn move_to(network: &Network, bytes: &[u8], url: &StoreUrl) -> tempfile::T
     let known = Some((head.size, head.log_root));
     let registry = open_at(&home, url, network, known).await.unwrap();
     assert!(registry.head().head().same_ledger(&head));
-    let did = network.device(7).did;
-    assert_eq!(
-        registry.device(&did).await.unwrap().unwrap().serial,
-        network.registry.device(&did).await.unwrap().unwrap().serial
-    );
+    let Device { did, serial, .. } = network.device(7);
+    assert_eq!(registry.device(&did).await.unwrap().unwrap().serial, Some(serial));
     registry.receipt(&did).await.unwrap().unwrap().verify(&network.genesis).unwrap();
     assert_eq!(registry.device(&network.device(5).did).await.unwrap().unwrap().standing, "revoked");
     registry.close().await;

@@ -122,6 +122,9 @@ async fn claims_of(
     found.iter().map(|(digest, n)| Ok((Claim(fixed(digest)?), natural(*n)?))).collect()
 }
 
+/// Name, serial number, lot, upload, row.
+type DirectoryTexts = (Vec<u8>, Text, Option<Text>, i64, i64);
+
 /// Directory rows of an organisation by a list of names.
 async fn directory(
     connection: &mut PgConnection,
@@ -131,7 +134,7 @@ async fn directory(
     const SQL: &str = "SELECT name, serial, lot, upload, \"row\" FROM serials \
         WHERE name = ANY($2) AND organisation = \
         (SELECT no FROM organisations WHERE did = $1)";
-    let rows: Vec<(Vec<u8>, Text, Option<Text>, i64, i64)> = sqlx::query_as(SQL)
+    let rows: Vec<DirectoryTexts> = sqlx::query_as(SQL)
         .bind(organisation.digest())
         .bind(names)
         .fetch_all(connection)
