@@ -130,7 +130,7 @@ async fn leaves_of_ones_own_making_are_refused() {
     let text = String::from_utf8(bytes).unwrap();
     let is_leaves = |line: &&str| line.contains("\"leaves\"");
     let first = text.lines().find(is_leaves).unwrap();
-    let other = text.lines().filter(is_leaves).next_back().unwrap();
+    let other = text.lines().rfind(is_leaves).unwrap();
     assert_ne!(first, other);
     let wrong = text.replace(&format!("{other}\n"), "");
     let mut lines: Vec<String> = wrong.lines().map(str::to_owned).collect();
