@@ -7,6 +7,7 @@ mod backup;
 mod bench;
 mod cohort;
 mod config;
+mod consortium;
 mod device;
 #[cfg(feature = "node")]
 mod enrol;
@@ -18,6 +19,7 @@ mod lot;
 #[cfg_attr(not(feature = "node"), path = "cli/absent.rs")]
 mod node;
 mod org;
+mod ownership;
 mod reach;
 mod rules;
 
@@ -31,6 +33,7 @@ pub(crate) use bench::{
 };
 pub(crate) use cohort::Cohort;
 pub(crate) use config::{ConfigCheck, ConfigCommand, LogFormat, LogLevel};
+pub(crate) use consortium::ConsortiumArg;
 pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DevicePresent, DeviceRun};
 #[cfg(feature = "node")]
 pub(crate) use device::{DeviceNew, DeviceReel};
@@ -45,9 +48,10 @@ pub(crate) use key::{Key, KeyFile, KeyNew, KeyShow};
 pub(crate) use lot::{Lot, LotReport, LotScrap};
 pub(crate) use node::{NodeCommand, SampleCommand};
 pub(crate) use org::{
-    Org, OrgGrant, OrgInvite, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate, OrgRecover,
-    OrgValidator, OrgWithdraw,
+    Org, OrgAdmit, OrgExpel, OrgGrant, OrgInvite, OrgKey, OrgKeyAdd, OrgKeyRemove, OrgKeyRotate,
+    OrgRecover, OrgValidator, OrgValidators, OrgWithdraw,
 };
+pub(crate) use ownership::{RecoverArg, Transfer, TransferOffer, TransferOpen};
 pub(crate) use reach::{CaArg, MetricsArg, MetricsPlace, NodeArg, ProxiesArg, TlsArg, reach};
 pub(crate) use rules::{OrgProtocol, OrgRules, OrgRulesCommand, OrgRulesSet};
 
@@ -151,6 +155,11 @@ pub(crate) enum Command {
     Approve(Approve),
     /// Replace a device's key, signed by the old and the new one.
     Rotate(Rotate),
+    /// Hand a device or batch over to another organisation: offer, accept, cancel.
+    #[command(subcommand)]
+    Transfer(Transfer),
+    /// Give a device that lost its key another, as it declared at its beginning.
+    Recover(RecoverArg),
     /// Hold or revoke at once all that one key enrolled, such as a stolen one.
     Cohort(Cohort),
     /// Private keys: make, show, seal by a passphrase.
@@ -203,10 +212,14 @@ pub(crate) struct Demo {
     /// Devices to enrol.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(20..=100_000))]
     pub(crate) devices: u64,
+    /// Organisations with a node and a gateway each: 1, or 4 to 7 that decide together (feature
+    /// consortium).
+    #[arg(long, default_value_t = 1)]
+    pub(crate) nodes: u64,
     /// Leave after the story; exit status 1 if anything was not as it should be.
     #[arg(long)]
     pub(crate) exit: bool,
-    /// First of three ports (node, gateway, upstream); 0 takes free ones.
+    /// First of three ports (node, gateway, upstream); 0 takes free ones. With --nodes ten for each.
     #[arg(long, default_value_t = muster_api::limits::NODE_PORT)]
     pub(crate) port: u16,
 }
@@ -226,6 +239,13 @@ pub(crate) struct Init {
     /// Name of the organisation; public.
     #[arg(long, default_value = "My organisation")]
     pub(crate) label: String,
+    /// Join the network of this genesis, which others began: a node without an organisation's
+    /// keys, unless --org is said.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["label", "devices", "model", "days", "evidence"])]
+    pub(crate) genesis: Option<PathBuf>,
+    /// Make the keys of another organisation of this name (public), and a request to be admitted.
+    #[arg(long, value_name = "NAME", requires = "genesis")]
+    pub(crate) org: Option<String>,
     /// Devices that the first grant allows.
     #[arg(long, default_value_t = 10_000_000)]
     pub(crate) devices: u64,
@@ -286,6 +306,8 @@ pub(crate) struct Serve {
     /// Listen beyond this machine without TLS. Only behind something that adds it.
     #[arg(long)]
     pub(crate) without_tls: bool,
+    #[command(flatten)]
+    pub(crate) consortium: ConsortiumArg,
     #[command(flatten)]
     pub(crate) store: StoreArg,
 }
@@ -393,6 +415,8 @@ pub(crate) struct Hold {
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
     #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
     pub(crate) watch: WatchArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
@@ -405,6 +429,8 @@ pub(crate) struct Release {
     /// Which hold; needed when there are several.
     #[arg(long)]
     pub(crate) hold: Option<String>,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
 }

@@ -1,7 +1,7 @@
 use crate::keys::{self, Keys, Sealing};
 use anyhow::{Context as _, Result, bail};
-use muster_identity::SecretKey;
-use muster_identity::cbor::{Decode as _, Encode as _};
+use muster_identity::cbor::{Decode as _, Encode};
+use muster_identity::{Did, SecretKey};
 use muster_ledger::{Genesis, ValidatorSet};
 use std::fs;
 use std::io::Write as _;
@@ -15,16 +15,20 @@ use zeroize::Zeroizing;
 /// ```text
 /// FORMAT              version of this layout
 /// genesis.cbor        the network's beginning; public, give it to everybody
+/// organisation        the DID of this organisation, where it is not the one that began the network
 /// validators          the present ones, once they are not those of the genesis
 /// keys/               the organisation's private keys; never on a node's machine in earnest
 ///   root.pem recovery.pem admin.pem admin2.pem node-copy.pem directory.key
 /// node/               what `muster serve` keeps
 /// gateway/            what `muster gateway` keeps
 /// ```
+#[derive(Clone)]
 pub(crate) struct Home {
     dir: PathBuf,
     keys: Arc<Keys>,
 }
+
+const ORGANISATION: &str = "organisation";
 
 const FORMAT: &str = "muster home 1\n";
 
@@ -98,6 +102,26 @@ impl Home {
         read_genesis(&self.path("genesis.cbor"))
     }
 
+    /// The organisation of this folder: the one that joined the network, else the one that began it.
+    pub(crate) fn organisation(&self) -> Result<Did> {
+        let genesis = self.genesis()?;
+        let file = self.path(ORGANISATION);
+        match fs::read_to_string(&file) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(genesis.organisation_did()),
+            Err(e) => Err(e).with_context(|| format!("cannot read {}", file.display())),
+            Ok(text) => text.trim().parse().with_context(|| format!("{}: no DID", file.display())),
+        }
+    }
+
+    pub(crate) fn write_organisation(&self, organisation: &Did) -> Result<()> {
+        write(&self.path(ORGANISATION), format!("{organisation}\n").as_bytes(), 0o644)
+    }
+
+    /// Writes what this organisation asks of the others, such as to be admitted.
+    pub(crate) fn write_request(&self, name: &str, request: &impl Encode) -> Result<()> {
+        write(&self.path(name), &request.to_cbor(), 0o644)
+    }
+
     pub(crate) fn write_genesis(&self, genesis: &Genesis) -> Result<()> {
         write(&self.path("genesis.cbor"), &genesis.to_cbor(), 0o644)
     }
@@ -140,7 +164,7 @@ impl Home {
     /// The secret under which serial numbers are committed to.
     #[cfg(feature = "node")]
     pub(crate) fn directory_secret(&self) -> Result<Zeroizing<[u8; 32]>> {
-        self.directory_secret_in("keys/directory.key")
+        self.secret("keys/directory.key")
     }
 
     /// The same, where a node may use it: a copy of its own, or that of the folder. A node without
@@ -149,11 +173,15 @@ impl Home {
     pub(crate) fn node_directory_secret(&self) -> Result<Option<Zeroizing<[u8; 32]>>> {
         let places = ["node/directory.key", "keys/directory.key"];
         let found = places.into_iter().find(|place| self.path(place).exists());
-        found.map(|place| self.directory_secret_in(place)).transpose()
+        found.map(|place| self.secret(place)).transpose()
     }
 
-    #[cfg(feature = "node")]
-    fn directory_secret_in(&self, name: &str) -> Result<Zeroizing<[u8; 32]>> {
+    pub(crate) fn write_directory_secret(&self, secret: &Zeroizing<[u8; 32]>) -> Result<()> {
+        self.write_secret("keys/directory.key", secret)
+    }
+
+    /// A secret of 32 bytes in a file of the folder, in hexadecimal.
+    pub(crate) fn secret(&self, name: &str) -> Result<Zeroizing<[u8; 32]>> {
         let file = self.path(name);
         let text = Zeroizing::new(
             fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?,
@@ -171,9 +199,10 @@ impl Home {
         Ok(secret)
     }
 
-    pub(crate) fn write_directory_secret(&self, secret: &Zeroizing<[u8; 32]>) -> Result<()> {
+    /// Writes one, for the owner of the folder alone.
+    pub(crate) fn write_secret(&self, name: &str, secret: &Zeroizing<[u8; 32]>) -> Result<()> {
         let text = Zeroizing::new(format!("{}\n", data_encoding::HEXLOWER.encode(&secret[..])));
-        write(&self.path("keys/directory.key"), text.as_bytes(), 0o600)
+        write(&self.path(name), text.as_bytes(), 0o600)
     }
 
     /// A private key of the folder, such as `keys/admin.pem`.

@@ -3,6 +3,8 @@
 mod answers;
 #[cfg(feature = "node")]
 mod bounds;
+#[cfg(feature = "node")]
+mod consensus;
 mod face;
 #[cfg(feature = "node")]
 mod gateways;

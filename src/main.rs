@@ -5,9 +5,12 @@
 mod begun;
 #[cfg(feature = "node")]
 mod bench;
+#[cfg(feature = "node")]
+mod child;
 mod cli;
 mod commands;
 mod config;
+mod consortium;
 #[cfg(feature = "node")]
 mod demo;
 mod home;
@@ -20,6 +23,7 @@ mod listen;
 mod logs;
 mod metrics;
 mod notify;
+mod observed;
 mod output;
 mod reading;
 mod signing;

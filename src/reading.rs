@@ -56,12 +56,12 @@ pub(crate) fn client(home: &Home, arg: &ReadArg) -> Result<Client> {
 
 /// Lets a client sign as the organisation of the home folder, if there is one.
 pub(crate) fn signing(client: Client, home: &Home, key: Option<KeyPlace>) -> Client {
-    let Ok(genesis) = home.genesis() else { return client };
+    let Ok(organisation) = home.organisation() else { return client };
     let place = key.unwrap_or_else(|| home.path("keys/admin.pem").into());
     client.signing(Arc::new(Reader {
         keys: home.keys().clone(),
         place,
-        organisation: genesis.organisation_did(),
+        organisation,
         opened: Mutex::new(None),
     }))
 }

@@ -1,4 +1,5 @@
 use crate::cli::SignArg;
+use crate::commands::replay;
 use crate::home::Home;
 use crate::host::Machine;
 use crate::reading;
@@ -21,6 +22,8 @@ pub(crate) struct Desk {
     /// The present validators, as they were checked on this machine.
     pub(crate) validators: ValidatorSet,
     pub(crate) key: Arc<dyn Signer>,
+    organisation: Did,
+    home: Home,
 }
 
 impl Desk {
@@ -29,23 +32,40 @@ impl Desk {
             Some(place) => home.keys().open(place)?,
             None => Arc::new(home.key(default_key)?),
         };
-        Ok(Self {
-            client: reading::signing(arg.node.client()?, home, arg.sign_with.clone()),
-            genesis: home.genesis()?,
-            validators: home.validators()?,
-            key,
-        })
+        let client = reading::signing(arg.node.client()?, home, arg.sign_with.clone());
+        Self::with(home, client, key)
+    }
+
+    /// With a client and a key that are open.
+    pub(crate) fn with(home: &Home, client: Client, key: Arc<dyn Signer>) -> Result<Self> {
+        let (genesis, validators) = (home.genesis()?, home.validators()?);
+        let (organisation, home) = (home.organisation()?, home.clone());
+        Ok(Self { client, genesis, validators, key, organisation, home })
     }
 
     /// The organisation that signs.
     pub(crate) fn organisation(&self) -> Did {
-        self.genesis.organisation_did()
+        self.organisation
     }
 
     /// Signs as the organisation and waits for the checked acknowledgement.
     pub(crate) async fn submit(&self, action: Action) -> Result<VerifiedEntry> {
-        let signed = sign(&self.genesis, self.organisation(), &*self.key, action, PATIENCE_MS)?;
-        submit(&self.client, &self.genesis, &self.validators, &signed).await
+        self.submit_as(self.organisation(), action).await
+    }
+
+    /// The same for an author whose key this is: a device, by its recovery key.
+    pub(crate) async fn submit_as(&self, author: Did, action: Action) -> Result<VerifiedEntry> {
+        let signed = sign(&self.genesis, author, &*self.key, action, PATIENCE_MS)?;
+        let proof = self.client.submit_operation(&signed).await?;
+        match check(&self.genesis, &self.validators, &signed, &proof) {
+            // Others may have changed the validators since, or this operation did: the ledger says
+            // so, every entry of it.
+            Err(_) if proof.verify(&self.genesis.network(), &self.validators).is_err() => {
+                replay(&self.home, &self.client, |_, _| Ok(())).await?;
+                check(&self.genesis, &self.home.validators()?, &signed, &proof)
+            }
+            checked => checked,
+        }
     }
 }
 

@@ -10,6 +10,22 @@ pub struct RulesView {
     /// What one signature does not suffice for; absent if it suffices for everything.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub approval: Option<ApprovalView>,
+    /// How many organisations decide what concerns all, where they are several.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub table: Vec<MatterView>,
+}
+
+/// How many organisations decide a kind of act that concerns all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatterView {
+    /// `admit`, `expel`, `grant`, `validators`, `rules`, `protocol` or `hold`.
+    pub matter: String,
+    /// A number, `more than half`, `more than two thirds` or `all`.
+    pub threshold: String,
+    /// How many organisations that are now, whoever proposes included.
+    pub organisations: u64,
+    /// Whether the rules say so; if not, it is what holds where they say nothing.
+    pub stated: bool,
 }
 
 /// What needs a proposal and the approval of others.
@@ -74,8 +90,14 @@ pub struct EndedView {
 pub struct ProposalView {
     /// Its id: the hash of `signed`.
     pub proposal: String,
-    /// The organisation that proposes and approves.
+    /// The organisation that proposes, and approves what does not concern all.
     pub organisation: String,
+    /// What kind of act it is, if it concerns all: then other organisations approve.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub matter: Option<String>,
+    /// How many keys or other organisations must approve.
+    #[serde(default)]
+    pub needed: u64,
     /// The key that proposed (Multikey).
     pub key: String,
     /// What is proposed, in one word.
@@ -97,6 +119,9 @@ pub struct ProposalView {
     pub expires: u64,
     /// Keys that approved (Multikey), those of them that still count.
     pub approvals: Vec<String>,
+    /// Of what concerns all, the organisations of those keys.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub approved_by: Vec<String>,
     /// The signed operation that proposed it, base64url: whoever approves reads this, not the words
     /// of a node.
     pub signed: String,

@@ -4,6 +4,7 @@
 mod bounds;
 #[cfg(feature = "client")]
 mod client;
+mod consensus;
 mod console;
 mod coverage;
 mod exposition;
@@ -23,6 +24,9 @@ mod wire;
 pub use bounds::{LimitValue, LimitView, LimitsView};
 #[cfg(feature = "client")]
 pub use client::{Client, ClientError, SignsReads, is_loopback};
+pub use consensus::{
+    ConsensusRole, ConsensusView, EvidenceView, PeerView, QuorumView, UnderWayView, ValidatorView,
+};
 pub use console::{
     ActivityPoint, DevicePage, DeviceRow, EffectPlace, EffectView, Event, GatewayCounts, LogPage,
     LogRow, OverviewCounts, StateCounts,
@@ -30,8 +34,8 @@ pub use console::{
 pub use coverage::{CoverageView, CoveredView, GatewayView, GatewaysView, ReportView};
 pub use exposition::{Exposition, Histogram, Kind, Metric, seconds};
 pub use governance::{
-    ApprovalView, ApprovedView, EndedView, NextProtocolView, ProposalView, ProposalsView,
-    ProtocolView, RulesView,
+    ApprovalView, ApprovedView, EndedView, MatterView, NextProtocolView, ProposalView,
+    ProposalsView, ProtocolView, RulesView,
 };
 pub use invites::{InviteClaim, InviteView};
 pub use lots::{
@@ -45,7 +49,8 @@ pub use source::source_of;
 #[cfg(feature = "client")]
 pub use tls::{KeyPin, Reach, http_client};
 pub use views::{
-    BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView, OrganisationView,
+    BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, NetworkView, OfferView,
+    OrganisationView,
 };
 pub use wire::{Feed, Leaves, Row, RowVerdict, Rows, Sealed, UploadOpened, Verdict, Verdicts};
 

@@ -92,6 +92,13 @@ muster_ledger::limits! {
     /// The port for a gateway's metrics.
     pub const GATEWAY_METRICS_PORT: u16 = 7703 => "port";
 
+    /// The port at which a node of a consortium exchanges operations and leaves; its engine votes at the
+    /// next one.
+    pub const EXCHANGE_PORT: u16 = 7710 => "port";
+
+    /// Nodes that one node is told of: more than any consortium known has members, and few enough to dial.
+    pub const PEERS: usize = 64 => "peers";
+
     /// Connections open at once: below half of the usual 1,024 file descriptors of a process, so
     /// that strangers' connections never keep the store or the follower from its files.
     pub const CONNECTIONS: usize = 448 => "connections";

@@ -99,6 +99,9 @@ pub struct BatchView {
     pub standing: String,
     /// Present holds.
     pub holds: Vec<HoldView>,
+    /// The open offer of a transfer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub offer: Option<OfferView>,
 }
 
 /// `GET /v1/devices/{did}`.
@@ -125,6 +128,15 @@ pub struct DeviceView {
     pub key: Option<String>,
     /// Keys that are over.
     pub retired: Vec<String>,
+    /// Those of them that a recovery replaced: the device did not sign for the one that followed.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub recovered: Vec<String>,
+    /// Place in the log of the transfer by which it left its batch.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub left: Option<u64>,
+    /// The open offer of a transfer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub offer: Option<OfferView>,
     /// Its own present holds.
     pub holds: Vec<HoldView>,
     /// Serial number from the private directory, where the node has it.
@@ -146,6 +158,17 @@ pub struct DeviceView {
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+/// An offer of a transfer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferView {
+    /// Its id.
+    pub offer: String,
+    /// The organisation that may accept it.
+    pub to: String,
+    /// From then on it cannot (ms).
+    pub expires: u64,
 }
 
 /// A hold.

@@ -41,6 +41,7 @@ targets! {
     csv,
     did,
     did_key,
+    exchange,
     gateway_proof,
     inception,
     invite,

@@ -8,6 +8,11 @@ use muster_identity::{Did, PresentationFault};
 use serde::Serialize;
 use std::net::IpAddr;
 
+const DID: HeaderName = HeaderName::from_static("muster-did");
+const OWNER: HeaderName = HeaderName::from_static("muster-owner");
+const MODEL: HeaderName = HeaderName::from_static("muster-model");
+const BATCH: HeaderName = HeaderName::from_static("muster-batch");
+const STALE: HeaderName = HeaderName::from_static("muster-stale");
 const RECEIPT: HeaderName = HeaderName::from_static("muster-receipt");
 const SESSION: HeaderName = HeaderName::from_static("muster-session");
 const SESSION_SECONDS: HeaderName = HeaderName::from_static("muster-session-seconds");
@@ -16,6 +21,9 @@ const PROOF: HeaderName = HeaderName::from_static("muster-proof");
 const NONCE: HeaderName = HeaderName::from_static("muster-nonce");
 const ROLL_AGE: HeaderName = HeaderName::from_static("muster-roll-age");
 const REASON: HeaderName = HeaderName::from_static("muster-reason");
+
+/// Room for the headers of an answer, so that they need not move while they are written.
+const HEADERS: usize = 14;
 
 /// Who sent the headers, and from where.
 #[derive(Debug, Clone, Copy)]
@@ -123,13 +131,15 @@ pub(crate) fn accepted(verified: &Verified) -> Response<Vec<u8>> {
     };
     let mut response = Response::new(json(&body));
     let headers = response.headers_mut();
-    headers.insert("muster-did", value(&body.did));
-    headers.insert("muster-owner", value(&body.owner));
-    headers.insert("muster-model", value(body.model));
-    headers.insert("muster-batch", value(&body.batch));
+    // These, what a device asks for besides, and what stands around adds.
+    headers.reserve(HEADERS);
+    headers.insert(DID, value(&body.did));
+    headers.insert(OWNER, value(&body.owner));
+    headers.insert(MODEL, value(body.model));
+    headers.insert(BATCH, value(&body.batch));
     headers.insert(ROLL_AGE, HeaderValue::from(roll_age));
     if verified.stale() {
-        headers.insert("muster-stale", HeaderValue::from_static("true"));
+        headers.insert(STALE, HeaderValue::from_static("true"));
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -47,7 +47,7 @@ impl fmt::Display for Did {
         multihash[..2].copy_from_slice(&MULTIHASH_SHA256);
         multihash[2..].copy_from_slice(&self.0);
         f.write_str(PREFIX)?;
-        f.write_str(&multibase::encode(multibase::Base::Base58Btc, multihash))
+        f.write_str(&base58::encode(&multihash))
     }
 }
 

@@ -210,7 +210,7 @@ pub(crate) fn base58btc(text: &str) -> Result<base58::Bytes, KeyFault> {
 }
 
 fn multikey(multicodec: &[u8]) -> String {
-    multibase::encode(multibase::Base::Base58Btc, multicodec)
+    base58::encode(multicodec)
 }
 
 impl fmt::Display for PublicKey {

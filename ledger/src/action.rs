@@ -1,6 +1,10 @@
 mod encoding;
+mod membership;
+mod ownership;
 
 pub(crate) use encoding::UNKNOWN_ACTION;
+pub use membership::{Admission, Admit, Expel};
+pub use ownership::{AcceptTransfer, CancelTransfer, OfferTransfer, Recover};
 
 use crate::{
     Approve, BatchId, Capabilities, ChangeRules, DeviceRef, EvidencePolicy, GrantId, HoldId,
@@ -34,9 +38,9 @@ pub enum Action {
     Grant(Grant),
     /// Ends a grant (restricting).
     WithdrawGrant(WithdrawGrant),
-    /// Replaces the validators of a network that one organisation runs alone (empowering).
+    /// Replaces the validators (empowering).
     ChangeValidators(ChangeValidators),
-    /// Replaces the rules of a network that one organisation runs alone (empowering).
+    /// Replaces the rules (empowering).
     ChangeRules(ChangeRules),
     /// Announces the next protocol version, or takes it back (empowering).
     UpgradeProtocol(UpgradeProtocol),
@@ -46,6 +50,18 @@ pub enum Action {
     Approve(Approve),
     /// Ends a proposal without carrying it out (restricting).
     WithdrawProposal(WithdrawProposal),
+    /// Takes an organisation in (empowering).
+    Admit(Admit),
+    /// Puts an organisation out (empowering: it is the others who gain).
+    Expel(Expel),
+    /// Offers a device or batch to another organisation (empowering).
+    OfferTransfer(OfferTransfer),
+    /// Accepts such an offer (empowering).
+    AcceptTransfer(AcceptTransfer),
+    /// Ends such an offer (restricting).
+    CancelTransfer(CancelTransfer),
+    /// Replaces a lost key of a device, as it declared (empowering).
+    Recover(Recover),
 }
 
 /// Enrols `count` devices whose leaves have this root.
@@ -204,8 +220,8 @@ pub struct WithdrawGrant {
     pub grant: GrantId,
 }
 
-/// Replaces the validators, by the root key alone: the old ones may be lost or stolen, so nobody
-/// asks them. The new ones sign the head that this operation makes.
+/// Replaces the validators. Where one organisation has them all, by its root key alone: the old ones
+/// may be lost or stolen, so nobody asks them. The new ones sign the head that this operation makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeValidators {
     /// The organisation's change counter.
@@ -234,6 +250,12 @@ impl Action {
             Self::Propose(_) => "propose",
             Self::Approve(_) => "approve",
             Self::WithdrawProposal(_) => "withdraw-proposal",
+            Self::Admit(_) => "admit",
+            Self::Expel(_) => "expel",
+            Self::OfferTransfer(_) => "offer-transfer",
+            Self::AcceptTransfer(_) => "accept-transfer",
+            Self::CancelTransfer(_) => "cancel-transfer",
+            Self::Recover(_) => "recover",
         }
     }
 
@@ -246,6 +268,10 @@ impl Action {
             Self::Deactivate(a) => Some(a.target.clone()),
             Self::RevokeKey(a) => Some(Target::Device(a.device.clone())),
             Self::Rotate(a) => Some(Target::Device(a.device.clone())),
+            Self::OfferTransfer(a) => Some(a.target.clone()),
+            Self::AcceptTransfer(a) => Some(a.target.clone()),
+            Self::CancelTransfer(a) => Some(a.target.clone()),
+            Self::Recover(a) => Some(Target::Device(a.device.clone())),
             Self::Enrol(_)
             | Self::ChangeKeys(_)
             | Self::Grant(_)
@@ -255,7 +281,35 @@ impl Action {
             | Self::UpgradeProtocol(_)
             | Self::Propose(_)
             | Self::Approve(_)
-            | Self::WithdrawProposal(_) => None,
+            | Self::WithdrawProposal(_)
+            | Self::Admit(_)
+            | Self::Expel(_) => None,
+        }
+    }
+
+    /// The keys that it brings onto the ledger, with their own signatures. Validators that take the
+    /// place of others are not among them: they sign the head.
+    pub fn new_keys(&self) -> Vec<PublicKey> {
+        let of = |list: &[(NewKey, Capabilities)]| list.iter().map(|(new, _)| new.key).collect();
+        match self {
+            Self::Rotate(a) => alloc::vec![a.key.key],
+            Self::Recover(a) => alloc::vec![a.key.key],
+            Self::ChangeKeys(a) => of(&a.add),
+            Self::Admit(a) => of(&a.admission.keys),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Checks the signatures of the keys that it brings in.
+    pub(crate) fn verify_new_keys(&self, network: &Network, author: &Did) -> Result<(), Error> {
+        match self {
+            Self::Rotate(a) => a.key.verify(network, &a.device.did, a.seq),
+            Self::Recover(a) => a.key.verify(network, &a.device.did, a.seq),
+            Self::ChangeKeys(a) => {
+                a.add.iter().try_for_each(|(key, _)| key.verify(network, author, a.seq))
+            }
+            Self::Admit(a) => a.admission.verify(network),
+            _ => Ok(()),
         }
     }
 
@@ -277,6 +331,12 @@ impl Action {
             Self::Propose(_) => 14,
             Self::Approve(_) => 15,
             Self::WithdrawProposal(_) => 16,
+            Self::Admit(_) => 17,
+            Self::Expel(_) => 18,
+            Self::OfferTransfer(_) => 19,
+            Self::AcceptTransfer(_) => 20,
+            Self::CancelTransfer(_) => 21,
+            Self::Recover(_) => 22,
         }
     }
 }

@@ -3,7 +3,7 @@ use crate::snapshot;
 use crate::{
     Block, Changes, Checkpoint, Context, Entry, Error, Genesis, Head, Network, NextProtocol,
     NoteFault, OpenProposal, QuorumCheckpoint, Refusal, SignedOperation, State, Time, UpgradeAhead,
-    VerifiedOperation, View, apply, carried_out, limits, operation,
+    ValidatorSet, VerifiedOperation, View, apply, carried_out, limits, operation,
 };
 use alloc::{collections::BTreeMap, sync::Arc, vec::Vec};
 use muster_identity::cbor::{Decode as _, Encode};
@@ -181,6 +181,20 @@ impl Chain {
         self.extend_by(block, SignedOperation::verify)
     }
 
+    /// As [`Self::extend_telling`], with the block's operations as they were verified before, in
+    /// their order: nothing is verified twice. They must be of the very same bytes.
+    pub fn extend_verified(
+        &self,
+        block: &Block,
+        verified: &[VerifiedOperation],
+    ) -> Result<(Self, Changes, BTreeMap<u64, OpenProposal>), ChainFault> {
+        let mut verified = verified.iter();
+        self.extend_by(block, |signed| {
+            let next = verified.next().filter(|next| next.hash() == signed.hash());
+            next.cloned().ok_or(Error::Bound("another operation than the one that was verified"))
+        })
+    }
+
     /// As [`Self::extend`], for blocks that this program extended a chain by before, and kept. It
     /// verifies no signature again, which is what takes the time: in the end the caller compares
     /// the log's root with the checkpoint it kept. If they are equal, then the bytes are those whose
@@ -192,7 +206,7 @@ impl Chain {
     fn extend_by(
         &self,
         block: &Block,
-        read: impl Fn(&SignedOperation) -> Result<VerifiedOperation, Error>,
+        mut read: impl FnMut(&SignedOperation) -> Result<VerifiedOperation, Error>,
     ) -> Result<(Self, Changes, BTreeMap<u64, OpenProposal>), ChainFault> {
         let height = block.height;
         let fault = |why| Err(ChainFault::Block { height, why });
@@ -239,6 +253,17 @@ impl Chain {
         let quorum = checkpoint.verify(&self.network, &validators)?;
         self.compare(quorum.head()).map_err(ChainFault::Mismatch)?;
         Ok(quorum)
+    }
+
+    /// Checks the head of a block that changed the validators by the signatures of those before it,
+    /// who decided the block: the new ones sign it only once they have it.
+    pub fn check_handover(
+        &self,
+        before: &ValidatorSet,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), ChainFault> {
+        let quorum = checkpoint.verify(&self.network, before)?;
+        self.compare(quorum.head()).map_err(ChainFault::Mismatch)
     }
 
     /// Compares what a head states with what is here; names what is not the same.

@@ -191,6 +191,47 @@ impl Checkpoint {
         note
     }
 
+    /// Takes the signature lines of a checkpoint of the same head that are not here yet.
+    pub fn join(&mut self, other: &Self) {
+        if self.head == other.head {
+            let fresh: Vec<_> =
+                other.lines.iter().filter(|line| !self.lines.contains(line)).cloned().collect();
+            self.lines.extend(fresh);
+        }
+    }
+
+    /// The same head with the good signatures of these validators alone: what a stranger added is
+    /// not carried any further.
+    pub fn only(&self, validators: &ValidatorSet) -> Self {
+        let body = self.head.body();
+        let good: Vec<_> = validators.0.iter().filter(|key| self.signed_by(key, &body)).collect();
+        let names: Vec<_> = good.iter().map(|key| key.to_multikey()).collect();
+        let lines = self.lines.iter().filter(|line| names.contains(&line.name)).cloned().collect();
+        Self { head: self.head, lines }
+    }
+
+    /// Which of these validators signed.
+    pub fn signers(&self, validators: &ValidatorSet) -> Vec<PublicKey> {
+        let body = self.head.body();
+        validators.0.iter().filter(|key| self.signed_by(key, &body)).copied().collect()
+    }
+
+    /// Checks the head whose block changed the validators, for whoever knows the set before and
+    /// sees no operations: a quorum of the old ones signed that the new ones follow, and a quorum
+    /// of the new ones signed too. From here on the new set is the known one.
+    pub fn verify_handover(
+        &self,
+        network: &Network,
+        known: &ValidatorSet,
+        next: &ValidatorSet,
+    ) -> Result<QuorumCheckpoint, NoteFault> {
+        if next.hash() != self.head.validators {
+            return Err(NoteFault::Shape("these are not the validators that it names"));
+        }
+        self.verify(network, known)?;
+        self.verify(network, next)
+    }
+
     /// Checks network and signatures: more than two thirds of the validators must have signed.
     pub fn verify(
         &self,

@@ -1,4 +1,4 @@
-use crate::{BatchId, GrantId, HoldId, Outcome, ProposalId, Status, Time};
+use crate::{BatchId, GrantId, HoldId, OfferId, Outcome, ProposalId, Status, Time};
 use alloc::string::String;
 use muster_identity::{Did, PublicKey};
 
@@ -187,6 +187,30 @@ pub enum Refusal {
     /// The grant does not name the model.
     #[error("the grant does not cover model {0:?}")]
     Model(String),
+    /// An organisation that cannot be admitted, expelled or counted on.
+    #[error("organisation {organisation}: {why}")]
+    Organisation {
+        /// Which one.
+        organisation: Did,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// A key that was named as a validator and is none of an organisation's for that.
+    #[error(
+        "{0} is no key of an organisation of this network with the capability `validator`: its          organisation adds it first"
+    )]
+    NotAValidator(PublicKey),
+    /// The offer of a transfer cannot be made, accepted or ended.
+    #[error("offer {offer}: {why}")]
+    Offer {
+        /// Which one.
+        offer: OfferId,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The device declared no such recovery.
+    #[error("{0} declared no recovery by whoever signed this")]
+    NoRecovery(Did),
     /// A list is full.
     #[error("{0}")]
     Limit(&'static str),
@@ -242,6 +266,10 @@ impl Refusal {
             Self::Grant { .. } => "grant",
             Self::GrantExceeded { .. } => "grant-exceeded",
             Self::Model(_) => "model",
+            Self::Organisation { .. } => "organisation",
+            Self::NotAValidator(_) => "not-a-validator",
+            Self::Offer { .. } => "offer",
+            Self::NoRecovery(_) => "no-recovery",
             Self::Limit(_) => "limit",
             Self::Clash { .. } => "clash",
             Self::Leaves(_) => "leaves",

@@ -115,11 +115,16 @@ impl Genesis {
         if self.rules.approval.is_some_and(|approval| !approval.can_be_met_by(keys)) {
             return Err(Refusal::TooFewApprovers);
         }
+        if self.rules.table.is_some_and(|table| table.locks(1)) {
+            return Err(Refusal::Limit(LOCKED));
+        }
         Ok(())
     }
 }
 
 const WEAK_GRANT: &str = "the rules ask for stronger evidence than the first grant";
+
+const LOCKED: &str = "a table by which one organisation could lock the network";
 
 const FEW_APPROVERS: &str = "the rules ask for more approvals than the organisation has keys for";
 
@@ -173,6 +178,7 @@ impl Decode for Genesis {
                 Refusal::NoRootKey => "the first organisation has no root key",
                 Refusal::KeyUsed(_) => "a key of the first organisation stands twice",
                 Refusal::TooFewApprovers => FEW_APPROVERS,
+                Refusal::Limit(why) => why,
                 _ => WEAK_GRANT,
             })
         })?;

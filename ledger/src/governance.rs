@@ -137,7 +137,7 @@ pub enum ProposalRecord {
 /// A proposal that may be approved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenProposal {
-    /// The organisation that proposes and approves.
+    /// The organisation that proposes; it approves too, save what concerns all.
     pub organisation: Did,
     /// The key that proposed.
     pub key: PublicKey,
@@ -145,12 +145,21 @@ pub struct OpenProposal {
     pub action: Action,
     /// From then on nobody can approve it.
     pub expires: Time,
-    /// Keys that approved, in their order.
-    pub approvals: Vec<PublicKey>,
+    /// Who approved, in their order.
+    pub approvals: Vec<Approved>,
     /// Public reason, possibly empty.
     pub reason: String,
     /// Place of the proposal in the log.
     pub entry: u64,
+}
+
+/// An approval of an open proposal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Approved {
+    /// The key that approved.
+    pub key: PublicKey,
+    /// Its organisation.
+    pub organisation: Did,
 }
 
 /// How a proposal ended.
@@ -246,7 +255,15 @@ impl Encode for ProposalRecord {
         match self {
             Self::Open(p) => {
                 w.uint(1).map(7).uint(1).value(&p.organisation).uint(2).value(&p.key);
-                w.uint(3).value(&p.action).uint(4).value(&p.expires).uint(5).list(&p.approvals);
+                w.uint(3).value(&p.action).uint(4).value(&p.expires);
+                w.uint(5).array(p.approvals.len());
+                for approved in &p.approvals {
+                    // The proposal names its own organisation already.
+                    match approved.organisation == p.organisation {
+                        true => w.value(&approved.key),
+                        false => w.array(2).value(&approved.key).value(&approved.organisation),
+                    };
+                }
                 w.uint(6).text(&p.reason).uint(7).uint(p.entry);
             }
             Self::Closed(outcome) => {
@@ -262,12 +279,13 @@ impl Decode for ProposalRecord {
         match r.uint()? {
             1 => {
                 let mut m = r.map()?;
+                let organisation = m.required(1)?.value()?;
                 let open = OpenProposal {
-                    organisation: m.required(1)?.value()?,
+                    organisation,
                     key: m.required(2)?.value()?,
                     action: Action::proposed(m.required(3)?)?,
                     expires: m.required(4)?.value()?,
-                    approvals: m.required(5)?.list(limits::APPROVALS)?,
+                    approvals: approvals(m.required(5)?, &organisation)?,
                     reason: action::printable(m.required(6)?, limits::REASON_BYTES)?,
                     entry: m.required(7)?.uint()?,
                 };
@@ -284,4 +302,21 @@ impl Decode for ProposalRecord {
             _ => Err(r.fault("a proposal is open or closed")),
         }
     }
+}
+
+/// `key` of the proposal's own organisation, `[key, organisation]` of another.
+fn approvals(r: &mut Reader<'_>, own: &Did) -> Result<Vec<Approved>, Error> {
+    let n = r.array(limits::ORGANISATIONS)?;
+    let approved = |_| {
+        if r.next_is_bytes() {
+            return Ok(Approved { key: r.value()?, organisation: *own });
+        }
+        r.tuple(2)?;
+        let (key, organisation) = (r.value()?, r.value()?);
+        if organisation == *own {
+            return Err(r.fault("an approval names only another organisation"));
+        }
+        Ok(Approved { key, organisation })
+    };
+    (0..n).map(approved).collect()
 }

@@ -73,6 +73,10 @@ id!(
     ProposalId, 32
 );
 id!(
+    /// An offer of a transfer: as a proposal's, of the operation that made it or proposed it.
+    OfferId, 32
+);
+id!(
     /// The SHA-256 of a signed operation's bytes.
     OperationHash, 32
 );

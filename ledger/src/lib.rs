@@ -9,6 +9,7 @@ mod action;
 mod apply;
 mod block;
 mod bounds;
+mod bundle;
 mod chain;
 mod checkpoint;
 mod cose;
@@ -20,6 +21,7 @@ mod governance;
 mod ids;
 mod leaf;
 pub mod limits;
+mod members;
 pub mod merkle;
 mod operation;
 mod organisation;
@@ -35,33 +37,36 @@ mod tree;
 mod upload;
 
 pub use action::{
-    Action, ChangeKeys, ChangeValidators, Deactivate, Enrol, Grant, Hold, NewKey, Release, Revoke,
+    AcceptTransfer, Action, Admission, Admit, CancelTransfer, ChangeKeys, ChangeValidators,
+    Deactivate, Enrol, Expel, Grant, Hold, NewKey, OfferTransfer, Recover, Release, Revoke,
     RevokeKey, Rotate, WithdrawGrant,
 };
-pub use apply::{Changes, Context, View, apply, carried_out};
+pub use apply::{Changes, Context, View, apply, approvals_needed, carried_out};
 pub use block::{Block, Entry};
 pub use bounds::{Bound, Number};
+pub use bundle::Bundle;
 pub use chain::{Chain, ChainFault};
 pub use checkpoint::{Checkpoint, Head, NoteFault, QuorumCheckpoint, cosign};
 pub use device_key::DeviceKey;
 pub use error::{Error, Refusal};
 pub use genesis::{FirstOrganisation, Genesis, GenesisGrant};
 pub use governance::{
-    Approve, ChangeRules, NextProtocol, OpenProposal, Outcome, OversightRecord, ProposalRecord,
-    Propose, ProtocolRecord, UpgradeAhead, UpgradeProtocol, WithdrawProposal,
+    Approve, Approved, ChangeRules, NextProtocol, OpenProposal, Outcome, OversightRecord,
+    ProposalRecord, Propose, ProtocolRecord, UpgradeAhead, UpgradeProtocol, WithdrawProposal,
 };
-pub use ids::{BatchId, GrantId, HoldId, Network, OperationHash, ProposalId};
+pub use ids::{BatchId, GrantId, HoldId, Network, OfferId, OperationHash, ProposalId};
 pub use leaf::{
     Evidence, EvidencePolicy, Leaf, LeafFrontier, LeafTree, SerialCommitment, VouchedBy,
 };
+pub use members::{Matter, Members, Table, Threshold};
 pub use operation::{Operation, PROTOCOL, SignedOperation, VerifiedOperation};
 pub use organisation::{Capabilities, Capability, OrgKey};
 pub use receipt::{
     DevicePart, EnrolledDevice, EntryProof, Receipt, ReceiptFault, VerifiedEntry, VerifiedReceipt,
 };
 pub use records::{
-    BatchRecord, DeviceRecord, GrantRecord, HoldRecord, OrganisationRecord, Retired, RetiredKey,
-    Standing, Status, ValidatorSet, status,
+    BatchRecord, DeviceRecord, GrantRecord, HoldRecord, Left, Offer, OrganisationRecord, Retired,
+    RetiredKey, Standing, Status, ValidatorSet, owner_of, status,
 };
 pub use rules::{Approval, Rules};
 pub use snapshot::{ConsistencyProof, Snapshot, SnapshotFault};

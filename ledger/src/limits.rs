@@ -9,6 +9,10 @@ crate::limits! {
     /// Bytes of a leaf. C2SP entry bundles carry a 16-bit length; real leaves have about 170 bytes.
     pub const LEAF_BYTES: usize = 4_096 => "bytes";
 
+    /// Leaves that nodes exchange at once: one row of a tile. With the longest leaves a megabyte, with
+    /// ordinary ones 45 kB.
+    pub const BUNDLE_LEAVES: u64 = 256 => "leaves";
+
     /// Bytes of a signed operation. The largest, a change of 32 keys, has about 5 kB.
     pub const OPERATION_BYTES: usize = 16_384 => "bytes";
 
@@ -54,6 +58,16 @@ crate::limits! {
     /// Bytes of the reason given with a hold or a revocation. It is public: no personal data.
     pub const REASON_BYTES: usize = 128 => "bytes";
 
+    /// Organisations of a network: each approves once what concerns all, and the state keeps who did.
+    pub const ORGANISATIONS: usize = 64 => "organisations";
+
+    /// Keys that an organisation begins with, at the least: one that was lost replaces no other.
+    pub const FIRST_KEYS: usize = 2 => "keys";
+
+    /// Longest time that an offer of a transfer stands, in milliseconds (30 days): a sale takes weeks,
+    /// and what is offered for ever is forgotten.
+    pub const OFFER_LIFETIME_MS: u64 = 30 * 24 * 60 * 60 * 1_000 => "milliseconds";
+
     /// Validators of a network.
     pub const VALIDATORS: usize = 128 => "validators";
 
@@ -77,8 +91,9 @@ crate::limits! {
     /// largest batch.
     pub const SNAPSHOT_RECORDS: usize = 1 << 22 => "records";
 
-    /// Bytes of one record in a snapshot: a device with 128 retired keys and 12 holds has under 6,000.
-    pub const SNAPSHOT_RECORD_BYTES: usize = 8_192 => "bytes";
+    /// Bytes of one record in a snapshot: a device with 128 retired keys and 12 holds has under 6,000,
+    /// a proposal that 63 organisations approved has under 11,000.
+    pub const SNAPSHOT_RECORD_BYTES: usize = 16_384 => "bytes";
 
     /// Rows of devices in one piece of a snapshot, so that pieces can be read at once by all cores:
     /// some 160 kB.

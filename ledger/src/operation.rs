@@ -89,15 +89,7 @@ impl SignedOperation {
             Action::Propose(a) => &*a.action,
             action => action,
         };
-        match action {
-            Action::Rotate(a) => a.key.verify(network, &a.device.did, a.seq)?,
-            Action::ChangeKeys(a) => {
-                for (key, _) in &a.add {
-                    key.verify(network, author, a.seq)?;
-                }
-            }
-            _ => {}
-        }
+        action.verify_new_keys(network, author)?;
         Ok(verified)
     }
 

@@ -2,11 +2,13 @@
 //! changed since its enrolment. Records name log positions, never heights or times of blocks,
 //! so the state does not depend on how operations fell into blocks.
 
+mod encoding;
+
 use crate::{
-    BatchId, Capability, DeviceKey, EvidencePolicy, GrantId, HoldId, OrgKey, Power, Time, action,
+    BatchId, Capability, DeviceKey, EvidencePolicy, GrantId, HoldId, OfferId, OrgKey, Power, Time,
     limits,
 };
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};
 use muster_identity::{Did, Error, PublicKey, sha256};
@@ -16,7 +18,7 @@ use muster_identity::{Did, Error, PublicKey, sha256};
 pub struct OrganisationRecord {
     /// A name to show; public.
     pub label: String,
-    /// Its present keys.
+    /// Its present keys; none of an organisation that was expelled.
     pub keys: Vec<OrgKey>,
     /// Change counter.
     pub seq: u64,
@@ -26,6 +28,12 @@ impl OrganisationRecord {
     /// Whether the key is one of its present keys with this capability.
     pub fn may(&self, key: &PublicKey, capability: Capability) -> bool {
         self.keys.iter().any(|k| k.key == *key && k.capabilities.has(capability))
+    }
+
+    /// Whether it is one of the network's organisations. One that was expelled has no keys, and
+    /// every other has a root key.
+    pub fn is_admitted(&self) -> bool {
+        !self.keys.is_empty()
     }
 }
 
@@ -53,7 +61,8 @@ pub struct GrantRecord {
 /// A batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchRecord {
-    /// Who enrolled it, and owns its devices until they leave by transfer.
+    /// Who owns it and its devices, save those that left it by a transfer of their own. At first
+    /// whoever enrolled it, which its grant names for ever.
     pub owner: Did,
     /// Under which grant.
     pub grant: GrantId,
@@ -69,6 +78,8 @@ pub struct BatchRecord {
     pub seq: u64,
     /// Its standing, which is also that of its devices.
     pub standing: Standing,
+    /// To whom it is offered.
+    pub offer: Option<Box<Offer>>,
 }
 
 /// A device that changed since its enrolment.
@@ -88,6 +99,33 @@ pub struct DeviceRecord {
     pub next_key: Option<[u8; 32]>,
     /// The device's own standing.
     pub standing: Standing,
+    /// Whether it left its batch by a transfer.
+    pub left: Option<Left>,
+    /// To whom it is offered.
+    pub offer: Option<Box<Offer>>,
+}
+
+/// A device that left its batch: neither the batch's owner nor its standing reaches it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Who owns it.
+    pub owner: Did,
+    /// Place in the log of the transfer by which it left.
+    pub entry: u64,
+}
+
+/// An open offer of a transfer. Every change of its target ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// Its id.
+    pub id: OfferId,
+    /// Who may accept it.
+    pub to: Did,
+    /// From then on nobody can.
+    pub expires: Time,
+    /// Of a device in its batch: the batch's change counter when it was made. A change of the batch
+    /// is one of its devices, and ends the offer too.
+    pub batch: Option<u64>,
 }
 
 /// A key that is over.
@@ -106,6 +144,8 @@ pub enum Retired {
     Rotated = 1,
     /// Revoked.
     Revoked = 2,
+    /// Replaced by a recovery, as the device had declared; perhaps revoked before.
+    Recovered = 3,
 }
 
 /// The standing of a device or batch.
@@ -181,10 +221,15 @@ impl Standing {
     }
 }
 
-/// The status of a device: the strictest of its own and its batch's.
+/// The status of a device: the strictest of its own and, until it leaves, its batch's.
 pub fn status(device: Option<&DeviceRecord>, batch: &BatchRecord, time: Time) -> Status {
     let own = device.map_or(Status::Active, |d| d.standing.at(time));
-    own.max(batch.standing.at(time))
+    if device.is_some_and(|d| d.left.is_some()) { own } else { own.max(batch.standing.at(time)) }
+}
+
+/// The owner of a device: its batch's, until it leaves.
+pub fn owner_of<'a>(device: Option<&'a DeviceRecord>, batch: &'a BatchRecord) -> &'a Did {
+    device.and_then(|d| d.left.as_ref()).map_or(&batch.owner, |left| &left.owner)
 }
 
 /// The validators of a network, in a fixed order.
@@ -220,181 +265,5 @@ impl Decode for ValidatorSet {
             return Err(r.fault("a validator key is Ed25519 (C2SP cosignature/v1)"));
         }
         Ok(Self(keys))
-    }
-}
-
-impl Encode for OrganisationRecord {
-    fn encode(&self, w: &mut Writer) {
-        w.map(3).uint(1).text(&self.label).uint(2).list(&self.keys).uint(3).uint(self.seq);
-    }
-}
-
-impl Decode for OrganisationRecord {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        let mut m = r.map()?;
-        let record = Self {
-            label: action::printable(m.required(1)?, limits::LABEL_BYTES)?,
-            keys: m.required(2)?.list(limits::ORGANISATION_KEYS)?,
-            seq: m.required(3)?.uint()?,
-        };
-        m.end()?;
-        Ok(record)
-    }
-}
-
-impl Encode for GrantRecord {
-    fn encode(&self, w: &mut Writer) {
-        w.map(8).uint(1).value(&self.issuer).uint(2).value(&self.organisation);
-        w.uint(3).array(self.models.len());
-        for model in &self.models {
-            w.text(model);
-        }
-        w.uint(4).uint(self.count).uint(5).uint(self.used).uint(6).value(&self.expires);
-        w.uint(7).value(&self.evidence).uint(8).bool(self.withdrawn);
-    }
-}
-
-impl Decode for GrantRecord {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        let mut m = r.map()?;
-        let record = Self {
-            issuer: m.required(1)?.value()?,
-            organisation: m.required(2)?.value()?,
-            models: action::models(m.required(3)?)?,
-            count: m.required(4)?.uint()?,
-            used: m.required(5)?.uint()?,
-            expires: m.required(6)?.value()?,
-            evidence: m.required(7)?.value()?,
-            withdrawn: m.required(8)?.bool()?,
-        };
-        m.end()?;
-        Ok(record)
-    }
-}
-
-impl Encode for BatchRecord {
-    fn encode(&self, w: &mut Writer) {
-        w.map(8).uint(1).value(&self.owner).uint(2).value(&self.grant).uint(3).text(&self.model);
-        w.uint(4).uint(self.count).uint(5).bytes(&self.root).uint(6).uint(self.entry);
-        w.uint(7).uint(self.seq).uint(8).value(&self.standing);
-    }
-}
-
-impl Decode for BatchRecord {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        let mut m = r.map()?;
-        let record = Self {
-            owner: m.required(1)?.value()?,
-            grant: m.required(2)?.value()?,
-            model: action::model(m.required(3)?)?,
-            count: m.required(4)?.uint_max(limits::BATCH_DEVICES)?,
-            root: m.required(5)?.array_of()?,
-            entry: m.required(6)?.uint()?,
-            seq: m.required(7)?.uint()?,
-            standing: m.required(8)?.value()?,
-        };
-        m.end()?;
-        Ok(record)
-    }
-}
-
-impl Encode for DeviceRecord {
-    fn encode(&self, w: &mut Writer) {
-        let optional =
-            usize::from(self.key.written().is_some()) + usize::from(self.next_key.is_some());
-        w.map(5 + optional).uint(1).value(&self.batch).uint(2).uint(self.index);
-        w.uint(3).uint(self.seq);
-        if let Some(keys) = self.key.written() {
-            w.uint(4).list(keys);
-        }
-        w.uint(5).list(&self.retired);
-        if let Some(next) = &self.next_key {
-            w.uint(6).bytes(next);
-        }
-        w.uint(7).value(&self.standing);
-    }
-}
-
-impl Decode for DeviceRecord {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        let mut m = r.map()?;
-        let record = Self {
-            batch: m.required(1)?.value()?,
-            index: m.required(2)?.uint_max(limits::BATCH_DEVICES)?,
-            seq: m.required(3)?.uint()?,
-            key: m.optional(4)?.map(DeviceKey::read).transpose()?.unwrap_or(DeviceKey::Own),
-            retired: m.required(5)?.list(limits::RETIRED_KEYS)?,
-            next_key: m.optional(6)?.map(|r| r.array_of()).transpose()?,
-            standing: m.required(7)?.value()?,
-        };
-        m.end()?;
-        if record.key == DeviceKey::Own && !(record.retired.is_empty() && record.next_key.is_none())
-        {
-            return Err(r.fault("a device with the key of its bare inception never had another"));
-        }
-        Ok(record)
-    }
-}
-
-impl Encode for RetiredKey {
-    fn encode(&self, w: &mut Writer) {
-        w.array(2).value(&self.key).uint(self.why as u64);
-    }
-}
-
-impl Decode for RetiredKey {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        r.tuple(2)?;
-        let key = r.value()?;
-        let why = match r.uint()? {
-            1 => Retired::Rotated,
-            2 => Retired::Revoked,
-            _ => return Err(r.fault("an unknown reason for a retired key")),
-        };
-        Ok(Self { key, why })
-    }
-}
-
-impl Encode for Standing {
-    fn encode(&self, w: &mut Writer) {
-        w.array(4).bool(self.revoked).bool(self.deactivated).uint(self.released);
-        w.list(&self.holds);
-    }
-}
-
-impl Decode for Standing {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        r.tuple(4)?;
-        Ok(Self {
-            revoked: r.bool()?,
-            deactivated: r.bool()?,
-            released: r.uint()?,
-            holds: r.list(limits::HOLDS)?,
-        })
-    }
-}
-
-impl Encode for HoldRecord {
-    fn encode(&self, w: &mut Writer) {
-        w.array(if self.until.is_some() { 4 } else { 3 });
-        w.value(&self.id).value(&self.by).value(&self.power);
-        if let Some(until) = &self.until {
-            w.value(until);
-        }
-    }
-}
-
-impl Decode for HoldRecord {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        let items = r.array(4)?;
-        if items < 3 {
-            return Err(r.fault("a hold has an id, an author and a power"));
-        }
-        Ok(Self {
-            id: r.value()?,
-            by: r.value()?,
-            power: r.value()?,
-            until: if items == 4 { Some(r.value()?) } else { None },
-        })
     }
 }

@@ -1,4 +1,4 @@
-use crate::{Capability, EvidencePolicy, OrgKey, limits};
+use crate::{Capability, EvidencePolicy, OrgKey, Table, limits};
 use muster_identity::Error;
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};
 
@@ -11,6 +11,8 @@ pub struct Rules {
     pub evidence: EvidencePolicy,
     /// What one signature does not suffice for; none: it suffices for everything.
     pub approval: Option<Approval>,
+    /// How many organisations decide what concerns all; none: as [`Table::DEFAULT`] says.
+    pub table: Option<Table>,
 }
 
 /// What needs a proposal and the approval of others.
@@ -21,7 +23,8 @@ pub struct Approval {
     pub devices: Option<u64>,
     /// How many keys other than the proposing one must approve.
     pub people: u64,
-    /// Whether changes of keys, rules and protocol version need approval.
+    /// Whether changes of keys need approval, and as long as the network has one organisation also
+    /// those of rules, protocol version and organisations.
     pub governance: bool,
 }
 
@@ -32,10 +35,16 @@ impl Rules {
         trust_period_ms: 30 * 24 * 60 * 60 * 1_000,
         evidence: EvidencePolicy::Enroller,
         approval: None,
+        table: None,
     };
 
-    /// How many keys other than the proposing one must approve a proposal. One may propose what no
-    /// rule asks for: then it is one.
+    /// How many organisations decide what concerns all.
+    pub fn table(&self) -> Table {
+        self.table.unwrap_or(Table::DEFAULT)
+    }
+
+    /// How many keys of an organisation other than the proposing one must approve a proposal of its
+    /// own. One may propose what no rule asks for: then it is one.
     pub fn people(&self) -> u64 {
         self.approval.map_or(1, |approval| approval.people)
     }
@@ -62,10 +71,13 @@ impl Approval {
 
 impl Encode for Rules {
     fn encode(&self, w: &mut Writer) {
-        w.map(if self.approval.is_some() { 3 } else { 2 });
+        w.map(2 + usize::from(self.approval.is_some()) + usize::from(self.table.is_some()));
         w.uint(1).uint(self.trust_period_ms).uint(2).value(&self.evidence);
         if let Some(approval) = &self.approval {
             w.uint(3).value(approval);
+        }
+        if let Some(table) = &self.table {
+            w.uint(4).value(table);
         }
     }
 }
@@ -82,6 +94,7 @@ impl Decode for Rules {
             trust_period_ms,
             evidence: m.required(2)?.value()?,
             approval: m.optional(3)?.map(|r| r.value()).transpose()?,
+            table: m.optional(4)?.map(|r| r.value()).transpose()?,
         };
         m.end()?;
         Ok(rules)

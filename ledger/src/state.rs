@@ -33,6 +33,8 @@ pub enum StateKey {
     Oversight(Did),
     /// A proposal.
     Proposal(ProposalId),
+    /// The organisations of the network, from the first admission on.
+    Members,
 }
 
 impl StateKey {
@@ -60,6 +62,7 @@ impl StateKey {
             Self::Protocol => (8, &[]),
             Self::Oversight(did) => (9, did.digest()),
             Self::Proposal(id) => (10, &id.0),
+            Self::Members => (11, &[]),
         }
     }
 
@@ -78,6 +81,7 @@ impl StateKey {
             8 if id.is_empty() => Self::Protocol,
             9 => Self::Oversight(Did::from_digest(digest()?)),
             10 => Self::Proposal(ProposalId(digest()?)),
+            11 if id.is_empty() => Self::Members,
             _ => return None,
         })
     }

@@ -52,6 +52,8 @@ fn target(network: &Network, action: &Action) -> Option<String> {
         Action::Enrol(enrol) => Some(enrol.batch(network).to_string()),
         Action::Grant(grant) => Some(grant.organisation.to_string()),
         Action::WithdrawGrant(withdrawn) => Some(withdrawn.grant.to_string()),
+        Action::Admit(a) => Some(a.admission.did().to_string()),
+        Action::Expel(a) => Some(a.organisation.to_string()),
         Action::Propose(a) => self::target(network, &a.action),
         action => action.target().map(|target| match target {
             Target::Device(device) => device.did.to_string(),

@@ -35,6 +35,9 @@ pub enum Error {
         /// How far it is ahead.
         ahead_ms: u64,
     },
+    /// The node has no head yet that a quorum signed: nobody's fault.
+    #[error("the node has no signed head to answer by yet")]
+    Starting,
     /// The node is shutting down: nobody's fault.
     #[error("the node is shutting down")]
     Closing,
@@ -86,6 +89,8 @@ impl From<Error> for Problem {
                     .cure("nothing was changed; try again when the node's operator has it back")
             }
             Error::Clock { .. } => Self::new(503, "clock", title).cure(CLOCK_CURE),
+            Error::Starting => Self::new(503, "starting", title)
+                .cure("it waits for the signatures of the network's validators; try again later"),
             Error::Closing => Self::new(503, "closing", title).cure("try again when it is back"),
             // What the disk says is for the operator's log, not for whoever asked.
             Error::Operator { .. } | Error::Damaged(_) => {

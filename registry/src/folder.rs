@@ -134,5 +134,8 @@ pub(crate) const DIRECTORY: &str = "directory.db";
 /// The last head this node signed, or was about to.
 pub(crate) const SIGNED_HEAD: &str = "signed-head";
 
+/// Which batches this node voted for.
+pub(crate) const PROMISES: &str = "promises";
+
 /// What consoles look up. It follows from the other files.
 pub(crate) const INDEX: &str = "index.db";

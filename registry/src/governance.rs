@@ -6,14 +6,14 @@ use crate::metrics;
 use crate::node::{Node, Published, locked};
 use data_encoding::BASE64URL_NOPAD;
 use muster_api::{
-    ApprovalView, ApprovedView, EndedView, Exposition, NextProtocolView, Problem, ProposalView,
-    ProposalsView, ProtocolView, RulesView,
+    ApprovalView, ApprovedView, EndedView, Exposition, MatterView, NextProtocolView, Problem,
+    ProposalView, ProposalsView, ProtocolView, RulesView,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode as _;
 use muster_ledger::{
-    Action, Chain, Entry, OpenProposal, Operation, Outcome, ProposalId, ProposalRecord, Refusal,
-    Target, View as _, limits,
+    Action, Chain, Entry, Matter, OpenProposal, Operation, Outcome, ProposalId, ProposalRecord,
+    Refusal, Target, View as _, approvals_needed, limits,
 };
 
 /// Entries that a proposal may have: itself, an approval or two of each key, and its end.
@@ -23,6 +23,8 @@ const ENTRIES_OF_PROPOSAL: u64 = 2 + 2 * limits::ORGANISATION_KEYS as u64;
 pub(crate) struct Approved {
     /// What was proposed.
     pub(crate) action: Action,
+    /// Whose it is.
+    pub(crate) proposer: Did,
     pub(crate) view: ApprovedView,
 }
 
@@ -46,10 +48,10 @@ impl Node {
 
     /// Refuses to begin what could not be finished.
     pub(crate) fn check_protocol(&self) -> Result<(), Problem> {
-        match self.published().chain.upgrade_ahead()?.filter(|ahead| ahead.due) {
+        match self.published()?.chain.upgrade_ahead()?.filter(|ahead| ahead.due) {
             Some(ahead) => {
                 let version = ahead.next.version;
-                let known = self.published().chain.state().protocol()?.version;
+                let known = self.published()?.chain.state().protocol()?.version;
                 Err(Refusal::Upgrade { version, height: ahead.next.height, known }.into())
             }
             None => Ok(()),
@@ -57,7 +59,7 @@ impl Node {
     }
 
     pub(crate) fn protocol_metrics(&self, text: &mut Exposition) {
-        let published = self.published();
+        let Ok(published) = self.published() else { return };
         let Ok(view) = protocol_view(&published.chain) else { return };
         let due = matches!(published.chain.upgrade_ahead(), Ok(Some(ahead)) if ahead.due);
         let next = view.next.unwrap_or_default();
@@ -91,7 +93,8 @@ impl Node {
             let stated = Stated::read(bytes)?;
             match &stated.operation.action {
                 Action::Propose(a) => {
-                    proposed = Some(((*a.action).clone(), stated.public_key()?));
+                    let author = stated.operation.author;
+                    proposed = Some(((*a.action).clone(), author, stated.public_key()?));
                 }
                 Action::Approve(_) => {
                     last = Some(*at);
@@ -102,7 +105,8 @@ impl Node {
                 _ => {}
             }
         }
-        let (action, key) = proposed.ok_or_else(|| Error::damaged("an approval of no proposal"))?;
+        let (action, proposer, key) =
+            proposed.ok_or_else(|| Error::damaged("an approval of no proposal"))?;
         let closed = published.chain.state().proposal(&id)?;
         let carried_out =
             last == Some(place) && closed == Some(ProposalRecord::Closed(Outcome::CarriedOut));
@@ -113,11 +117,11 @@ impl Node {
             proposed_by: key.to_multikey(),
             approved_by,
         };
-        Ok(Some(Approved { action, view }))
+        Ok(Some(Approved { action, proposer, view }))
     }
 
     pub(crate) async fn proposals_view(&self) -> Result<ProposalsView, Problem> {
-        let (published, overview) = self.overview();
+        let (published, overview) = self.overview()?;
         let (state, time) = (published.chain.state(), published.checkpoint.head().time);
         let rules = state.rules()?;
         let counts = rules.approval.is_some_and(|approval| approval.devices.is_some());
@@ -149,6 +153,7 @@ impl Node {
         open: &OpenProposal,
     ) -> Result<ProposalView, Problem> {
         let state = published.chain.state();
+        let several = state.members()?.are_several();
         let bytes = self.store.entries(open.entry, 1).await?.pop();
         let bytes = bytes.ok_or_else(|| Error::damaged("an entry is missing"))?;
         let entry = Entry::from_cbor(&bytes).map_err(Error::damaged)?;
@@ -160,11 +165,15 @@ impl Node {
             }
             None => (None, None),
         };
-        let keys = state.organisation(did)?.map(|record| record.keys).unwrap_or_default();
-        let counts = |key: &&muster_identity::PublicKey| {
-            let approve = muster_ledger::Capability::Approve;
-            keys.iter().any(|k| k.key == **key && k.capabilities.has(approve))
-        };
+        let approve = muster_ledger::Capability::Approve;
+        let mut counting = Vec::new();
+        for approved in &open.approvals {
+            let record = state.organisation(&approved.organisation)?;
+            if record.is_some_and(|record| record.may(&approved.key, approve)) {
+                counting.push(approved);
+            }
+        }
+        let matter = open.action.matter().filter(|_| several);
         let reason = match (&open.action, open.reason.as_str()) {
             (Action::Revoke(a), "") => a.reason.clone(),
             (_, reason) => reason.into(),
@@ -180,15 +189,32 @@ impl Node {
             entry: open.entry,
             proposed: entry.time.0,
             expires: open.expires.0,
-            approvals: open.approvals.iter().filter(counts).map(|k| k.to_multikey()).collect(),
+            matter: matter.map(|matter| matter.word().into()),
+            needed: approvals_needed(state, &open.action)?,
+            approvals: counting.iter().map(|approved| approved.key.to_multikey()).collect(),
+            approved_by: match matter {
+                Some(_) => counting.iter().map(|a| a.organisation.to_string()).collect(),
+                None => Vec::new(),
+            },
             signed: BASE64URL_NOPAD.encode(&entry.operation.0),
         })
     }
 }
 
 pub(crate) fn rules_view(chain: &Chain) -> Result<RulesView, Problem> {
-    let rules = chain.state().rules()?;
+    let (rules, members) = (chain.state().rules()?, chain.state().members()?);
+    let shown = members.are_several() || rules.table.is_some();
+    let table = Matter::ALL.into_iter().filter(|_| shown).map(|matter| {
+        let threshold = rules.table().get(matter);
+        MatterView {
+            matter: matter.word().into(),
+            threshold: threshold.to_string(),
+            organisations: threshold.of(members.0.len().max(1)) as u64,
+            stated: rules.table.is_some(),
+        }
+    });
     Ok(RulesView {
+        table: table.collect(),
         trust_period_ms: rules.trust_period_ms,
         evidence: rules.evidence.word().into(),
         approval: rules.approval.map(|approval| ApprovalView {

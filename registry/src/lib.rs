@@ -1,5 +1,6 @@
 //! The running ledger: store, consensus, commit, projections, queries.
 
+mod application;
 mod audit;
 mod backup;
 mod changes;
@@ -8,9 +9,12 @@ mod consensus;
 mod console;
 mod counters;
 mod coverage;
+mod deciding;
 mod error;
 mod folder;
+mod foreign;
 mod governance;
+mod limits;
 mod lost;
 mod lots;
 mod mempool;
@@ -18,10 +22,12 @@ pub mod metrics;
 mod node;
 mod overview;
 mod pace;
+mod proposing;
 mod queries;
 mod readers;
 mod recovery;
 mod registry;
+mod reserved;
 mod resolve;
 mod restore;
 mod signed_head;
@@ -29,6 +35,7 @@ mod snapshots;
 mod solo;
 mod store;
 mod subjects;
+mod submitting;
 mod succession;
 #[cfg(test)]
 mod tests;
@@ -41,7 +48,7 @@ pub const STORE_FORMAT: &str = "5";
 
 pub use audit::{AuditReport, Finding, audit, audit_store};
 pub use backup::{COPIED, Copied, copy, look};
-pub use consensus::{Application, Consensus};
+pub use consensus::{Application, Consensus, Deciding, MayEnrol, Refused, Wanted};
 pub use console::{
     BatchPage, BatchRow, BatchSearch, DeviceSearch, Export, LogFilter, Selection, Subject,
     UploadView, Watch,

@@ -17,6 +17,8 @@ const NAMED: usize = 10;
 pub(crate) struct Lost {
     batches: Mutex<BTreeSet<BatchId>>,
     accepted: bool,
+    /// Whether peers may have the leaves.
+    alone: bool,
 }
 
 /// The batches of a ledger whose leaves are not in its store.
@@ -31,8 +33,8 @@ pub(crate) async fn find(store: &dyn Store, chain: &Chain) -> Result<BTreeSet<Ba
 
 impl Lost {
     /// Says what is lost, if anything is.
-    pub(crate) fn new(batches: BTreeSet<BatchId>, accepted: bool) -> Self {
-        if !batches.is_empty() {
+    pub(crate) fn new(batches: BTreeSet<BatchId>, accepted: bool, alone: bool) -> Self {
+        if !batches.is_empty() && alone {
             let named: Vec<_> = batches.iter().take(NAMED).map(BatchId::to_string).collect();
             tracing::warn!(
                 "the leaves of {} batches are not here: {}{}; enrol their files again to bring \
@@ -43,11 +45,31 @@ impl Lost {
                 if accepted { "" } else { "; until then no other batch is enrolled" },
             );
         }
-        Self { batches: Mutex::new(batches), accepted }
+        Self { batches: Mutex::new(batches), accepted, alone }
     }
 
     fn batches(&self) -> MutexGuard<'_, BTreeSet<BatchId>> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The leaves of a decided batch are not here.
+    pub(crate) fn add(&self, batch: BatchId) {
+        self.batches().insert(batch);
+    }
+
+    /// They are.
+    pub(crate) fn remove(&self, batch: &BatchId) {
+        self.batches().remove(batch);
+    }
+
+    /// Whether this batch lacks its leaves.
+    pub(crate) fn contains(&self, batch: &BatchId) -> bool {
+        self.batches().contains(batch)
+    }
+
+    /// Some of them.
+    pub(crate) fn first(&self, count: usize) -> Vec<BatchId> {
+        self.batches().iter().take(count).copied().collect()
     }
 
     /// How many they are.
@@ -60,6 +82,11 @@ impl Lost {
     pub(crate) fn check(&self) -> Result<(), Problem> {
         let batches = self.batches();
         match batches.first() {
+            Some(_) if !self.alone => {
+                let title = "the leaves of some batches are still being fetched from peers: whether \
+                    these devices are on the ledger already cannot be told";
+                Err(Problem::new(503, "leaves-missing", title).cure("try again later"))
+            }
             Some(first) if !self.accepted => {
                 let title = format!(
                     "the leaves of {} batches were lost, such as {first}: whether these devices \
@@ -87,7 +114,7 @@ impl Node {
     ) -> Result<bool, Problem> {
         let enrol = Enrol { grant: upload.grant, model: upload.model.clone(), count, root };
         let batch = enrol.batch(&self.network);
-        if upload.rehearsal || !self.lost.batches().contains(&batch) {
+        if upload.rehearsal || !self.lost.contains(&batch) {
             return Ok(false);
         }
         // Held so that nobody takes rows out of it meanwhile.
@@ -95,7 +122,7 @@ impl Node {
         let flip = Flip { upload: upload.number, batch, count, root };
         self.store.flip(flip).await?;
         self.console.found(&flip);
-        self.lost.batches().remove(&batch);
+        self.lost.remove(&batch);
         tracing::info!("the leaves of batch {batch} are back");
         Ok(true)
     }

@@ -61,7 +61,7 @@ impl Node {
         let turn = self.staging.acquire().await;
         let _turn = turn.map_err(|e| Error::Us(e.to_string()))?;
         let organisation = found.organisation;
-        let (_, overview) = self.overview();
+        let (_, overview) = self.overview()?;
         let most = overview.granted(&organisation).saturating_mul(limits::LINE_ROWS_OF_A_DEVICE);
         let kept = match self.line_rows.of(&organisation) {
             Some(kept) => kept,
@@ -112,7 +112,7 @@ impl Node {
             let view = LotView { lot: lot.clone(), order: order.clone(), ..LotView::default() };
             lots.insert((lot, order), view);
         }
-        let published = self.published();
+        let published = self.published()?;
         let mut live = BTreeMap::new();
         for group in self.store.lot_groups(asked.clone()).await? {
             let stands = self.stands(&published, &mut live, group.batch)?;
@@ -202,7 +202,7 @@ impl Node {
                 return Err(Problem::new(400, "state", why));
             }
         };
-        let published = self.published();
+        let published = self.published()?;
         let after = query.after.clone().unwrap_or_default();
         let page = limits::LOT_DEVICES_PAGE;
         let found = self.store.lot_devices(asked, which, after, page).await?;

@@ -81,9 +81,9 @@ pub(crate) fn record<T: Decode>(bytes: &[u8]) -> Result<T, Error> {
 
 impl Node {
     /// The newest signed head and its overview.
-    pub(crate) fn overview(&self) -> (Arc<Published>, Arc<Overview>) {
-        let published = self.published();
+    pub(crate) fn overview(&self) -> Result<(Arc<Published>, Arc<Overview>), Error> {
+        let published = self.published()?;
         let overview = published.overview.clone();
-        (published, overview)
+        Ok((published, overview))
     }
 }

@@ -10,15 +10,17 @@ use crate::{Error, tiles};
 use data_encoding::BASE64;
 use muster_api::{
     BatchView, ChangeView, DeviceView, GrantView, HoldView, KeyView, Leaves, NetworkView,
-    OrganisationView, Problem, limits,
+    OfferView, OrganisationView, Problem, limits,
 };
 use muster_identity::Did;
 use muster_identity::cbor::Decode;
 use muster_ledger::merkle::leaf_hash;
 use muster_ledger::{
     Action, BatchId, BatchRecord, DevicePart, DeviceRecord, Entry, GrantId, GrantRecord, Leaf,
-    OrganisationRecord, Power, Receipt, Standing, Time, VerifiedOperation, View as _, status,
+    Offer, OrganisationRecord, Power, Receipt, Retired, Standing, Time, VerifiedOperation,
+    View as _, owner_of, status,
 };
+use std::collections::BTreeSet;
 
 /// A device, its leaf and its batch, all under one head.
 pub(crate) struct Device {
@@ -45,7 +47,7 @@ impl Node {
     }
 
     pub(crate) async fn network_view(&self) -> Result<NetworkView, Problem> {
-        let (published, overview) = self.overview();
+        let (published, overview) = self.overview()?;
         let head = published.checkpoint.head();
         Ok(NetworkView {
             network: self.network.to_string(),
@@ -61,7 +63,17 @@ impl Node {
                 .iter()
                 .map(|(did, record)| organisation_view(did, record))
                 .collect(),
-            grants: overview.grants.iter().map(|(id, grant)| grant_view(id, grant)).collect(),
+            grants: overview
+                .grants
+                .iter()
+                .map(|(id, grant)| {
+                    let of = overview.organisations.get(&grant.organisation);
+                    // Nobody signs under a grant of an organisation that was expelled.
+                    let ended = of.is_some_and(|record| !record.is_admitted());
+                    let view = grant_view(id, grant);
+                    GrantView { withdrawn: view.withdrawn || ended, ..view }
+                })
+                .collect(),
             rules: rules_view(&published.chain)?,
             protocol: protocol_view(&published.chain)?,
         })
@@ -72,7 +84,7 @@ impl Node {
         did: &Did,
         reader: Reader,
     ) -> Result<Option<DeviceView>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let Some(device) = self.find(&published, did).await? else { return Ok(None) };
         let index = match &device.record {
             Some(record) => record.index,
@@ -94,7 +106,7 @@ impl Node {
             did: did.to_string(),
             batch: device.row.batch.to_string(),
             index,
-            owner: device.batch.owner.to_string(),
+            owner: owner_of(record, &device.batch).to_string(),
             model: device.batch.model.clone(),
             changed: record.is_some(),
             seq: record.map_or(0, |r| r.seq),
@@ -103,6 +115,12 @@ impl Node {
             retired: record
                 .map(|r| r.retired.iter().map(|k| k.key.to_multikey()).collect())
                 .unwrap_or_default(),
+            recovered: record.map(recovered).unwrap_or_default(),
+            left: record.and_then(|r| r.left.as_ref()).map(|left| left.entry),
+            offer: record.and_then(|r| {
+                let batch = r.left.is_none().then_some(device.batch.seq);
+                r.offer.as_deref().filter(|o| o.batch == batch).and_then(|o| offer(o, time))
+            }),
             holds: record.map(|r| holds(&r.standing, time)).unwrap_or_default(),
             lot: directory.as_ref().and_then(|d| d.lot.clone()),
             serial: directory.map(|d| d.serial),
@@ -128,7 +146,7 @@ impl Node {
     }
 
     pub(crate) async fn device_part(&self, did: &Did) -> Result<Option<DevicePart>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let Some(device) = self.find(&published, did).await? else { return Ok(None) };
         Ok(Some(self.part(device, did).await?))
     }
@@ -139,7 +157,7 @@ impl Node {
     }
 
     pub(crate) async fn receipt(&self, did: &Did) -> Result<Option<Receipt>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let Some(found) = self.find(&published, did).await? else { return Ok(None) };
         let place = found.batch.entry;
         let mut entries = self.store.entries(place, 1).await?;
@@ -149,7 +167,7 @@ impl Node {
     }
 
     pub(crate) fn batch_view(&self, id: &BatchId) -> Result<Option<BatchView>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let time = published.checkpoint.head().time;
         Ok(published.chain.state().batch(id)?.map(|record| batch_view(id, &record, time)))
     }
@@ -160,7 +178,7 @@ impl Node {
         id: &BatchId,
         after: Option<&Did>,
     ) -> Result<Option<Leaves>, Problem> {
-        if self.published().chain.state().batch(id)?.is_none() {
+        if self.published()?.chain.state().batch(id)?.is_none() {
             return Ok(None);
         }
         let after = after.map(Claim::of_did);
@@ -169,7 +187,7 @@ impl Node {
     }
 
     pub(crate) async fn batch_views(&self) -> Result<Vec<BatchView>, Problem> {
-        let (published, overview) = self.overview();
+        let (published, overview) = self.overview()?;
         let time = published.checkpoint.head().time;
         let mut all: Vec<_> = overview.batches.iter().collect();
         all.sort_by_key(|(_, record)| std::cmp::Reverse(record.entry));
@@ -177,13 +195,24 @@ impl Node {
     }
 
     pub(crate) async fn history(&self, subject: &[u8; 32]) -> Result<Vec<ChangeView>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let size = published.checkpoint.head().size;
+        let did = Did::from_digest(*subject);
         let mut subjects = vec![*subject];
-        if let Some(row) = self.store.leaf(Did::from_digest(*subject)).await? {
-            subjects.push(row.batch.0);
-        }
-        let places = self.store.touched(subjects, limits::HISTORY_CHANGES).await?;
+        subjects.extend(self.store.leaf(did).await?.map(|row| row.batch.0));
+        let left = published.chain.state().device(&did)?.and_then(|record| record.left);
+        let places = match (left, subjects.get(1)) {
+            // What happened to its batch after it left is none of its history.
+            (Some(left), Some(batch)) => {
+                let own = self.store.touched(vec![*subject], limits::HISTORY_CHANGES).await?;
+                let batch = self.store.touched(vec![*batch], limits::HISTORY_CHANGES).await?;
+                let batch = batch.into_iter().filter(|place| *place < left.entry);
+                let all: BTreeSet<u64> = own.into_iter().chain(batch).collect();
+                let skip = all.len().saturating_sub(limits::HISTORY_CHANGES as usize);
+                all.into_iter().skip(skip).collect()
+            }
+            _ => self.store.touched(subjects, limits::HISTORY_CHANGES).await?,
+        };
         let entries = self.store.entries_at(places).await?;
         let changes = tokio::task::spawn_blocking(move || {
             let under_head = entries.into_iter().filter(|(place, _)| *place < size);
@@ -242,7 +271,22 @@ pub(crate) fn batch_view(id: &BatchId, record: &BatchRecord, time: Time) -> Batc
         seq: record.seq,
         standing: record.standing.at(time).word().into(),
         holds: holds(&record.standing, time),
+        offer: record.offer.as_deref().and_then(|o| offer(o, time)),
     }
+}
+
+fn recovered(record: &DeviceRecord) -> Vec<String> {
+    let keys = record.retired.iter().filter(|retired| retired.why == Retired::Recovered);
+    keys.map(|retired| retired.key.to_multikey()).collect()
+}
+
+/// An offer as long as it can be accepted.
+fn offer(offer: &Offer, time: Time) -> Option<OfferView> {
+    (time < offer.expires).then(|| OfferView {
+        offer: offer.id.to_string(),
+        to: offer.to.to_string(),
+        expires: offer.expires.0,
+    })
 }
 
 /// Holds in force at a time.

@@ -103,7 +103,7 @@ impl Node {
             return Err(unknown("signed for another time")
                 .cure("check the clocks of this machine and of the node"));
         }
-        let published = self.published();
+        let published = self.published()?;
         let record = published.chain.state().organisation(&organisation)?;
         let keys = record.map(|record| record.keys).unwrap_or_default();
         let key = keys.iter().find(|key| key.key.to_multicodec() == read.key());

@@ -1,12 +1,12 @@
 //! Start-up: the ledger is read back by the very code that commits it.
 
 use crate::Error;
+use crate::deciding::Step;
 use crate::signed_head::SignedHead;
 use crate::store::{BlockRow, Commit, Flip, Store};
 use muster_identity::cbor::Decode as _;
 use muster_ledger::merkle::{Tree, leaf_hash};
-use muster_ledger::{Block, Chain, Changes, Entry, Genesis, OpenProposal, State, StateKey};
-use std::collections::BTreeMap;
+use muster_ledger::{Block, Chain, Changes, Entry, Genesis, State, StateKey};
 use std::sync::Arc;
 
 /// What the entries give.
@@ -90,20 +90,6 @@ async fn check_state(store: &dyn Store, chain: &Chain) -> Result<(), Error> {
     }
 }
 
-/// A block that comes from elsewhere, and what it makes of the ledger before it.
-pub(crate) struct Step {
-    pub(crate) before: Chain,
-    pub(crate) block: Block,
-    pub(crate) extended: (Chain, Changes, BTreeMap<u64, OpenProposal>),
-}
-
-impl Step {
-    pub(crate) fn of(before: &Chain, block: Block) -> Result<Self, muster_ledger::ChainFault> {
-        let extended = before.extend_telling(&block)?;
-        Ok(Self { before: before.clone(), block, extended })
-    }
-}
-
 /// Writes a block as a running node would; the number of its entries.
 pub(crate) async fn write_step(
     store: &dyn Store,
@@ -111,15 +97,12 @@ pub(crate) async fn write_step(
     step: Step,
     flips: Vec<Flip>,
 ) -> Result<u64, Error> {
-    let Step { before, block, extended: (after, changes, proposals) } = step;
-    let network = after.network();
-    let chains = (&before, &after);
-    let commit = Commit::of(&network, chains, &block, &changes, &proposals, flips, |_| None)?;
+    let commit = Commit::of(&step.after.network(), &step, flips, Vec::new())?;
     let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
     let count = hashes.len() as u64;
-    store.commit(commit).await?;
+    store.commit(vec![commit]).await?;
     hashes.into_iter().for_each(|hash| recovered.log.push(hash));
-    recovered.chain = after;
+    recovered.chain = step.after;
     Ok(count)
 }
 
@@ -144,6 +127,16 @@ pub(crate) fn check_signed(
         ));
     }
     Ok(())
+}
+
+/// The same for a node among several: what it lacks it takes from the others, and signs nothing
+/// that its record does not allow.
+pub(crate) fn check_signed_together(
+    signed: &SignedHead,
+    recovered: &Recovered,
+) -> Result<(), Error> {
+    let behind = signed.last().is_none_or(|last| recovered.chain.size() < last.size);
+    if behind { Ok(()) } else { check_signed(signed, recovered, None) }
 }
 
 /// Without a record of what was signed, somebody must say how far the ledger went.

@@ -1,11 +1,11 @@
-use crate::consensus::Consensus as _;
+use crate::consensus::{Consensus, Deciding};
 use crate::console;
 use crate::coverage::Covered;
 use crate::folder::{self, Folder};
+use crate::foreign::{Foreign, Promises};
 use crate::lost::Lost;
-use crate::mempool::Waiting;
-use crate::metrics::{Gauges, Metrics};
-use crate::node::Node;
+use crate::metrics::Gauges;
+use crate::node::{Kept, Node};
 use crate::readers::Reader;
 use crate::signed_head::SignedHead;
 use crate::solo::Solo;
@@ -18,16 +18,16 @@ use muster_api::{
     NetworkView, Problem, ProposalsView, Resolution, Resolve, Rows, Sealed, Submit, UploadOpened,
     Verdicts,
 };
-use muster_identity::{Did, Signer};
+use muster_identity::Did;
 use muster_ledger::{
-    Action, BatchId, Chain, ConsistencyProof, DevicePart, EntryProof, Genesis, QuorumCheckpoint,
-    Receipt, SignedOperation, Time, limits,
+    BatchId, Chain, ConsistencyProof, DevicePart, EntryProof, Genesis, QuorumCheckpoint, Receipt,
+    SignedOperation, Time, limits,
 };
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What a node needs to run.
@@ -38,16 +38,13 @@ pub struct Config {
     pub store: StoreUrl,
     /// The network.
     pub genesis: Genesis,
-    /// The validator's key.
-    pub signer: Arc<dyn Signer>,
+    /// Who decides.
+    pub deciding: Deciding,
     /// Wall clock and randomness.
     pub host: Arc<dyn Host>,
     /// Size and log root of the newest head that anybody has of this network: what a ledger put
     /// back from a backup must contain. Only looked at when the folder has no `signed-head`.
     pub restored: Option<(u64, [u8; 32])>,
-    /// A change of the validators to the signer's key, for a ledger whose validator's key was
-    /// replaced, lost or stolen. Looked at only while the signer is not the validator yet.
-    pub succession: Option<SignedOperation>,
     /// Whether batches are enrolled though leaves of others were lost with a disk: a device or
     /// key may then enter the ledger twice.
     pub accept_lost_leaves: bool,
@@ -92,12 +89,11 @@ impl Registry {
     /// Opens the ledger in a folder, or creates it: reads it back by the code that commits it,
     /// signs its head, and begins to decide.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let Config { dir, store, genesis, signer, host, restored, succession, accept_lost_leaves } =
-            config;
+        let Config { dir, store, genesis, deciding, host, restored, accept_lost_leaves } = config;
         genesis.check().map_err(|e| Error::Caller(format!("the genesis: {e}")))?;
-        let key = signer.public_key();
         let folder = Folder::take_for(&dir, &store).await?;
         let signed = SignedHead::read(folder.file(folder::SIGNED_HEAD))?;
+        let promises = Promises::read(folder.file(folder::PROMISES))?;
         let store = store::open(&store, &folder, &genesis, Some(host.now())).await?;
         let recovered = match recovery::recover(&*store, &genesis).await {
             Ok(recovered) => recovered,
@@ -106,34 +102,49 @@ impl Registry {
                 return Err(error);
             }
         };
-        let checked =
-            recovery::check_signed(&signed, &recovered, restored.as_ref()).and_then(|()| {
-                succession::needed(&recovered.chain, &genesis, &key, succession.as_ref())
-            });
-        let succession = match checked {
-            Ok(needed) => needed.then_some(succession).flatten(),
+        let checked = match &deciding {
+            Deciding::Solo { signer, succession } => {
+                let key = signer.public_key();
+                recovery::check_signed(&signed, &recovered, restored.as_ref()).and_then(|()| {
+                    succession::needed(&recovered.chain, &genesis, &key, succession.as_ref())
+                })
+            }
+            Deciding::Together(_) => {
+                recovery::check_signed_together(&signed, &recovered).map(|()| false)
+            }
+        };
+        let succeeds = match checked {
+            Ok(succeeds) => succeeds,
             Err(error) => {
                 store.close().await;
                 return Err(error);
             }
         };
         say_how_long(&signed, host.now());
+        let alone = matches!(deciding, Deciding::Solo { .. });
         let lost = lost::find(&*store, &recovered.chain).await?;
-        let lost = Lost::new(lost, accept_lost_leaves);
-        let node = Arc::new(Node::new(genesis, store, host, folder, recovered, lost)?);
+        let lost = Lost::new(lost, accept_lost_leaves, alone);
+        let kept = Kept { alone, lost, signed, foreign: Foreign::new(promises) };
+        let node = Arc::new(Node::new(genesis, store, host, folder, recovered, kept)?);
         node.coverage.load(node.store.gateways().await?)?;
         node.begin_console().await?;
-        if let Some(operation) = succession
-            && let Err(error) = node.succeed(&operation, &key, signed.last()).await
-        {
-            node.store.close().await;
-            return Err(error);
-        }
-        let mut solo = Box::new(Solo { signer, pace: node.pace.clone(), signed });
-        solo.sign(&*node)?;
+        let consensus: Box<dyn Consensus> = match deciding {
+            Deciding::Together(consensus) => consensus,
+            Deciding::Solo { signer, succession } => {
+                if let Some(operation) = succession.filter(|_| succeeds)
+                    && let Err(error) = node.succeed(&operation, &signer.public_key()).await
+                {
+                    node.store.close().await;
+                    return Err(error);
+                }
+                let solo = Box::new(Solo { signer, pace: node.pace.clone() });
+                solo.sign(&*node)?;
+                solo
+            }
+        };
         node.purge_expired().await?;
         let closing = watch::Sender::new(false);
-        let run = solo.run(node.clone(), closing.subscribe());
+        let run = consensus.run(node.clone(), closing.subscribe());
         let (end, ended) = watch::channel(());
         let task = tokio::spawn(async move {
             let _end = end;
@@ -179,89 +190,22 @@ impl Registry {
     }
 
     /// The newest signed head.
-    pub fn head(&self) -> QuorumCheckpoint {
-        self.node().published().checkpoint.clone()
+    pub fn head(&self) -> Result<QuorumCheckpoint, Problem> {
+        Ok(self.node().published()?.checkpoint.clone())
     }
 
     /// The ledger under the newest signed head.
-    pub fn chain(&self) -> Chain {
-        self.node().published().chain.clone()
+    pub fn chain(&self) -> Result<Chain, Problem> {
+        Ok(self.node().published()?.chain.clone())
     }
 
-    /// Submits an operation and waits until a signed head covers it. An enrolment names the
-    /// sealed upload that it makes a batch.
-    pub async fn submit(
-        &self,
-        op: SignedOperation,
-        upload: Option<&str>,
-    ) -> Result<EntryProof, Problem> {
-        let node = self.node();
-        let refuse = |problem| {
-            Metrics::count(&node.metrics.refused);
-            Err(problem)
-        };
-        if op.0.len() > limits::OPERATION_BYTES {
-            let title = "a signed operation has at most 16,384 bytes";
-            return refuse(Problem::new(413, "too-large", title));
-        }
-        let verified = match op.verify() {
-            Ok(verified) => verified,
-            Err(muster_ledger::Error::Upgrade(what)) => {
-                return refuse(Problem::new(400, "upgrade-needed", what));
-            }
-            Err(e) => return refuse(Problem::new(400, "malformed", e.to_string())),
-        };
-        if let Err(error) = node.pace.check() {
-            return refuse(error.into());
-        }
-        if matches!(verified.operation().action, Action::ChangeValidators(_)) {
-            // The head that it makes is not this node's to sign.
-            let title = "validators are changed where the new one starts";
-            let cure = "start the node with its new key and `muster serve --succeed FILE`";
-            return refuse(Problem::new(409, "validators", title).cure(cure));
-        }
-        let enrols = matches!(verified.operation().action, Action::Enrol(_));
-        if enrols {
-            // An enrolment sent twice hears that its batch exists, not that its upload is gone.
-            let published = node.published();
-            let now = node.host.now().max(published.checkpoint.head().time);
-            if let Err(refusal) = published.chain.try_apply(&verified, now) {
-                return refuse(refusal.into());
-            }
-            if node.decided_batch(&verified) {
-                return refuse(crate::node::unsigned());
-            }
-            if let Err(problem) = node.lost.check() {
-                return refuse(problem);
-            }
-        }
-        let flip = match upload {
-            None if enrols => {
-                let title = "leaves: an enrolment needs the upload that holds its leaves";
-                return refuse(Problem::new(409, "leaves", title));
-            }
-            None => None,
-            Some(upload) => match node.take_upload(&verified, upload).await {
-                Ok(taken) => Some(taken),
-                Err(problem) => return refuse(problem),
-            },
-        };
-        let (answer, answered) = oneshot::channel();
-        let mut ended = self.0.ended.clone();
-        if ended.has_changed().is_err() {
-            return Err(self.ended().into());
-        }
-        node.mempool.add(Waiting { signed: op, verified, flip, answer })?;
-        tokio::select! {
-            // First: what was answered before the end counts.
-            biased;
-            answer = answered => answer.unwrap_or_else(|_| Err(Error::Closing.into())),
-            _ = ended.changed() => Err(self.ended().into()),
-        }
+    /// Resolves when nobody decides any more.
+    pub(crate) fn ended(&self) -> watch::Receiver<()> {
+        self.0.ended.clone()
     }
 
-    /// Why nobody decides any more.
-    fn ended(&self) -> Error {
+    /// Why nobody does.
+    pub(crate) fn why_ended(&self) -> Error {
         if *self.0.closing.borrow() {
             Error::Closing
         } else {
@@ -279,14 +223,14 @@ impl Registry {
         };
         let mut heads = node.published.subscribe();
         let mut closing = self.0.closing.subscribe();
-        if !news(&node.published().checkpoint) {
+        if !news(&node.published()?.checkpoint) {
             tokio::select! {
                 _ = heads.wait_for(|p| p.as_ref().is_some_and(|p| news(&p.checkpoint))) => {}
                 _ = closing.wait_for(|closing| *closing) => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        let published = node.published();
+        let published = node.published()?;
         let size = published.checkpoint.head().size;
         if from > size {
             let title = format!("the log has {size} entries, you ask for what follows {from}");
@@ -421,9 +365,10 @@ impl Registry {
     /// the overview follows the blocks.
     pub async fn metrics(&self) -> String {
         let node = self.node();
-        let (published, overview) = node.overview();
-        let head = published.checkpoint.head();
         let mut text = Exposition::default();
+        // A node without a head has nothing to count yet.
+        let Ok((published, overview)) = node.overview() else { return text.finish() };
+        let head = published.checkpoint.head();
         let gauges = Gauges {
             size: head.size,
             height: head.height,
@@ -471,7 +416,8 @@ impl Registry {
     pub async fn ready(&self) -> bool {
         let node = self.node();
         let running = self.0.task().as_ref().is_some_and(|task| !task.is_finished());
-        let age = node.host.now().since(node.published().checkpoint.head().time);
+        let Ok(published) = node.published() else { return false };
+        let age = node.host.now().since(published.checkpoint.head().time);
         running && !node.metrics.failing.load(Relaxed) && age <= 3 * limits::HEARTBEAT_MS
     }
 }

@@ -16,7 +16,7 @@ impl Node {
     }
 
     async fn try_resolve(&self, did: &Did) -> Result<Option<Resolution>, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let Some(device) = self.find(&published, did).await? else { return Ok(None) };
         let head = published.checkpoint.head();
         let record = device.record.as_ref();
@@ -36,7 +36,11 @@ impl Node {
             ),
         };
         // The document changes with the device and with its batch.
-        let subjects = vec![*did.digest(), device.row.batch.0];
+        let mut subjects = vec![*did.digest()];
+        // Until it leaves by a transfer, which is a change of its own.
+        if record.is_none_or(|r| r.left.is_none()) {
+            subjects.push(device.row.batch.0);
+        }
         let last = self.store.touched(subjects, 2).await?.into_iter().rfind(|e| *e < head.size);
         let enrolled = device.batch.entry;
         let times = self.times([Some(enrolled), last.filter(|e| *e > enrolled)]).await?;

@@ -2,8 +2,9 @@
 //! that it misses from whoever has them, checks everything, and notes the highest head that
 //! anybody has, below which the node never signs.
 
+use crate::deciding::Step;
 use crate::folder::{self, Folder};
-use crate::recovery::{self, Recovered, Step};
+use crate::recovery::{self, Recovered};
 use crate::signed_head::SignedHead;
 use crate::store::sqlite::{Sqlite, upgrade};
 use crate::store::{Flip, Store as _, Upload};
@@ -132,8 +133,9 @@ impl Restoring {
         let mut steps = Vec::with_capacity(blocks.len());
         let mut after = chain.clone();
         for block in blocks {
-            let step = Step::of(&after, block).map_err(|e| peer(e.to_string()))?;
-            after = step.extended.0.clone();
+            let unknown = std::iter::repeat_n(None, block.operations.len());
+            let step = Step::new(after, block, unknown)?;
+            after = step.after.clone();
             steps.push(step);
         }
         after.check(&note).map_err(|e| peer(e.to_string()))?;
@@ -153,12 +155,7 @@ impl Restoring {
     async fn write(&mut self, steps: Vec<Step>) -> Result<(), Error> {
         let mut uploads = self.clear_uploads(&steps).await?;
         for step in steps {
-            let mut flips = Vec::new();
-            for signed in &step.block.operations {
-                let verified = signed.verify().map_err(|e| peer(e.to_string()))?;
-                let flip = self.flip(&verified, &mut uploads);
-                flips.extend(flip);
-            }
+            let flips = step.verified.iter().filter_map(|v| self.flip(v, &mut uploads)).collect();
             self.taken +=
                 recovery::write_step(&self.store, &mut self.recovered, step, flips).await?;
         }
@@ -188,9 +185,8 @@ impl Restoring {
     async fn clear_uploads(&self, steps: &[Step]) -> Result<Vec<Upload>, Error> {
         let mut all = self.store.uploads().await?;
         let mut kept = Vec::new();
-        for signed in steps.iter().flat_map(|step| &step.block.operations) {
-            let verified = signed.verify().map_err(|e| peer(e.to_string()))?;
-            let number = self.flip(&verified, &mut all.clone()).map(|flip| flip.upload);
+        for verified in steps.iter().flat_map(|step| &step.verified) {
+            let number = self.flip(verified, &mut all.clone()).map(|flip| flip.upload);
             let place = all.iter().position(|upload| Some(upload.number) == number);
             kept.extend(place.map(|place| all.remove(place)));
         }

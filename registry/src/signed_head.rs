@@ -72,7 +72,7 @@ impl SignedHead {
 }
 
 /// Replaces a file so that after a power failure there is the old one or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let new = path.with_extension("new");
     let mut file = private().truncate(true).open(&new)?;
     file.write_all(bytes)?;

@@ -60,7 +60,7 @@ impl Node {
         if let Some(bytes) = shelf.current() {
             return Ok(bytes.clone());
         }
-        let published = self.published();
+        let published = self.published()?;
         let work = tokio::task::spawn_blocking(move || {
             // The old one first: two would be twice the memory.
             shelf.put_away();
@@ -94,7 +94,7 @@ impl Node {
 
     /// Proof that the log of `to` entries begins with that of `from`, under the newest head.
     pub(crate) fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyProof, Problem> {
-        let size = self.published().checkpoint.head().size;
+        let size = self.published()?.checkpoint.head().size;
         let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
         let proof = (to <= size).then(|| log.consistency(from, to)).flatten();
         proof.map(ConsistencyProof).ok_or_else(|| {

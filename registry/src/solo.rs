@@ -1,10 +1,9 @@
 use crate::Error;
 use crate::consensus::{Application, Consensus};
 use crate::pace::Pace;
-use crate::signed_head::SignedHead;
 use muster_api::BoxFuture;
 use muster_identity::Signer;
-use muster_ledger::{cosign, limits};
+use muster_ledger::limits;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -14,27 +13,22 @@ use tokio::time::MissedTickBehavior;
 pub(crate) struct Solo {
     pub(crate) signer: Arc<dyn Signer>,
     pub(crate) pace: Arc<Pace>,
-    pub(crate) signed: SignedHead,
 }
 
 impl Solo {
     /// Signs the head and publishes it. What is about to be signed is on disk before it is
     /// signed.
-    pub(crate) fn sign(&mut self, application: &dyn Application) -> Result<(), Error> {
-        let earliest = self.signed.last().map(|head| head.time).unwrap_or_default();
+    pub(crate) fn sign(&self, application: &dyn Application) -> Result<(), Error> {
+        let earliest = application.signed().map(|head| head.time).unwrap_or_default();
         let time = match application.upgrade_ahead()?.filter(|ahead| ahead.due) {
             Some(_) => earliest,
             None => self.pace.tick()?.max(earliest),
         };
         let head = application.head(time)?;
-        self.signed.write(&head)?;
-        let checkpoint = cosign(&head, &*self.signer)
-            .map_err(|e| Error::operator(e.to_string(), "make the validator's key available"))?;
-        application.publish(&checkpoint)
+        application.publish(&application.sign(&head, &*self.signer)?)
     }
 
-    fn sign_or_say(&mut self, application: &dyn Application) {
-        // A fsync of a few hundred bytes: short enough for the one task that waits for it.
+    fn sign_or_say(&self, application: &dyn Application) {
         if let Err(error) = self.sign(application) {
             // The clock has been complained about.
             if !matches!(error, Error::Clock { .. }) {
@@ -45,12 +39,12 @@ impl Solo {
     }
 
     /// Commits everything that fits in one block.
-    async fn block(&mut self, application: &dyn Application) {
+    async fn block(&self, application: &dyn Application) {
         let now = match self.pace.check() {
             Ok(now) => now,
             Err(error) => return application.halted(&error).await,
         };
-        let Some(block) = application.propose(now).await else { return };
+        let Some(block) = application.propose(now, &|_| true).await else { return };
         match application.decide(block).await {
             Ok(()) => self.sign_or_say(application),
             Err(error) => tracing::error!("a block could not be committed: {error}"),
@@ -60,7 +54,7 @@ impl Solo {
 
 impl Consensus for Solo {
     fn run(
-        mut self: Box<Self>,
+        self: Box<Self>,
         application: Arc<dyn Application>,
         mut closing: watch::Receiver<bool>,
     ) -> BoxFuture<'static, ()> {
@@ -73,7 +67,7 @@ impl Consensus for Solo {
                 tokio::select! {
                     biased;
                     _ = heartbeat.tick() => self.sign_or_say(&*application),
-                    () = application.waiting() => self.block(&*application).await,
+                    () = application.waiting(&|_| true) => self.block(&*application).await,
                     // Last, so that everything that waits is finished first.
                     () = closed(&mut closing) => return,
                 }

@@ -10,8 +10,9 @@ pub(crate) fn subjects(
     carried_out: Option<&OpenProposal>,
     proposal: ProposalId,
 ) -> BTreeSet<[u8; 32]> {
-    let author = &operation.author;
-    let mut all = BTreeSet::from([*author.digest()]);
+    // What was carried out is the proposer's.
+    let author = carried_out.map_or(&operation.author, |proposal| &proposal.organisation);
+    let mut all = BTreeSet::from([*operation.author.digest(), *author.digest()]);
     let action = carried_out.map_or(&operation.action, |proposal| &proposal.action);
     match action.target() {
         Some(Target::Device(device)) => {
@@ -29,6 +30,15 @@ pub(crate) fn subjects(
         }
         Action::WithdrawGrant(a) => {
             all.insert(a.grant.0);
+        }
+        Action::Admit(a) => {
+            all.insert(*a.admission.did().digest());
+        }
+        Action::Expel(a) => {
+            all.insert(*a.organisation.digest());
+        }
+        Action::OfferTransfer(a) => {
+            all.insert(*a.to.digest());
         }
         _ => {}
     }

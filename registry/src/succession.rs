@@ -6,7 +6,7 @@ use crate::claims::Claim;
 use crate::consensus::Application as _;
 use crate::node::Node;
 use muster_identity::PublicKey;
-use muster_ledger::{Action, Block, Chain, Genesis, Head, Refusal, SignedOperation, View as _};
+use muster_ledger::{Action, Block, Chain, Genesis, Refusal, SignedOperation, View as _};
 
 /// Whether the ledger must first be handed to this key. An error if it must, and nothing hands it.
 pub(crate) fn needed(
@@ -42,7 +42,6 @@ impl Node {
         &self,
         signed: &SignedOperation,
         key: &PublicKey,
-        last: Option<&Head>,
     ) -> Result<(), Error> {
         let fault = |what: String| {
             Error::operator(what, "sign it again: muster org validator KEY --seq N (docs/keys.md)")
@@ -58,7 +57,7 @@ impl Node {
             }
         }
         let chain = self.decided();
-        let earliest = last.map(|head| head.time).unwrap_or_default();
+        let earliest = self.signed().map(|head| head.time).unwrap_or_default();
         let time = self.pace.check()?.max(chain.time().plus_ms(1)).max(earliest);
         let refused = |refusal: Refusal| fault(format!("--succeed is refused: {refusal}"));
         let changes = chain.try_apply(&verified, time).map_err(refused)?;

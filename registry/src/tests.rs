@@ -3,9 +3,10 @@
 
 use crate::consensus::{Application as _, Consensus as _};
 use crate::folder::Folder;
+use crate::foreign::{Foreign, Promises};
 use crate::lost::Lost;
 use crate::mempool::Waiting;
-use crate::node::Node;
+use crate::node::{Kept, Node};
 use crate::recovery::recover;
 use crate::signed_head::SignedHead;
 use crate::solo::Solo;
@@ -75,7 +76,8 @@ fn give(node: &Node, seq: u64) -> Answer {
     let signed = operation.sign(&secret(1)).unwrap();
     let verified = signed.verify().unwrap();
     let (answer, answered) = oneshot::channel();
-    node.mempool.add(Waiting { signed, verified, flip: None, answer }).unwrap();
+    let waiting = Waiting { signed, verified, since: Time(1_000) };
+    node.mempool.add(waiting, Some(answer), None).unwrap();
     answered
 }
 
@@ -84,18 +86,18 @@ async fn a_full_disk_leaves_no_trace() {
     let dir = tempfile::tempdir().unwrap();
     let folder = Folder::take(dir.path()).await.unwrap();
     let (ledger, directory) = (folder.file("ledger.db"), folder.file("directory.db"));
-    let signed = SignedHead::read(folder.file("signed-head")).unwrap();
     let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
     let recovered = recover(&*store, &genesis()).await.unwrap();
-    let node = Node::new(genesis(), store.clone(), Arc::new(Still), folder, recovered, none_lost())
-        .unwrap();
-    let mut solo = Solo { signer: Arc::new(secret(2)), pace: node.pace.clone(), signed };
+    let kept = kept(&folder);
+    let node =
+        Node::new(genesis(), store.clone(), Arc::new(Still), folder, recovered, kept).unwrap();
+    let solo = Solo { signer: Arc::new(secret(2)), pace: node.pace.clone() };
     solo.sign(&node).unwrap();
-    let before = *node.published().checkpoint.head();
+    let before = *node.published().unwrap().checkpoint.head();
 
     store.limit_pages(1).await;
     let refused = give(&node, 1);
-    let block = node.propose(Time(1_000)).await.unwrap();
+    let block = node.propose(Time(1_000), &|_| true).await.unwrap();
     let error = node.decide(block).await.unwrap_err();
     assert!(matches!(error, crate::Error::Full(_)), "{error}");
     let problem = refused.await.unwrap().unwrap_err();
@@ -105,11 +107,11 @@ async fn a_full_disk_leaves_no_trace() {
 
     store.limit_pages(u32::MAX).await;
     let accepted = give(&node, 1);
-    let block = node.propose(Time(1_000)).await.unwrap();
+    let block = node.propose(Time(1_000), &|_| true).await.unwrap();
     node.decide(block).await.unwrap();
     solo.sign(&node).unwrap();
     assert_eq!(accepted.await.unwrap().unwrap().index, 0);
-    assert_eq!(node.published().chain.size(), 1);
+    assert_eq!(node.published().unwrap().chain.size(), 1);
 }
 
 /// Whoever asks by a list that is no longer true: the upload became a batch meanwhile.
@@ -149,9 +151,10 @@ async fn what_became_a_batch_is_not_thrown_away() {
     let block =
         BlockRow { height: 1, time: Time(2), size: 1, log_root: roots.0, state_root: roots.1 };
     let flips = vec![Flip { upload: listed, batch: BatchId([3; 32]), count, root }];
-    let (state, keys, touched) = (vec![], vec![], vec![]);
+    let (state, keys, touched, evict) = (vec![], vec![], vec![], vec![]);
     let entries = vec![vec![0]];
-    store.commit(Commit { first: 0, entries, block, state, keys, flips, touched }).await.unwrap();
+    let commit = Commit { first: 0, entries, block, state, evict, keys, flips, touched };
+    store.commit(vec![commit]).await.unwrap();
     store.drop_upload(listed).await.unwrap();
     assert_eq!(store.leaf(leaf.did()).await.unwrap().map(|l| l.number), Some(listed));
     assert_eq!(store.tile_of(listed, leaf.did()).await, Ok(Some(tile(0))));
@@ -162,8 +165,13 @@ async fn what_became_a_batch_is_not_thrown_away() {
     assert_eq!(store.tile(listed, 1, 0).await, Ok(None));
 }
 
-fn none_lost() -> Lost {
-    Lost::new(std::collections::BTreeSet::new(), false)
+fn kept(folder: &Folder) -> Kept {
+    Kept {
+        alone: true,
+        lost: Lost::new(std::collections::BTreeSet::new(), false, true),
+        signed: SignedHead::read(folder.file("signed-head")).unwrap(),
+        foreign: Foreign::new(Promises::read(folder.file("promises")).unwrap()),
+    }
 }
 
 struct Jumping(AtomicU64);
@@ -182,16 +190,15 @@ impl Host for Jumping {
 async fn begun(dir: &Path) -> (Arc<Node>, Box<Solo>, Arc<Jumping>) {
     let folder = Folder::take(dir).await.unwrap();
     let (ledger, directory) = (folder.file("ledger.db"), folder.file("directory.db"));
-    let signed = SignedHead::read(folder.file("signed-head")).unwrap();
     let store = Arc::new(Sqlite::open(&ledger, &directory, &genesis()).await.unwrap());
     let recovered = recover(&*store, &genesis()).await.unwrap();
     let host = Arc::new(Jumping(AtomicU64::new(1_000)));
-    let node = Arc::new(
-        Node::new(genesis(), store, host.clone(), folder, recovered, none_lost()).unwrap(),
-    );
+    let kept = kept(&folder);
+    let node =
+        Arc::new(Node::new(genesis(), store, host.clone(), folder, recovered, kept).unwrap());
     node.begin_console().await.unwrap();
     let pace = node.pace.clone();
-    let mut solo = Box::new(Solo { signer: Arc::new(secret(2)), pace, signed });
+    let solo = Box::new(Solo { signer: Arc::new(secret(2)), pace });
     solo.sign(&*node).unwrap();
     (node, solo, host)
 }
@@ -207,7 +214,7 @@ async fn what_waits_while_the_clock_jumps_is_told_so() {
     let running = tokio::spawn(solo.run(node.clone(), closing));
     let problem = waits.await.unwrap().unwrap_err();
     assert_eq!((problem.status, problem.code()), (503, "clock"));
-    assert_eq!(node.published().checkpoint.head().time, Time(1_000));
+    assert_eq!(node.published().unwrap().checkpoint.head().time, Time(1_000));
     host.0.store(1_000, SeqCst);
     assert_eq!(give(&node, 1).await.unwrap().unwrap().index, 0);
     running.abort();
@@ -217,23 +224,23 @@ async fn what_waits_while_the_clock_jumps_is_told_so() {
 #[tokio::test]
 async fn an_overview_is_what_a_walk_would_give() {
     let dir = tempfile::tempdir().unwrap();
-    let (node, mut solo, host) = begun(dir.path()).await;
-    let first = node.overview();
+    let (node, solo, host) = begun(dir.path()).await;
+    let first = node.overview().unwrap();
     assert_eq!((first.1.organisations.len(), first.1.grants.len()), (1, 1));
 
     // A quiet head: the same overview, under the newer checkpoint.
     host.0.store(1_500, SeqCst);
     solo.sign(&*node).unwrap();
-    let quiet = node.overview();
+    let quiet = node.overview().unwrap();
     assert!(Arc::ptr_eq(&first.1, &quiet.1));
     assert_eq!(quiet.0.checkpoint.head().time, Time(1_500));
 
     let accepted = give(&node, 1);
-    let block = node.propose(Time(1_500)).await.unwrap();
+    let block = node.propose(Time(1_500), &|_| true).await.unwrap();
     node.decide(block).await.unwrap();
     solo.sign(&*node).unwrap();
     accepted.await.unwrap().unwrap();
-    let (published, overview) = node.overview();
+    let (published, overview) = node.overview().unwrap();
     assert_eq!(overview.grants.len(), 2);
     assert_eq!(*overview, crate::overview::Overview::of(&published.chain).unwrap());
 }

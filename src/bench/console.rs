@@ -1,11 +1,14 @@
 //! `muster bench console`: what consoles ask, of a registry with many devices in this process,
-//! beside a page of a like table that is read bare.
+//! beside a page of a like table that is read bare; then its pages, asked of a node over HTTP.
+
+mod pages;
+mod questions;
 
 use super::cores;
 use super::enrol::network;
 use super::figure::{Figure, quantile};
 use super::folder::{self, Folder};
-use super::limit::pages;
+use super::limit::pages as bare;
 use super::manifest::{self, Seed, serial};
 use super::process::{self, Server};
 use crate::cli::BenchConsole;
@@ -17,9 +20,9 @@ use anyhow::{Context as _, Result, ensure};
 use data_encoding::HEXLOWER;
 use muster_identity::{Did, SecretKey, Signer as _};
 use muster_ledger::{
-    Action, BatchId, DeviceRef, Hold, HoldId, Operation, Power, Revoke, Status, Target, Time,
+    Action, BatchId, DeviceRef, Hold, HoldId, Operation, Power, Revoke, Target, Time,
 };
-use muster_registry::{Config, DeviceSearch, LogFilter, Registry, StoreUrl, Subject};
+use muster_registry::{Config, Deciding, DeviceSearch, Registry, StoreUrl};
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,9 +45,6 @@ const PAGE: u64 = 100;
 
 /// Written when the folder is complete: the seed of the devices' keys.
 const DONE: &str = "filled.key";
-
-/// Questions before the clock starts.
-const WARM_UP: u64 = 50;
 
 struct Console {
     registry: Registry,
@@ -94,20 +94,20 @@ pub(super) async fn run(session: &Session, arg: &BenchConsole) -> Result<Vec<Fig
         Figure::new("console: the index made anew", indexed.as_secs_f64(), "s"),
     ];
     let mut asked = Vec::new();
-    for kind in KINDS {
+    for kind in questions::KINDS {
         asked.push((*kind, console.ask(*kind, arg.questions).await?));
     }
     session.output.say("measuring the limit of this machine");
-    let bare = folder.path(&format!("limit-{}.db", HEXLOWER.encode(&random::<4>())));
+    let table = folder.path(&format!("limit-{}.db", HEXLOWER.encode(&random::<4>())));
     let devices = arg.devices;
     let questions: Vec<String> = (0..arg.questions).map(|_| serial("SN", any(devices))).collect();
-    let file = bare.clone();
+    let file = table.clone();
     let limit = cores::aside(move || {
-        pages::times(&file, (1..=devices).map(|n| serial("SN", n)), &questions, PAGE as usize)
+        bare::times(&file, (1..=devices).map(|n| serial("SN", n)), &questions, PAGE as usize)
     });
     let limit = limit.await?;
     for end in ["", "-wal", "-shm"] {
-        let mut name = bare.as_os_str().to_owned();
+        let mut name = table.as_os_str().to_owned();
         name.push(end);
         let _ = fs::remove_file(name);
     }
@@ -125,6 +125,8 @@ pub(super) async fn run(session: &Session, arg: &BenchConsole) -> Result<Vec<Fig
         figures.push(Figure::new(name, quantile(times, 0.99), "ms"));
     }
     console.registry.close().await;
+    session.output.say("asking a node for its pages");
+    figures.extend(pages::ask(&console, &home, arg.questions).await?);
     Ok(figures)
 }
 
@@ -179,10 +181,9 @@ async fn open(home: &Home) -> Result<Registry> {
         dir: home.path("node"),
         store: StoreUrl::Folder,
         genesis: home.genesis()?,
-        signer: Arc::new(home.key("node/node.pem")?),
+        deciding: Deciding::Solo { signer: Arc::new(home.key("node/node.pem")?), succession: None },
         host: Arc::new(Machine),
         restored: None,
-        succession: None,
         accept_lost_leaves: false,
     };
     Ok(Registry::open(config).await?)
@@ -197,182 +198,9 @@ async fn settle(registry: &Registry, since: Instant) -> Result<Duration> {
     Ok(since.elapsed())
 }
 
-/// What is asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Serial,
-    Serials,
-    Did,
-    Key,
-    WholeKey,
-    LotText,
-    Lot,
-    All,
-    Deep,
-    Model,
-    Revoked,
-    Held,
-    ActiveOfModel,
-    SerialsOfLot,
-    SerialsRevoked,
-    KeysOfModelRevoked,
-    Counts,
-    Log,
-    Effect,
-}
-
-const KINDS: &[Kind] = &[
-    Kind::Serial,
-    Kind::Serials,
-    Kind::Did,
-    Kind::Key,
-    Kind::WholeKey,
-    Kind::LotText,
-    Kind::Lot,
-    Kind::All,
-    Kind::Deep,
-    Kind::Model,
-    Kind::Revoked,
-    Kind::Held,
-    Kind::ActiveOfModel,
-    Kind::SerialsOfLot,
-    Kind::SerialsRevoked,
-    Kind::KeysOfModelRevoked,
-    Kind::Counts,
-    Kind::Log,
-    Kind::Effect,
-];
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Serial => "a whole serial number",
-            Self::Serials => "a part of a serial number",
-            Self::Did => "a part of a DID",
-            Self::Key => "a part of a key",
-            Self::WholeKey => "a whole key",
-            Self::LotText => "a lot as text",
-            Self::Lot => "a lot",
-            Self::All => "no condition, first page",
-            Self::Deep => "no condition, a page in the middle",
-            Self::Model => "a model",
-            Self::Revoked => "revoked ones",
-            Self::Held => "held ones of a model",
-            Self::ActiveOfModel => "active ones of a model",
-            Self::SerialsOfLot => "a part of a serial number in a lot",
-            Self::SerialsRevoked => "a part of a serial number, revoked",
-            Self::KeysOfModelRevoked => "a part of a key, revoked, of a model",
-            Self::Counts => "counts",
-            Self::Log => "a page of the log",
-            Self::Effect => "the effect on 100 devices",
-        }
-    }
-
-    fn is_a_page(self) -> bool {
-        !matches!(self, Self::Serial | Self::WholeKey | Self::Counts)
-    }
-}
-
 impl Console {
     fn key(&self, number: u64) -> Result<SecretKey> {
         self.seed.key(&serial("SN", number))
-    }
-
-    /// Asks so many questions of a kind: milliseconds of each answer, and rows of a page on average.
-    async fn ask(&self, kind: Kind, questions: u64) -> Result<(Vec<f64>, f64)> {
-        let (mut times, mut rows) = (Vec::new(), 0);
-        for question in 0..WARM_UP + questions {
-            let number = any(self.devices);
-            let (took, found) = self.answer(kind, number).await?;
-            if question >= WARM_UP {
-                times.push(took.as_secs_f64() * 1_000.0);
-                rows += found;
-            }
-        }
-        Ok((times, rows as f64 / questions as f64))
-    }
-
-    async fn answer(&self, kind: Kind, number: u64) -> Result<(Duration, usize)> {
-        let registry = &self.registry;
-        let start = Instant::now();
-        match kind {
-            Kind::Counts => {
-                let counts = registry.overview_counts().await?;
-                ensure!(counts.devices.all() == self.devices, "not all devices were counted");
-                Ok((start.elapsed(), 1))
-            }
-            Kind::Log => {
-                let page = registry.log_page(None, &LogFilter::default(), PAGE).await?;
-                Ok((start.elapsed(), page.rows.len()))
-            }
-            Kind::Effect => {
-                let did = |n: u64| {
-                    let number = 1 + (number + n * 7_919) % self.devices;
-                    Ok(Subject::Device(did_of(&self.key(number)?)))
-                };
-                let targets = (0..PAGE).map(did).collect::<Result<Vec<_>>>()?;
-                let start = Instant::now();
-                let effect = registry.effect(&targets).await?;
-                Ok((start.elapsed(), effect.devices as usize))
-            }
-            _ => {
-                let search = self.search(kind, number)?;
-                let start = Instant::now();
-                let page = registry.find_devices(&search).await?;
-                Ok((start.elapsed(), page.rows.len()))
-            }
-        }
-    }
-
-    fn search(&self, kind: Kind, number: u64) -> Result<DeviceSearch> {
-        let cut = |text: String, at: usize| Some(text.chars().take(at).collect::<String>());
-        let whole = serial("SN", number);
-        let all =
-            DeviceSearch { organisation: Some(self.owner), limit: PAGE, ..DeviceSearch::default() };
-        let did = || Ok::<_, anyhow::Error>(did_of(&self.key(number)?).to_string());
-        let key = || Ok::<_, anyhow::Error>(self.key(number)?.public_key().to_multikey());
-        let a_model = Some(model(number));
-        Ok(match kind {
-            Kind::Serial => DeviceSearch { text: Some(whole), ..all },
-            Kind::Serials => DeviceSearch { text: cut(whole, 3 + (number % 6) as usize), ..all },
-            Kind::Did => {
-                let at = "did:muster:zQm".len() + 1 + (number % 5) as usize;
-                DeviceSearch { text: cut(did()?, at), ..all }
-            }
-            Kind::Key => DeviceSearch { text: cut(key()?, 5 + (number % 5) as usize), ..all },
-            Kind::WholeKey => DeviceSearch { text: Some(key()?), ..all },
-            Kind::LotText => DeviceSearch { text: Some(lot(number)), ..all },
-            Kind::Lot => DeviceSearch { lot: Some(lot(number)), ..all },
-            Kind::All => all,
-            Kind::Deep => {
-                // As a page of an earlier search would have ended: behind this device.
-                let batch = self.batches[number as usize % self.batches.len()];
-                let digest = *did_of(&self.key(number)?).digest();
-                let name = HEXLOWER.encode(&digest[..16]);
-                let view = self.registry.chain();
-                use muster_ledger::View as _;
-                let entry = view.state().batch(&batch)?.context("a batch")?.entry;
-                DeviceSearch { after: Some(format!("b.{entry}.{name}")), ..all }
-            }
-            Kind::Model => DeviceSearch { model: a_model, ..all },
-            Kind::Revoked => DeviceSearch { state: Some(Status::Revoked), ..all },
-            Kind::Held => DeviceSearch { state: Some(Status::Held), model: a_model, ..all },
-            Kind::ActiveOfModel => {
-                DeviceSearch { state: Some(Status::Active), model: a_model, ..all }
-            }
-            Kind::SerialsOfLot => {
-                DeviceSearch { text: cut(whole, 5), lot: Some(lot(number)), ..all }
-            }
-            Kind::SerialsRevoked => {
-                DeviceSearch { text: cut(whole, 5), state: Some(Status::Revoked), ..all }
-            }
-            Kind::KeysOfModelRevoked => {
-                let (text, state) = (cut(key()?, 5), Some(Status::Revoked));
-                DeviceSearch { text, state, model: a_model, ..all }
-            }
-            // Asked without a search.
-            Kind::Counts | Kind::Log | Kind::Effect => all,
-        })
     }
 
     /// Revokes some devices one by one, and holds a batch.

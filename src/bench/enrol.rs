@@ -66,12 +66,8 @@ pub(super) async fn run(session: &Session, arg: &BenchEnrol) -> Result<Vec<Figur
     let manifest = make("SN", arg.format, arg.devices).await?;
 
     let node = Server::node(&home).await?;
-    let desk = Desk {
-        client: Client::new(&node.http.url)?,
-        validators: genesis.validators.clone(),
-        genesis: genesis.clone(),
-        key: Arc::new(home.key("keys/admin.pem")?),
-    };
+    let key = Arc::new(home.key("keys/admin.pem")?);
+    let desk = Desk::with(&home, Client::new(&node.http.url)?, key)?;
     process::enrol(&home, &node, &before.file, &[], revoked).await?;
     let targets = targets(&desk, &seed, revoked).await?;
 

@@ -14,8 +14,11 @@ use tokio::time::{Instant, sleep_until};
 /// Connections at once: enough that the server never waits for us.
 pub(super) const CONNECTIONS: usize = 16;
 
-/// Most bytes of an answer.
-const ANSWER: usize = 16 << 10;
+/// Most bytes of an answer: a console's page with a hundred rows is the longest.
+const ANSWER: usize = 1 << 20;
+
+/// Room for the usual answer.
+const USUAL: usize = 16 << 10;
 
 /// A connection that stays open.
 pub(super) struct Connection {
@@ -27,7 +30,7 @@ impl Connection {
     pub(super) async fn open(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(ANSWER) })
+        Ok(Self { stream, buffer: Vec::with_capacity(USUAL) })
     }
 
     /// Sends a request and reads the whole answer; its status.
@@ -46,6 +49,11 @@ impl Connection {
             ensure!(self.buffer.len() < ANSWER, "the server's answer is too long");
         }
     }
+
+    /// The last answer, head and body.
+    pub(super) fn answer(&self) -> &[u8] {
+        &self.buffer
+    }
 }
 
 /// Status and length of an answer whose head is complete (RFC 9112 §2.1, §6.2).
@@ -57,6 +65,10 @@ fn answer(bytes: &[u8]) -> Result<Option<(u16, usize)>> {
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1));
     let status = status.context("an answer without status")?.parse()?;
+    if status == 204 {
+        // It has no body, and says no length (RFC 9110 §8.6).
+        return Ok(Some((status, end + 4)));
+    }
     let length = lines.find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim())
@@ -131,5 +143,7 @@ mod tests {
         assert_eq!(answer(head).unwrap(), Some((403, head.len() + 5)));
         assert_eq!(answer(&head[..head.len() - 1]).unwrap(), None);
         assert!(answer(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+        let head = b"HTTP/1.1 204 No Content\r\nx: y\r\n\r\n";
+        assert_eq!(answer(head).unwrap(), Some((204, head.len())));
     }
 }

@@ -1,16 +1,14 @@
-//! Servers and clients as processes of their own, as they are in earnest, so that the memory of
-//! each is its own.
+//! Servers and clients as processes of their own, so that the memory of each is its own.
 
-use super::cores::aside;
 use super::pinned;
+use crate::child::Process;
 use crate::home::Home;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use muster_api::Reach;
 use serde_json::Value;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -18,82 +16,8 @@ use tokio::time::sleep;
 /// the microseconds of a look.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Longest end of a server: a node moves what is in its write-ahead log.
-const STOPPING: Duration = Duration::from_secs(300);
-
-/// Characters of a log that are shown when a process failed.
-const SHOWN: usize = 2_000;
-
-/// A process of this executable. It ends with the value.
-struct Process {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Process {
-    fn start(home: &Home, args: &[&str], output: Stdio, log: PathBuf) -> Result<Self> {
-        Self::on(Command::new(std::env::current_exe()?), home, args, output, log)
-    }
-
-    fn on(
-        mut command: Command,
-        home: &Home,
-        args: &[&str],
-        output: Stdio,
-        log: PathBuf,
-    ) -> Result<Self> {
-        let child = command
-            .arg("--home")
-            .arg(home.dir())
-            .arg("--json")
-            .args(args)
-            // A figure is of the options that stand here, not of this machine's settings.
-            .env("MUSTER_CONFIG", "/dev/null")
-            .env_remove("MUSTER_NODE")
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(File::create(&log)?)
-            .spawn()
-            .context("cannot start a process of this executable")?;
-        Ok(Self { child, log })
-    }
-
-    /// MiB that it had in memory at most, where the system tells (Linux).
-    fn peak(&self) -> Option<f64> {
-        self.memory("VmHWM:")
-    }
-
-    fn memory(&self, which: &str) -> Option<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix(which))?;
-        let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kib / 1_024.0)
-    }
-
-    /// Seconds that its threads ran, where the system tells (Linux).
-    fn cpu_seconds(&self) -> Option<f64> {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
-        let nanoseconds = threads.filter_map(|thread| {
-            let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-            text.split(' ').next()?.parse::<f64>().ok()
-        });
-        Some(nanoseconds.sum::<f64>() / 1e9)
-    }
-
-    /// The end of what it logged.
-    fn last_words(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
-        let skipped = text.chars().count().saturating_sub(SHOWN);
-        text.chars().skip(skipped).collect()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+/// Longest start of a server: a node reads its ledger back.
+const STARTING: Duration = Duration::from_secs(300);
 
 /// A server that says where it listens: a node, a gateway, or the bare one.
 pub(super) struct Server {
@@ -147,23 +71,15 @@ impl Server {
         let start = Instant::now();
         let args = [args, &["--listen", "127.0.0.1:0"]].concat();
         let mut process = Process::on(command, home, &args, Stdio::piped(), home.path(log))?;
-        let output = process.child.stdout.take().context("its output is not a pipe")?;
-        let line = aside(move || {
-            let mut line = String::new();
-            BufReader::new(output).read_line(&mut line)?;
-            Ok(line)
-        });
-        let said: Value = serde_json::from_str(&line.await?).unwrap_or_default();
-        let Some(url) = said["listening"].as_str() else {
-            bail!("{args:?} did not start: {}", process.last_words());
-        };
+        let said = process.said().await?;
+        let url = said["listening"].as_str().context("it does not say where it listens")?;
         let client =
             muster_api::http_client(&Reach::default()).map_err(anyhow::Error::msg)?.build()?;
         let metrics = said["metrics"].as_str().and_then(|url| url.strip_suffix("/metrics"));
         let metrics = metrics.map(|url| Http { url: url.to_owned(), client: client.clone() });
         let http = Http { url: url.to_owned(), client };
         while http.get("/readyz").await.is_err() {
-            ensure!(start.elapsed() < STOPPING, "{args:?} is never ready");
+            ensure!(start.elapsed() < STARTING, "{args:?} is never ready");
             sleep(LOOK).await;
         }
         Ok(Self { process, http, metrics, start_up: start.elapsed() })
@@ -185,21 +101,8 @@ impl Server {
     }
 
     /// Asks it to stop, as an operator would, and waits for its end.
-    pub(super) async fn stop(mut self) -> Result<()> {
-        let pid = self.process.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().context("kill")?;
-        ensure!(sent.success(), "the server cannot be asked to stop");
-        let start = Instant::now();
-        while start.elapsed() < STOPPING {
-            if let Some(status) = self.process.child.try_wait()? {
-                let words =
-                    || format!("the server ended with {status}: {}", self.process.last_words());
-                ensure!(status.success(), words());
-                return Ok(());
-            }
-            sleep(LOOK).await;
-        }
-        bail!("the server does not stop")
+    pub(super) async fn stop(self) -> Result<()> {
+        self.process.stop().await
     }
 }
 
@@ -227,7 +130,7 @@ pub(super) async fn enrol(
     let mut process = Process::start(home, &args, output.into(), file.with_extension("said.log"))?;
     let mut peak = None;
     let status: ExitStatus = loop {
-        if let Some(status) = process.child.try_wait()? {
+        if let Some(status) = process.ended()? {
             break status;
         }
         // The high-water mark never falls, so the last look has all but the last milliseconds.

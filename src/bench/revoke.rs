@@ -32,12 +32,8 @@ pub(super) async fn run(session: &Session, arg: &BenchRevoke) -> Result<Vec<Figu
         Lot { prefix: "SN".into(), model: "bench", devices, manifest: home.path("manifest.jsonl") };
     fleet.write(home, &parts.genesis, &lot)?;
     let desk = || -> Result<Desk> {
-        Ok(Desk {
-            client: Client::new(&parts.node)?,
-            genesis: parts.genesis.clone(),
-            validators: parts.genesis.validators.clone(),
-            key: Arc::new(home.key("keys/admin.pem")?),
-        })
+        let key = Arc::new(home.key("keys/admin.pem")?);
+        Desk::with(home, Client::new(&parts.node)?, key)
     };
     let enrolment = enrolment(home, desk()?)?;
     watch(session.output, enrolment, vec![lot.manifest.clone()], None).await?;

@@ -85,7 +85,7 @@ pub(crate) struct GatewayRun {
     /// made if the file does not exist. An operator registers it: `muster gateways add`.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// Organisation (DID) that runs it; by default the one that began the network.
+    /// Organisation (DID) that runs it; by default that of the home folder.
     #[arg(long, value_name = "DID", requires = "key")]
     pub(crate) operator: Option<String>,
     /// Tell the nodes which devices it let through, and when.

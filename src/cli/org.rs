@@ -19,6 +19,13 @@ pub(crate) enum Org {
     Invite(OrgInvite),
     /// Replace the root key and the daily keys, signed by the recovery key.
     Recover(Box<OrgRecover>),
+    /// Take another organisation into the network, by the request that it made
+    /// (`muster init --genesis FILE --org NAME`).
+    Admit(OrgAdmit),
+    /// Put an organisation out of the network: its keys and grants end, its devices stay.
+    Expel(OrgExpel),
+    /// The validators: list them, add and remove keys that organisations have for it.
+    Validators(OrgValidators),
     /// Sign that another key takes the validator's place, for `muster serve --succeed`.
     Validator(OrgValidator),
     /// Let an organisation enrol devices.
@@ -96,6 +103,48 @@ pub(crate) struct OrgRecover {
 }
 
 #[derive(Args)]
+pub(crate) struct OrgAdmit {
+    /// The request: admission.cbor of the organisation's folder.
+    pub(crate) request: PathBuf,
+    /// Do it without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    /// Signs: by default keys/root.pem of the home folder.
+    #[command(flatten)]
+    pub(crate) sign: SignArg,
+}
+
+#[derive(Args)]
+pub(crate) struct OrgExpel {
+    /// The organisation (DID).
+    pub(crate) organisation: String,
+    /// Do it without asking.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
+    pub(crate) sign: SignArg,
+}
+
+#[derive(Args)]
+pub(crate) struct OrgValidators {
+    /// A key (Multikey) that votes from the next block on; its organisation has it with the
+    /// capability validator. May be repeated.
+    #[arg(long, value_name = "MULTIKEY")]
+    pub(crate) add: Vec<String>,
+    /// A key that votes no more. May be repeated.
+    #[arg(long, value_name = "MULTIKEY")]
+    pub(crate) remove: Vec<String>,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
+    pub(crate) sign: SignArg,
+}
+
+#[derive(Args)]
 pub(crate) struct OrgValidator {
     /// The new key (Multikey), which the node shall sign with.
     pub(crate) key: String,
@@ -163,6 +212,8 @@ pub(crate) struct OrgGrant {
     #[arg(long, value_enum, default_value = "enroller")]
     pub(crate) evidence: EvidenceArg,
     #[command(flatten)]
+    pub(crate) propose: ProposeArg,
+    #[command(flatten)]
     pub(crate) sign: SignArg,
 }
 
@@ -170,6 +221,8 @@ pub(crate) struct OrgGrant {
 pub(crate) struct OrgWithdraw {
     /// The grant's id.
     pub(crate) grant: String,
+    #[command(flatten)]
+    pub(crate) propose: ProposeArg,
     #[command(flatten)]
     pub(crate) sign: SignArg,
 }

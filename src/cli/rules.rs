@@ -33,6 +33,11 @@ pub(crate) struct OrgRulesSet {
     /// Whether changes of keys, rules and protocol version need approval.
     #[arg(long, value_name = "BOOL")]
     pub(crate) approve_governance: Option<bool>,
+    /// How many organisations decide a kind of act that concerns all, as MATTER=HOW: the matter admit,
+    /// expel, grant, validators, rules, protocol or hold; how a number, half (more than half),
+    /// two-thirds (more than two thirds) or all. May be repeated.
+    #[arg(long, value_name = "MATTER=HOW")]
+    pub(crate) decide: Vec<String>,
     /// Days after which a follower that heard nothing needs a pinned head.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(1..=36_600))]
     pub(crate) trust_days: Option<u64>,

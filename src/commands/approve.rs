@@ -12,7 +12,7 @@ use data_encoding::BASE64URL_NOPAD;
 use muster_api::{Host as _, ProposalView, ProposalsView};
 use muster_identity::PublicKey;
 use muster_ledger::{
-    self as ledger, Action, ProposalId, Propose, SignedOperation, Target, VerifiedEntry,
+    self as ledger, Action, Matter, ProposalId, Propose, SignedOperation, Target, VerifiedEntry,
     WithdrawProposal,
 };
 use serde_json::json;
@@ -83,8 +83,9 @@ fn list(session: &Session, view: &ProposalsView) -> Result<ExitCode> {
     for proposal in &view.proposals {
         let read = Read::of(proposal)?;
         write!(words, "\n\n{}", read.words(proposal)?)?;
-        let (have, need) = (proposal.approvals.len(), view.people);
-        write!(words, "\n  approvals {have} of {need}: muster approve {}", proposal.proposal)?;
+        let (have, need) = (proposal.approvals.len(), proposal.needed);
+        let of = if proposal.matter.is_some() { " other organisations" } else { "" };
+        write!(words, "\n  approvals {have} of {need}{of}: muster approve {}", proposal.proposal)?;
     }
     Ok(session.output.result(&json!(view), words))
 }
@@ -149,10 +150,24 @@ fn subject(action: &Action) -> String {
             let remove = a.remove.iter().map(|key| format!("remove {key}"));
             add.chain(remove).collect::<Vec<_>>().join("; ")
         }
-        Action::ChangeRules(a) => super::rules::in_words(&a.rules),
+        Action::ChangeRules(a) => {
+            let mut words = super::rules::in_words(&a.rules);
+            for matter in Matter::ALL.into_iter().filter(|_| a.rules.table.is_some()) {
+                let how = a.rules.table().get(matter);
+                let _ = write!(words, "; {}: {how} of the organisations", matter.word());
+            }
+            words
+        }
         Action::UpgradeProtocol(a) => a.next.map_or("what was announced: off".into(), |next| {
             format!("version {} from block {} on", next.version, next.height)
         }),
+        Action::Admit(a) => format!("{} ({:?})", a.admission.did(), a.admission.label),
+        Action::Expel(a) => format!("organisation {}", a.organisation),
+        Action::Grant(a) => format!("{} devices of {}", a.count, a.organisation),
+        Action::ChangeValidators(a) => {
+            let keys: Vec<_> = a.validators.0.iter().map(PublicKey::to_multikey).collect();
+            format!("{}: {}", keys.len(), keys.join(", "))
+        }
         other => match other.target() {
             Some(Target::Device(device)) => format!("device {}", device.did),
             Some(Target::Batch(batch)) => format!("batch {batch}"),

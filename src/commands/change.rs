@@ -109,7 +109,12 @@ pub(super) async fn hold(session: &Session, arg: Hold) -> Result<ExitCode> {
     let id = HoldId(random());
     let until = arg.hours.map(|h| Machine.now().plus_ms(h.saturating_mul(3_600_000)));
     let hold = ledger::Hold { target, id, power, until, seen, reason: arg.reason };
-    let entry = desk.submit(Action::Hold(hold)).await?;
+    let action = Action::Hold(hold);
+    if arg.propose.propose {
+        let what = format!("held {}, if approved", arg.target);
+        return propose(session, &desk, action, &what, arg.propose).await;
+    }
+    let entry = desk.submit(action).await?;
     let told = told(&entry, &format!("held {}", arg.target), &[("hold", id.to_string())]);
     done_everywhere(session, &desk, &entry, told, arg.watch).await
 }
@@ -138,8 +143,12 @@ pub(super) async fn release(session: &Session, arg: Release) -> Result<ExitCode>
     };
     let (target, seq) = named.target(&desk.client).await?;
     let release = ledger::Release { target, hold, seq };
-    let entry = desk.submit(Action::Release(release)).await?;
-    Ok(done(session, &entry, &format!("released {}", arg.target), &[]))
+    let (action, what) = (Action::Release(release), format!("released {}", arg.target));
+    if arg.propose.propose {
+        return propose(session, &desk, action, &format!("{what}, if approved"), arg.propose).await;
+    }
+    let entry = desk.submit(action).await?;
+    Ok(done(session, &entry, &what, &[]))
 }
 
 pub(super) async fn deactivate(session: &Session, arg: Deactivate) -> Result<ExitCode> {

@@ -41,7 +41,7 @@ pub(super) async fn run(session: &Session, arg: Cohort) -> Result<ExitCode> {
     let desk = Desk::open(&session.home, &arg.sign, ADMIN)?;
     let network = desk.genesis.network();
     let mut signed = Vec::new();
-    let (chain, _) = replay(session, &desk.client, |entry, _| {
+    let (chain, _) = replay(&session.home, &desk.client, |entry, _| {
         let operation = entry.operation.verify()?;
         if *operation.key() == key
             && entry.height >= arg.since

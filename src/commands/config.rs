@@ -5,6 +5,7 @@ use super::{Session, gateway};
 use crate::begun;
 use crate::cli::{ConfigCheck, ConfigCommand, GatewayRun, Serve};
 use crate::config::{self, Chosen, Config, Fault, Section};
+use crate::consortium;
 use crate::home::read_genesis;
 use crate::listen::Tls;
 use anyhow::{Context as _, Result};
@@ -44,6 +45,7 @@ fn check(session: &Session, arg: &ConfigCheck, named: Option<&Path>) -> Result<E
             Section::Top => check.whole(),
             Section::Log => {}
             Section::Node => check.node(&chosen),
+            Section::Consortium => check.consortium(&chosen),
             Section::Gateway => check.gateway(&chosen),
         }
         found.append(&mut check.faults);
@@ -122,6 +124,13 @@ impl Check<'_> {
             self.readable("", Some(&home.path("node/node.pem")));
             self.key("", begun::check(home));
         }
+    }
+
+    fn consortium(&mut self, chosen: &Chosen) {
+        let Ok(arg) = Serve::from_arg_matches(&chosen.matches) else { return };
+        self.key("", consortium::built());
+        self.key("peers", consortium::check_peers(&arg.consortium));
+        self.key("", consortium::check_key(&self.session.home));
     }
 
     fn gateway(&mut self, chosen: &Chosen) {

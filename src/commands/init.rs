@@ -1,18 +1,22 @@
+mod join;
+mod keys;
+
+use keys::OrganisationKeys;
+
 use super::Session;
 use crate::cli::{EvidenceArg, Init};
+use crate::consortium::{peer_id, peer_key};
 use crate::home::Home;
-use crate::host::{Machine, new_key, random};
-use crate::keys::{Sealing, first_line};
+use crate::host::{Machine, random};
+use crate::keys::{Passphrase, Sealing, first_line};
 use anyhow::{Result, bail};
 use muster_api::Host as _;
-use muster_identity::{Algorithm, Inception, Signer as _};
+use muster_identity::Signer as _;
 use muster_ledger::{
-    Capabilities, Capability, EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, OrgKey,
-    Rules, ValidatorSet, limits,
+    EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, OrgKey, Rules, ValidatorSet, limits,
 };
 use serde_json::json;
 use std::process::ExitCode;
-use zeroize::Zeroizing;
 
 /// How a network begins.
 pub(crate) struct Beginning {
@@ -42,6 +46,9 @@ pub(super) fn run(session: &Session, arg: &Init) -> Result<ExitCode> {
             home.dir().display()
         );
     }
+    if let Some(file) = &arg.genesis {
+        return join::run(session, arg, file);
+    }
     let beginning = Beginning {
         label: arg.label.clone(),
         devices: arg.devices,
@@ -51,29 +58,11 @@ pub(super) fn run(session: &Session, arg: &Init) -> Result<ExitCode> {
     };
     // Before anybody types a passphrase.
     check(&beginning)?;
-    let passphrase = match arg.unsealed {
-        true => None,
-        false => home.keys().passphrases().to_seal("the organisation's keys")?,
-    };
-    if arg.seal && passphrase.is_none() {
-        bail!(
-            "--seal needs a passphrase: give it by --passphrase-file FILE, --passphrase-fd N or \
-             MUSTER_PASSPHRASE, or run this on a terminal"
-        );
-    }
-    let of_node = arg.node_passphrase_file.as_deref().map(first_line).transpose()?;
-    let sealing = Seals {
-        organisation: passphrase.as_ref().map_or(Sealing::None, Sealing::By),
-        node: of_node.as_ref().map_or(Sealing::None, Sealing::By),
-    };
-    let genesis = begin(home, beginning, sealing)?;
-    let sealed = passphrase.is_some();
-    if !sealed && !arg.unsealed {
-        session.output.warn(
-            "the organisation's keys are UNSEALED: whoever reads their files has them. Before \
-             anybody relies on this network: muster key seal FILE (docs/keys.md)",
-        );
-    }
+    let passes = Passes::ask(session, arg)?;
+    let genesis = begin(home, beginning, passes.seals())?;
+    let sealed = passes.organisation.is_some();
+    passes.warn(session, arg);
+    let peer = peer_id(&peer_key(home)?)?;
     let dir = home.dir().display();
     Ok(session.output.result(
         &json!({
@@ -82,7 +71,8 @@ pub(super) fn run(session: &Session, arg: &Init) -> Result<ExitCode> {
             "grant": genesis.grant_id().to_string(),
             "home": dir.to_string(),
             "sealed": sealed,
-            "node_sealed": of_node.is_some(),
+            "node_sealed": passes.node.is_some(),
+            "peer": peer,
         }),
         format!(
             "A network begins in {dir}/\n\
@@ -97,6 +87,7 @@ pub(super) fn run(session: &Session, arg: &Init) -> Result<ExitCode> {
              keys/directory.key  under which serial numbers are committed to\n\
              keys/node-copy.pem  a copy of node/node.pem, in case that is lost; keep it offline\n\
              node/node.pem       signs checkpoints; stays with the node\n\
+             node/peer.key       by it other nodes know this one, as {peer}\n\
              \n\
              keys/*.pem are {}.\n\
              Next: muster serve",
@@ -106,6 +97,48 @@ pub(super) fn run(session: &Session, arg: &Init) -> Result<ExitCode> {
             if sealed { "sealed by your passphrase" } else { "not sealed" },
         ),
     ))
+}
+
+/// The passphrases that new keys are sealed by.
+struct Passes {
+    organisation: Option<Passphrase>,
+    node: Option<Passphrase>,
+}
+
+impl Passes {
+    fn ask(session: &Session, arg: &Init) -> Result<Self> {
+        let organisation = match arg.unsealed {
+            true => None,
+            false => session.home.keys().passphrases().to_seal("the organisation's keys")?,
+        };
+        if arg.seal && organisation.is_none() {
+            bail!(
+                "--seal needs a passphrase: give it by --passphrase-file FILE, --passphrase-fd N \
+                 or MUSTER_PASSPHRASE, or run this on a terminal"
+            );
+        }
+        Ok(Self { organisation, node: Self::of_node(arg)? })
+    }
+
+    fn of_node(arg: &Init) -> Result<Option<Passphrase>> {
+        arg.node_passphrase_file.as_deref().map(first_line).transpose()
+    }
+
+    fn seals(&self) -> Seals<'_> {
+        Seals {
+            organisation: self.organisation.as_ref().map_or(Sealing::None, Sealing::By),
+            node: self.node.as_ref().map_or(Sealing::None, Sealing::By),
+        }
+    }
+
+    fn warn(&self, session: &Session, arg: &Init) {
+        if self.organisation.is_none() && !arg.unsealed {
+            session.output.warn(
+                "the organisation's keys are UNSEALED: whoever reads their files has them. Before \
+                 anybody relies on this network: muster key seal FILE (docs/keys.md)",
+            );
+        }
+    }
 }
 
 /// How the files of keys are sealed.
@@ -124,31 +157,19 @@ impl Seals<'_> {
 /// Makes folder, keys and genesis.
 pub(crate) fn begin(home: &Home, beginning: Beginning, sealed: Seals<'_>) -> Result<Genesis> {
     check(&beginning)?;
-    let root = new_key(Algorithm::Ed25519);
-    let recovery = new_key(Algorithm::Ed25519);
-    let admin = new_key(Algorithm::Ed25519);
-    let second = new_key(Algorithm::Ed25519);
-    let node = new_key(Algorithm::Ed25519);
+    let keys = OrganisationKeys::make();
     let now = Machine.now();
-    let key = |key: &muster_identity::SecretKey, can: &[Capability]| OrgKey {
-        key: key.public_key(),
-        capabilities: Capabilities::of(can),
-    };
-    use Capability as C;
     let genesis = Genesis {
         nonce: random(),
         time: now,
         organisation: FirstOrganisation {
-            inception: Inception::from_key(root.public_key()),
+            inception: keys.inception(),
             label: beginning.label,
-            keys: vec![
-                key(&root, &[C::Root, C::Approve]),
-                key(&recovery, &[C::Root]),
-                key(&admin, &[C::Enrol, C::Operate, C::Gateway]),
-                // Enough to stop what a stolen admin key does, and not to do it again.
-                key(&second, &[C::Operate, C::Approve]),
-                key(&node, &[C::Validator]),
-            ],
+            keys: keys
+                .0
+                .iter()
+                .map(|made| OrgKey { key: made.key.public_key(), capabilities: made.can })
+                .collect(),
         },
         rules: Rules::DEFAULT,
         grant: GenesisGrant {
@@ -157,16 +178,11 @@ pub(crate) fn begin(home: &Home, beginning: Beginning, sealed: Seals<'_>) -> Res
             expires: now.plus_ms(beginning.days.saturating_mul(86_400_000)),
             evidence: beginning.evidence,
         },
-        validators: ValidatorSet(vec![node.public_key()]),
+        validators: ValidatorSet(vec![keys.node().public_key()]),
     };
     home.create()?;
-    home.write_key("keys/root.pem", &root, sealed.organisation)?;
-    home.write_key("keys/recovery.pem", &recovery, sealed.organisation)?;
-    home.write_key("keys/admin.pem", &admin, sealed.organisation)?;
-    home.write_key("keys/admin2.pem", &second, sealed.organisation)?;
-    home.write_key("keys/node-copy.pem", &node, sealed.organisation)?;
-    home.write_key("node/node.pem", &node, sealed.node)?;
-    home.write_directory_secret(&Zeroizing::new(random()))?;
+    keys.write(home, sealed)?;
+    peer_key(home)?;
     home.write_genesis(&genesis)?;
     crate::begun::mark_new(home)?;
     home.seal()?;
@@ -174,12 +190,7 @@ pub(crate) fn begin(home: &Home, beginning: Beginning, sealed: Seals<'_>) -> Res
 }
 
 fn check(beginning: &Beginning) -> Result<()> {
-    if beginning.label.len() > limits::LABEL_BYTES {
-        bail!("--label has more than {} bytes", limits::LABEL_BYTES);
-    }
-    if beginning.label.chars().any(char::is_control) {
-        bail!("--label has control characters");
-    }
+    check_label("--label", &beginning.label)?;
     if beginning.models.len() > limits::GRANT_MODELS {
         bail!("a grant names at most {} models", limits::GRANT_MODELS);
     }
@@ -191,6 +202,17 @@ fn check(beginning: &Beginning) -> Result<()> {
     }
     if beginning.days == 0 || beginning.days > 366_000 {
         bail!("--days must be between 1 and 366,000");
+    }
+    Ok(())
+}
+
+/// The ledger's rule for names of organisations.
+fn check_label(option: &str, label: &str) -> Result<()> {
+    if label.len() > limits::LABEL_BYTES {
+        bail!("{option} has more than {} bytes", limits::LABEL_BYTES);
+    }
+    if label.chars().any(char::is_control) {
+        bail!("{option} has control characters");
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
-use super::{Session, moment};
-use crate::cli::{Ledger, LedgerExport, NodeArg};
+use super::{Session, status};
+use crate::cli::{Ledger, LedgerExport};
+use crate::home::Home;
 use anyhow::{Context as _, Result};
-use data_encoding::{BASE64, BASE64URL_NOPAD};
+use data_encoding::BASE64URL_NOPAD;
 use muster_api::Client;
 use muster_identity::cbor::Decode as _;
 use muster_ledger::{Block, Chain, Checkpoint, Entry, View as _};
@@ -18,17 +19,17 @@ pub(super) async fn run(session: &Session, command: Ledger) -> Result<ExitCode> 
             None => export(session, &arg).await,
         },
         Ledger::Import(arg) => super::node::import(session, &arg).await,
-        Ledger::Status(node) => status(session, &node).await,
+        Ledger::Status(node) => status::run(session, &node).await,
     }
 }
 
 /// Fetches all entries, recomputing every root on the way.
-pub(super) async fn replay(
-    session: &Session,
+pub(crate) async fn replay(
+    home: &Home,
     client: &Client,
     mut each: impl FnMut(&Entry, &[u8]) -> Result<()>,
 ) -> Result<(Chain, Checkpoint)> {
-    let genesis = session.home.genesis()?;
+    let genesis = home.genesis()?;
     let mut chain = Chain::new(&genesis);
     let mut pending: Vec<Entry> = Vec::new();
     let mut size = 0;
@@ -48,7 +49,7 @@ pub(super) async fn replay(
             chain = chain.extend(&block)?.0;
         }
         chain.check(&checkpoint)?;
-        session.home.learn(chain.size(), &chain.state().validators()?)?;
+        home.learn(chain.size(), &chain.state().validators()?)?;
         return Ok((chain, checkpoint));
     }
 }
@@ -62,7 +63,7 @@ async fn export(session: &Session, arg: &LedgerExport) -> Result<ExitCode> {
         None => Box::new(std::io::stdout().lock()),
     };
     let mut index = 0;
-    let (chain, _) = replay(session, &client, |entry, bytes| {
+    let (chain, _) = replay(&session.home, &client, |entry, bytes| {
         let operation = entry.operation.verify()?;
         let line = json!({
             "entry": index,
@@ -82,45 +83,4 @@ async fn export(session: &Session, arg: &LedgerExport) -> Result<ExitCode> {
         session.output.say(format!("{} entries written, every root recomputed", chain.size()));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn status(session: &Session, node: &NodeArg) -> Result<ExitCode> {
-    let client = node.client()?;
-    let (chain, checkpoint) = replay(session, &client, |_, _| Ok(())).await?;
-    let head = checkpoint.head();
-    let devices = client.network().await?.devices;
-    let ahead = chain.upgrade_ahead()?;
-    if let Some(ahead) = &ahead {
-        session.output.warn(ahead.to_string());
-    }
-    let version = chain.state().protocol()?.at(chain.height() + 1);
-    let validators = chain.state().validators()?.0;
-    let validators: Vec<String> = validators.iter().map(|key| key.to_multikey()).collect();
-    Ok(session.output.result(
-        &json!({
-            "network": head.network.to_string(),
-            "size": head.size,
-            "height": head.height,
-            "time": head.time.0,
-            "log_root": BASE64.encode(&head.log_root),
-            "state_root": BASE64.encode(&head.state_root),
-            "protocol": { "version": version, "upgrade": ahead.map(|ahead| ahead.to_string()) },
-            "validators": validators,
-            "records": chain.state().len(),
-            "devices": devices,
-        }),
-        format!(
-            "network {}\n{} log entries, height {}, {} state records, {devices} devices enrolled\n\
-             signed at {} by {}\nlog root   {}\nstate root {}\n\
-             All operations were fetched and replayed: both roots are as signed.",
-            head.network,
-            head.size,
-            head.height,
-            chain.state().len(),
-            moment(head.time.0),
-            validators.join(", "),
-            BASE64.encode(&head.log_root),
-            BASE64.encode(&head.state_root),
-        ),
-    ))
 }

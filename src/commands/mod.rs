@@ -25,12 +25,14 @@ mod lot;
 #[cfg_attr(not(feature = "node"), path = "absent.rs")]
 mod node;
 mod org;
+mod ownership;
 mod read;
 #[cfg(feature = "node")]
 mod restore;
 mod rules;
 #[cfg(feature = "node")]
 mod serve;
+mod status;
 
 #[cfg(feature = "node")]
 pub(crate) use device::{sample::keep as keep_key, window};
@@ -38,6 +40,7 @@ pub(crate) use device::{sample::keep as keep_key, window};
 pub(crate) use enrol::{enrolment, watch, write};
 #[cfg(feature = "node")]
 pub(crate) use init::{Beginning, Seals, begin};
+pub(crate) use ledger::replay;
 #[cfg(feature = "node")]
 pub(crate) use org::Offer;
 
@@ -76,6 +79,8 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<ExitCode> {
         Command::Deactivate(arg) => change::deactivate(&session, arg).await,
         Command::Approve(arg) => approve::run(&session, arg).await,
         Command::Rotate(arg) => change::rotate(&session, arg).await,
+        Command::Transfer(command) => ownership::transfer(&session, command).await,
+        Command::Recover(arg) => ownership::recover(&session, arg).await,
         Command::Cohort(arg) => cohort::run(&session, arg).await,
         Command::Key(arg) => key::run(&session, arg),
         Command::Org(arg) => org::run(&session, arg).await,

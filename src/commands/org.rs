@@ -1,11 +1,12 @@
 mod invite;
+mod members;
 mod recover;
 
 #[cfg(feature = "node")]
 pub(crate) use invite::Offer;
 
 use super::approve::do_or_propose;
-use super::change::{done, new_key};
+use super::change::new_key;
 use super::rules;
 use super::{Session, moment};
 use crate::cli::{
@@ -38,6 +39,9 @@ pub(super) async fn run(session: &Session, command: Org) -> Result<ExitCode> {
         Org::Key(OrgKey::List(node)) => key_list(session, &node).await,
         Org::Key(OrgKey::Rotate(arg)) => key_rotate(session, &arg).await,
         Org::Invite(arg) => invite::run(session, arg).await,
+        Org::Admit(arg) => members::admit(session, &arg).await,
+        Org::Expel(arg) => members::expel(session, &arg).await,
+        Org::Validators(arg) => members::validators(session, &arg).await,
         Org::Recover(arg) => recover::run(session, *arg).await,
         Org::Validator(arg) => validator(session, &arg).await,
         Org::Grant(arg) => grant(session, arg).await,
@@ -104,7 +108,7 @@ fn change_keys(
 }
 
 async fn key_list(session: &Session, node: &NodeArg) -> Result<ExitCode> {
-    let did = session.home.genesis()?.organisation_did();
+    let did = session.home.organisation()?;
     let us = organisation(&node.client()?, &did).await?;
     let mut words = format!("{}  {}", us.did, us.label);
     for key in &us.keys {
@@ -204,13 +208,14 @@ async fn grant(session: &Session, arg: OrgGrant) -> Result<ExitCode> {
         evidence: arg.evidence.into(),
     };
     let id = ledger::Grant::id(&desk.genesis.network(), &desk.organisation(), seq);
-    let entry = desk.submit(Action::Grant(grant)).await?;
-    Ok(done(session, &entry, "granted", &[("grant", id.to_string())]))
+    let told = [("grant", id.to_string())];
+    do_or_propose(session, &desk, Action::Grant(grant), "granted", &told, arg.propose).await
 }
 
 async fn withdraw(session: &Session, arg: &OrgWithdraw) -> Result<ExitCode> {
     let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
     let grant = arg.grant.parse().context("the grant")?;
-    let entry = desk.submit(Action::WithdrawGrant(ledger::WithdrawGrant { grant })).await?;
-    Ok(done(session, &entry, &format!("withdrew grant {grant}"), &[]))
+    let action = Action::WithdrawGrant(ledger::WithdrawGrant { grant });
+    let what = format!("withdrew grant {grant}");
+    do_or_propose(session, &desk, action, &what, &[], arg.propose).await
 }

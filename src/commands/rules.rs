@@ -7,9 +7,10 @@ use super::{Session, moment};
 use crate::cli::{NodeArg, OrgProtocol, OrgRules, OrgRulesCommand, OrgRulesSet};
 use crate::signing::Desk;
 use anyhow::{Result, anyhow, ensure};
-use muster_api::{NetworkView, RulesView};
+use muster_api::{MatterView, NetworkView, RulesView};
 use muster_ledger::{
-    Action, Approval, ChangeRules, EvidencePolicy, NextProtocol, Rules, UpgradeProtocol, limits,
+    Action, Approval, ChangeRules, EvidencePolicy, Matter, NextProtocol, Rules, Table, Threshold,
+    UpgradeProtocol, limits,
 };
 use serde_json::json;
 use std::fmt::Write as _;
@@ -30,6 +31,10 @@ async fn show(session: &Session, node: &NodeArg) -> Result<ExitCode> {
     let (network, proposals) = (client.network().await?, client.proposals().await?);
     let rules = read(&network.rules)?;
     let mut words = in_words(&rules).replace("; ", "\n");
+    for row in &network.rules.table {
+        let MatterView { matter, threshold, organisations, .. } = row;
+        write!(words, "\n{matter:<11}{threshold} of the organisations, now {organisations}")?;
+    }
     for ended in proposals.ended.iter().filter(|_| rules.approval.is_some()) {
         write!(words, "\n{} ended {} without approval today", ended.organisation, ended.today)?;
     }
@@ -53,7 +58,8 @@ async fn show(session: &Session, node: &NodeArg) -> Result<ExitCode> {
     Ok(session.output.result(&object, words))
 }
 
-/// Rules as one reads them, parted by semicolons.
+/// Rules as one reads them, parted by semicolons. A table comes with whoever shows it, but for one
+/// that is proposed.
 pub(super) fn in_words(rules: &Rules) -> String {
     let mut words = format!(
         "evidence of grants: {} or better; followers trust a head for {} days",
@@ -93,7 +99,51 @@ fn read(view: &RulesView) -> Result<Rules> {
             people: approval.people,
             governance: approval.governance,
         }),
+        table: table(view)?,
     })
+}
+
+/// The table that the rules state, from the node's words; none if they state none.
+fn table(view: &RulesView) -> Result<Option<Table>> {
+    if !view.table.iter().any(|row| row.stated) {
+        return Ok(None);
+    }
+    let mut table = Table::DEFAULT;
+    for row in &view.table {
+        let matter = Matter::ALL.into_iter().find(|matter| matter.word() == row.matter);
+        let matter = matter.ok_or_else(|| anyhow!("the node names an unknown {:?}", row.matter))?;
+        let words = [Threshold::Half, Threshold::TwoThirds, Threshold::All];
+        let worded = words.into_iter().find(|threshold| threshold.to_string() == row.threshold);
+        let threshold = match worded {
+            Some(threshold) => threshold,
+            None => Threshold::Number(row.threshold.parse()?),
+        };
+        table = table.with(matter, threshold);
+    }
+    Ok(Some(table))
+}
+
+/// A table with one line changed, as the command line says it.
+fn decide(table: Table, word: &str) -> Result<Table> {
+    let fault = || {
+        let matters = Matter::ALL.map(Matter::word).join(", ");
+        anyhow!(
+            "--decide {word}: say MATTER=HOW; the matters are {matters}; how is a number, half, \
+             two-thirds or all"
+        )
+    };
+    let (matter, how) = word.split_once('=').ok_or_else(fault)?;
+    let matter = Matter::ALL.into_iter().find(|known| known.word() == matter).ok_or_else(fault)?;
+    let threshold = match how {
+        "half" => Threshold::Half,
+        "two-thirds" => Threshold::TwoThirds,
+        "all" => Threshold::All,
+        number => match number.parse() {
+            Ok(n) if (1..=limits::ORGANISATIONS as u64).contains(&n) => Threshold::Number(n),
+            _ => return Err(fault()),
+        },
+    };
+    Ok(table.with(matter, threshold))
 }
 
 async fn set(session: &Session, arg: &OrgRulesSet) -> Result<ExitCode> {
@@ -120,6 +170,10 @@ async fn set(session: &Session, arg: &OrgRulesSet) -> Result<ExitCode> {
         "--approvals of what? say --approve-above DEVICES or --approve-governance true"
     );
     rules.approval = asks.then_some(approval);
+    if !arg.decide.is_empty() {
+        let before = rules.table();
+        rules.table = Some(arg.decide.iter().try_fold(before, |table, word| decide(table, word))?);
+    }
     if let Some(days) = arg.trust_days {
         rules.trust_period_ms = days * DAY_MS;
     }

@@ -1,6 +1,6 @@
 //! The command line, the environment, the file and the defaults, in this order, through one parser.
 
-use super::table::{self, Key, Kind, Section};
+use super::table::{self, CONSORTIUM, Key, Kind, Section};
 use super::{Config, Fault, find};
 use crate::cli::Cli;
 use anyhow::{Result, bail};
@@ -21,7 +21,9 @@ pub(crate) fn command_line(mut args: Vec<OsString>) -> Result<Cli> {
         let section = leaf(given).map(|(section, _)| section);
         let mut more = arguments(&command, given, &config, Section::Top);
         more.extend(arguments(&command, given, &config, Section::Log));
-        more.extend(section.map_or(Vec::new(), |one| arguments(&command, given, &config, one)));
+        for one in section.map_or(&[][..], Section::of_its_command) {
+            more.extend(arguments(&command, given, &config, *one));
+        }
         // Behind the last word they belong to the innermost command; behind `--` they would be words.
         let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
         args.splice(end..end, more);
@@ -50,7 +52,7 @@ fn config_for(given: &ArgMatches) -> Result<Option<Config>> {
     let mut config = Config::read_for(&file, found, section)?;
     // A command that is no server is not kept from its work by what is a server's.
     let foreign = |key: &str| {
-        let mut servers = [Section::Node, Section::Gateway].into_iter();
+        let mut servers = [Section::Node, Section::Consortium, Section::Gateway].into_iter();
         servers.any(|other| Some(other) != section && is_of(key, other))
     };
     if section.is_none() {
@@ -93,6 +95,15 @@ fn arguments(
         }
     }
     let mut out = Vec::new();
+    if section == Section::Consortium && config.sections.contains(&section) {
+        let said = matches.try_get_one::<bool>(CONSORTIUM).ok().flatten();
+        match (is_said(matches, CONSORTIUM), said) {
+            // Somebody said that the node decides alone this time.
+            (true, Some(false)) => return out,
+            (true, _) => {}
+            (false, _) => out.push(format!("--{CONSORTIUM}").into()),
+        }
+    }
     for setting in config.settings.iter().filter(|setting| setting.key.section == section) {
         let key = &setting.key;
         // `gateway preload` has some of the options of a gateway.
@@ -276,6 +287,34 @@ mod tests {
         let run =
             gateway("[gateway]\naudience = \"a\"\nkey = \"/k\"\n", &["gateway", "--operator", "d"]);
         assert_eq!(run.operator.as_deref(), Some("d"));
+    }
+
+    #[test]
+    fn a_section_of_the_consortium_makes_the_node_one_of_several() {
+        let serve = |text: &str, typed: &[&str]| {
+            let args = [&["serve"], typed].concat();
+            match parsed(text, &args).expect("it is sound").command {
+                Command::Node(crate::cli::NodeCommand::Serve(arg)) => arg.consortium,
+                _ => panic!("not a node"),
+            }
+        };
+        assert!(!serve("[node]\n", &[]).is_on());
+        let bare = serve("[consortium]\n", &[]);
+        assert!(bare.is_on() && bare.peers().is_empty());
+        assert_eq!(bare.listen().to_string(), "127.0.0.1:7710");
+        let file = "[consortium]\nlisten = \"0.0.0.0:7800\"\npeers = [\"a.example:7710\"]\n";
+        let full = serve(file, &[]);
+        assert_eq!(full.listen().to_string(), "0.0.0.0:7800");
+        assert_eq!(
+            full.peers().iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["a.example:7710"]
+        );
+        let typed = serve(file, &["--consortium-peer", "b.example:1"]);
+        assert_eq!(typed.peers().len(), 1);
+        assert_eq!(typed.peers()[0].host, "b.example");
+        assert!(!serve(file, &["--consortium=false"]).is_on());
+        let words = parsed("[node]\nconsortium = true\n", &["serve"]).err().expect("refused");
+        assert!(format!("{words:#}").contains("write the section [consortium]"), "{words:#}");
     }
 
     #[test]

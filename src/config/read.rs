@@ -297,7 +297,7 @@ mod tests {
             ),
             ("[gatway]\n", "1:2: gatway: unknown section: did you mean [gateway]?"),
             ("[node]\naudience = \"a\"", "`audience` stands in [gateway]"),
-            ("listen = \"a\"", "`listen` stands in [node] or in [gateway]"),
+            ("listen = \"a\"", "`listen` stands in [node] or in [consortium] or in [gateway]"),
             (
                 "[node]\n  colour = 1",
                 "2:3: node.colour: unknown key; known here are listen, tls-cert",

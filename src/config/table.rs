@@ -18,12 +18,15 @@ pub(crate) enum Section {
     Log,
     /// `[node]`: `muster serve`.
     Node,
+    /// `[consortium]`: `muster serve` as one node of several.
+    Consortium,
     /// `[gateway]`: `muster gateway`.
     Gateway,
 }
 
 impl Section {
-    pub(crate) const ALL: [Self; 4] = [Self::Top, Self::Log, Self::Node, Self::Gateway];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Top, Self::Log, Self::Node, Self::Consortium, Self::Gateway];
 
     /// Its name in the file; empty above the first section.
     pub(crate) fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Section {
             Self::Top => "",
             Self::Log => "log",
             Self::Node => "node",
+            Self::Consortium => CONSORTIUM,
             Self::Gateway => "gateway",
         }
     }
@@ -39,11 +43,24 @@ impl Section {
     pub(crate) fn command(self) -> Option<&'static str> {
         match self {
             Self::Top | Self::Log => None,
-            Self::Node => Some("serve"),
+            Self::Node | Self::Consortium => Some("serve"),
             Self::Gateway => Some("gateway"),
         }
     }
+
+    /// This section with the others whose options its command takes.
+    pub(crate) fn of_its_command(self) -> &'static [Self] {
+        match self {
+            Self::Top => &[Self::Top],
+            Self::Log => &[Self::Log],
+            Self::Node | Self::Consortium => &[Self::Node, Self::Consortium],
+            Self::Gateway => &[Self::Gateway],
+        }
+    }
 }
+
+/// The section of a node among several: whoever writes it, empty as it may be, says `--consortium`.
+pub(crate) const CONSORTIUM: &str = "consortium";
 
 /// Options of one start, which a file would repeat at each: the option, and what is wrong with it.
 const ONCE: &[(Section, &str, &str)] = &[
@@ -53,11 +70,16 @@ const ONCE: &[(Section, &str, &str)] = &[
     (Section::Node, "succeed", "it belongs to the start that hands the ledger over alone"),
     (Section::Node, "begin", "in a file it would begin a ledger anew whenever a disk was lost"),
     (Section::Node, "accept-lost-leaves", "a risk is taken once, by hand, not at every start"),
+    (Section::Node, CONSORTIUM, "write the section [consortium]; it may be empty"),
     (Section::Gateway, "trust", "a head that you vouch for belongs to one start alone"),
 ];
 
 /// Options whose name in the file is shorter: `[log] format` and `level`.
 const LOG: &[(&str, &str)] = &[("format", "log"), ("level", "log-level")];
+
+/// Options of `muster serve` that stand in `[consortium]`, under shorter names.
+const AMONG_OTHERS: &[(&str, &str)] =
+    &[("listen", "consortium-listen"), ("peers", "consortium-peer")];
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +143,13 @@ pub(crate) struct Key {
 impl Key {
     fn of(section: Section, arg: &Arg) -> Option<Self> {
         let option = arg.get_long()?;
-        let short = LOG.iter().find(|(_, long)| *long == option).map(|(name, _)| *name);
-        let name = short.filter(|_| section == Section::Log).unwrap_or(option);
+        let renamed = match section {
+            Section::Log => LOG,
+            Section::Consortium => AMONG_OTHERS,
+            _ => &[],
+        };
+        let short = renamed.iter().find(|(_, long)| *long == option).map(|(name, _)| *name);
+        let name = short.unwrap_or(option);
         Some(Self {
             section,
             name: name.to_owned(),
@@ -154,8 +181,10 @@ pub(crate) fn keys(section: Section) -> Vec<Key> {
     let of = |args: &mut dyn Iterator<Item = &Arg>| -> Vec<Key> {
         args.filter(|arg| !once(arg)).filter_map(|arg| Key::of(section, arg)).collect()
     };
+    let is_shared = |arg: &Arg| AMONG_OTHERS.iter().any(|(_, long)| arg.get_long() == Some(long));
+    let own = |arg: &&Arg| is_shared(arg) == (section == Section::Consortium);
     match section.command() {
-        Some(name) => of(&mut subcommand(&command, name).get_arguments()),
+        Some(name) => of(&mut subcommand(&command, name).get_arguments().filter(own)),
         None if section == Section::Log => of(&mut command.get_arguments().filter(|a| is_log(a))),
         None => of(&mut command.get_arguments().filter(|a| !is_log(a))),
     }
@@ -219,6 +248,7 @@ mod tests {
         assert_eq!(names(Section::Log), ["format", "level"]);
         for (section, some) in [
             (Section::Node, &["listen", "tls-cert", "tls-key", "without-tls"][..]),
+            (Section::Consortium, &["listen", "peers"]),
             (Section::Gateway, &["audience", "node", "max-age", "policy", "key", "trust-proxy"]),
         ] {
             let names = names(section);

@@ -4,6 +4,7 @@
 mod fleet;
 mod living;
 mod parts;
+mod several;
 mod visitor;
 
 pub(crate) use fleet::{Fleet, Lot, did_of};
@@ -32,6 +33,9 @@ const MODEL: &str = "thermo-2";
 const RECALLED_MODEL: &str = "thermo-1";
 
 pub(crate) async fn run(session: &Session, arg: &cli::Demo) -> Result<ExitCode> {
+    if arg.nodes != 1 {
+        return several::run(session, arg).await;
+    }
     let home = &session.home;
     let out = session.output;
     let reused = home.exists()?;
@@ -136,12 +140,8 @@ async fn enrol(session: &Session, parts: &Parts, lot: &Lot) -> Result<Finished> 
 }
 
 fn desk(session: &Session, parts: &Parts) -> Result<Desk> {
-    Ok(Desk {
-        client: Client::new(&parts.node)?,
-        genesis: parts.genesis.clone(),
-        validators: session.home.validators()?,
-        key: Arc::new(session.home.key("keys/admin.pem")?),
-    })
+    let key = Arc::new(session.home.key("keys/admin.pem")?);
+    Desk::with(&session.home, Client::new(&parts.node)?, key)
 }
 
 fn report(out: Output, lot: &Lot, finished: &Finished, seconds: f64) {
@@ -256,7 +256,8 @@ async fn recall(session: &Session, parts: &Parts, fleet: &Fleet, visitor: &Visit
 /// A link to the console, and somebody who admits its first visitor: who sits at this machine has
 /// the demonstration's root key anyway.
 async fn welcome(session: &Session, parts: &Parts) -> Result<String> {
-    let root = Desk { key: Arc::new(session.home.key("keys/root.pem")?), ..desk(session, parts)? };
+    let key = Arc::new(session.home.key("keys/root.pem")?);
+    let root = Desk::with(&session.home, Client::new(&parts.node)?, key)?;
     let offer = Offer::make(&root, "Demo admin", Role::Admin, 24, &parts.node).await?;
     let link = offer.link.clone();
     tokio::spawn(async move {

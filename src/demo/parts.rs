@@ -1,17 +1,17 @@
 use crate::commands::{Beginning, Seals};
+use crate::consortium::Seen;
 use crate::home::Home;
 use crate::host::{Machine, new_key};
 use crate::keys::Sealing;
 use crate::listen::{self, Listener, Place};
-use crate::metrics::Meter;
 use crate::{commands, http};
 use anyhow::Result;
 use axum::Router;
 use axum::routing::get;
 use muster_gateway::{AuthenticatedDevice, Gateway, GatewayConfig, MusterLayer, Reporting};
-use muster_identity::{Algorithm, SecretKey};
+use muster_identity::{Algorithm, SecretKey, Signer as _};
 use muster_ledger::{EvidencePolicy, Genesis};
-use muster_registry::{Config, Registry, StoreUrl};
+use muster_registry::{Config, Deciding, Registry, StoreUrl};
 use muster_web::Console;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -36,14 +36,14 @@ impl Parts {
     pub(crate) async fn start(home: &Home, port: u16) -> Result<Self> {
         let genesis = if home.exists()? { home.genesis()? } else { begin(home)? };
         let listeners = Listeners::bind(port).await?;
+        let signer = Arc::new(home.key("node/node.pem")?);
         let registry = Registry::open(Config {
             dir: home.path("node"),
             store: StoreUrl::Folder,
             genesis: genesis.clone(),
-            signer: Arc::new(home.key("node/node.pem")?),
+            deciding: Deciding::Solo { signer: signer.clone(), succession: None },
             host: Arc::new(Machine),
             restored: None,
-            succession: None,
             accept_lost_leaves: false,
         })
         .await?;
@@ -53,8 +53,8 @@ impl Parts {
         let console = Console::open(registry.clone(), Arc::new(Machine), origins).await?;
         let console =
             console.imports_in(home.path("node/imports"), home.node_directory_secret()?)?;
-        let (face, meter) = (http::Face::default(), Meter::default());
-        let routes = http::routes(registry.clone(), face, meter, &console);
+        let seen = Seen::alone(signer.public_key());
+        let routes = http::routes(registry.clone(), seen, http::Face::default(), &console);
         let node = spawn(listeners.node, routes, &stopped)?;
         let gateway_key = Arc::new(gateway_key(home)?);
         let mut config = GatewayConfig::new(

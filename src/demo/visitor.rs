@@ -30,13 +30,18 @@ impl fmt::Display for Answer {
 
 impl Visitor {
     pub(crate) fn new(parts: &Parts) -> Result<Self> {
+        Self::at(&parts.gateway, &format!("{}/telemetry", parts.upstream))
+    }
+
+    /// With a gateway, and a service that is called.
+    pub(crate) fn at(gateway: &str, service: &str) -> Result<Self> {
         Ok(Self {
             http: muster_api::http_client(&Reach::default())
                 .map_err(anyhow::Error::msg)?
                 .timeout(Duration::from_secs(30))
                 .build()?,
-            gateway: format!("{}/v1/authenticate", parts.gateway),
-            service: format!("{}/telemetry", parts.upstream),
+            gateway: format!("{gateway}/v1/authenticate"),
+            service: service.to_owned(),
             audience: AUDIENCE.parse()?,
         })
     }

@@ -2,9 +2,9 @@
 
 use super::answers::{Answer, Failure, cbor, json, json_bytes, not_found, private, typed};
 use super::reader::{Anybody, Who};
-use super::{Face, Origin, bounds, gateways, guarded};
+use super::{Face, Origin, bounds, consensus, gateways, guarded};
+use crate::consortium::Seen;
 use crate::listen::whole_body;
-use crate::metrics::{Meter, metered};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -31,6 +31,7 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 #[derive(Clone)]
 pub(super) struct Node {
     pub(super) registry: Registry,
+    pub(super) seen: Seen,
     resolver: Arc<Resolver>,
     /// Room for followers that wait.
     waiting: Arc<Semaphore>,
@@ -49,10 +50,10 @@ pub(super) async fn small_body(request: Request, next: Next) -> Response {
 }
 
 /// The node's routes and its console's, behind the rules of its face.
-pub(crate) fn routes(registry: Registry, face: Face, meter: Meter, console: &Console) -> Router {
+pub(crate) fn routes(registry: Registry, seen: Seen, face: Face, console: &Console) -> Router {
     // The console answers what is at no path, to people as a page.
-    let routes = node_routes(registry).merge(console.api_routes()).merge(console.routes());
-    metered(guarded(routes, face), meter)
+    let routes = node_routes(registry, seen).merge(console.api_routes()).merge(console.routes());
+    guarded(routes, face)
 }
 
 /// Under which origins the console is reached: what the node calls itself, and where it listens.
@@ -63,7 +64,7 @@ pub(crate) fn origins(public: Option<&Origin>, address: &str) -> Origins {
 }
 
 /// The node's routes alone.
-fn node_routes(registry: Registry) -> Router {
+fn node_routes(registry: Registry, seen: Seen) -> Router {
     let muster = Muster::new(Arc::new(registry.clone()));
     let resolver = Arc::new(Resolver::new(vec![Box::new(muster), Box::new(Key), Box::new(Jwk)]));
     let waiting = Arc::new(Semaphore::new(limits::WAITING_FOLLOWERS));
@@ -80,6 +81,7 @@ fn node_routes(registry: Registry) -> Router {
         .route("/v1/consistency", get(consistency))
         .route("/v1/operations", post(submit).layer(from_fn(small_body)))
         .merge(gateways::routes())
+        .merge(consensus::routes())
         .route("/v1/uploads", post(open_upload).layer(from_fn(small_body)))
         .route(
             "/v1/uploads/{upload}/rows",
@@ -110,7 +112,7 @@ fn node_routes(registry: Registry) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .layer(DefaultBodyLimit::max(muster_ledger::limits::OPERATION_BYTES))
-        .with_state(Node { registry, resolver, waiting })
+        .with_state(Node { registry, seen, resolver, waiting })
 }
 
 pub(super) fn did(text: &str) -> Result<Did, Failure> {
@@ -135,9 +137,9 @@ async fn network(State(node): State<Node>) -> Answer {
     Ok(json(&node.registry.network().await?))
 }
 
-async fn checkpoint(State(node): State<Node>) -> Response {
-    let note = node.registry.head().to_note().into_bytes();
-    typed(StatusCode::OK, "text/plain; charset=utf-8", note)
+async fn checkpoint(State(node): State<Node>) -> Answer {
+    let note = node.registry.head()?.to_note().into_bytes();
+    Ok(typed(StatusCode::OK, "text/plain; charset=utf-8", note))
 }
 
 #[derive(Deserialize)]

@@ -7,13 +7,12 @@ mod sealed;
 mod token;
 mod uri;
 
-pub(crate) use passphrase::{Given, Passphrases, first_line};
+pub(crate) use passphrase::{Given, Passphrase, Passphrases, first_line};
 pub(crate) use place::KeyPlace;
 
 use crate::host::new_key;
 use anyhow::{Context as _, Result, bail};
 use muster_identity::{Algorithm, SecretKey, Signer};
-use passphrase::Passphrase;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};

@@ -1,5 +1,6 @@
 //! One JSON object a line. The names of its fields are stable.
 
+use super::id::present;
 use crate::host::Machine;
 use muster_api::Host as _;
 use muster_ledger::Time;
@@ -72,10 +73,6 @@ where
                 });
             }
         }
-        let request_id = match fields.remove("request_id") {
-            Some(Value::String(id)) => Some(id),
-            _ => None,
-        };
         fields.extend(own.0);
         let metadata = event.metadata();
         let line = Line {
@@ -83,7 +80,7 @@ where
             level: level(*metadata.level()),
             message,
             target: metadata.target(),
-            request_id,
+            request_id: present().map(|id| id.to_string()),
             fields,
         };
         let mut bytes = serde_json::to_vec(&line).expect("a line has string keys and serialises");
@@ -152,6 +149,8 @@ impl Visit for Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logs::id::{RequestId, Within};
+    use axum::http::HeaderValue;
     use std::sync::Arc;
     use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -181,8 +180,10 @@ mod tests {
     #[test]
     fn a_line_is_one_object_whatever_is_in_it() {
         let lines = lines(|| {
-            let span = tracing::error_span!("request", request_id = "abc", route = "/v1/feed");
+            let within = Within::new(&RequestId::Given(HeaderValue::from_static("abc")));
+            let span = tracing::error_span!("asked", route = "/v1/feed");
             span.in_scope(|| tracing::info!(entry = 7, ok = true, "two\nlines \"quoted\""));
+            drop(within);
             tracing::warn!(text = "x".repeat(10_000), "long");
         });
         assert_eq!(lines.len(), 2);

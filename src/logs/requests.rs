@@ -1,21 +1,18 @@
 //! Every HTTP request has an id. It stands in the log lines of the request, in the header
 //! `X-Request-Id` of its answer, and in the problem that refuses it.
 
+use super::id::{Ids, RequestId};
 use super::refusals::{Refusals, WINDOW};
 use crate::host::random;
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, MatchedPath, Request};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::response::Response;
-use data_encoding::HEXLOWER;
 use muster_api::{Problem, TrustedProxies};
 use muster_gateway::Refused;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Weak};
 use tokio::time::{Instant, interval};
-use tracing::Instrument as _;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -24,16 +21,21 @@ const ID_CHARACTERS: usize = 128;
 /// Bytes of a problem: a title and a cure.
 const PROBLEM_BYTES: usize = 64 << 10;
 
-/// The same routes, with an id for every request: one that a believed proxy gave, else one made
-/// here.
-pub(crate) fn numbered(routes: Router, believed: TrustedProxies) -> Router {
-    let log = Arc::new(Log { refusals: Refusals::default() });
-    tokio::spawn(account(Arc::downgrade(&log)));
-    routes.layer(from_fn(move |request, next| run(log.clone(), believed.clone(), request, next)))
+/// Ids of requests, and the lines about how they were answered.
+pub(crate) struct Log {
+    ids: Ids,
+    believed: TrustedProxies,
+    refusals: Refusals,
 }
 
-struct Log {
-    refusals: Refusals,
+impl Log {
+    /// A log whose lines are written from now on. A proxy that is believed may name its requests.
+    pub(crate) fn start(believed: TrustedProxies) -> Arc<Self> {
+        let refusals = Refusals::default();
+        let log = Arc::new(Self { ids: Ids::new(random()), believed, refusals });
+        tokio::spawn(account(Arc::downgrade(&log)));
+        log
+    }
 }
 
 /// Tells once a minute what was not told one by one.
@@ -62,54 +64,33 @@ fn say_more(reason: &str, more: u64) {
 
 /// What a line says of a request. Neither its path nor its query: they name uploads, which are as
 /// good as keys, and lots, which are private.
-struct Asked {
-    method: Method,
-    route: Option<MatchedPath>,
+pub(crate) struct Asked {
+    pub(crate) id: RequestId,
+    pub(crate) method: Method,
+    pub(crate) route: Option<MatchedPath>,
+    pub(crate) begin: Instant,
     peer: Option<IpAddr>,
-    begin: Instant,
-}
-
-async fn run(log: Arc<Log>, believed: TrustedProxies, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    let trusted = peer.is_some_and(|peer| believed.trust(peer));
-    let peer = peer.map(|peer| peer.ip().to_canonical());
-    let id = trusted.then(|| given(&request)).flatten();
-    let id = id.unwrap_or_else(|| HEXLOWER.encode(&random::<16>()));
-    let asked = Asked {
-        method: request.method().clone(),
-        route: request.extensions().get::<MatchedPath>().cloned(),
-        peer,
-        begin: Instant::now(),
-    };
-    // Of the highest level, so that no filter takes the id away from a line that it lets through.
-    let span = tracing::error_span!("request", request_id = %id);
-    let work = async {
-        let (mut answer, code) = with_instance(next.run(request).await, &id).await;
-        let value = HeaderValue::from_str(&id);
-        answer.headers_mut().insert(REQUEST_ID, value.expect("an id is of plain characters"));
-        log.answered(&asked, &answer, code);
-        answer
-    };
-    work.instrument(span).await
 }
 
 /// The id that a proxy gave. What is not of plain characters is no id: it goes into headers, lines
 /// and a URN.
-fn given(request: &Request) -> Option<String> {
+fn given(request: &Request) -> Option<RequestId> {
     let mut values = request.headers().get_all(&REQUEST_ID).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let text = value.to_str().ok()?;
-    let plain = |c: u8| c.is_ascii_alphanumeric() || b"-._~:/+=@,".contains(&c);
-    (!text.is_empty() && text.len() <= ID_CHARACTERS && text.bytes().all(plain))
-        .then(|| text.to_owned())
+    let text = value.as_bytes();
+    let plain = |c: &u8| c.is_ascii_alphanumeric() || b"-._~:/+=@,".contains(c);
+    (!text.is_empty() && text.len() <= ID_CHARACTERS && text.iter().all(plain))
+        .then(|| RequestId::Given(value.clone()))
+}
+
+/// Whether an answer is a problem, which says which request it answers.
+pub(crate) fn is_problem(answer: &Response) -> bool {
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind == "application/problem+json")
 }
 
 /// Adds the id to a problem (RFC 9457 §3.1.5, `instance`), and tells the problem's code.
-async fn with_instance(answer: Response, id: &str) -> (Response, Option<String>) {
-    let kind = answer.headers().get(header::CONTENT_TYPE);
-    if kind.is_none_or(|kind| kind != "application/problem+json") {
-        return (answer, None);
-    }
+pub(crate) async fn with_instance(answer: Response, id: RequestId) -> (Response, Option<String>) {
     let (mut parts, body) = answer.into_parts();
     let bytes = to_bytes(body, PROBLEM_BYTES).await.unwrap_or_default();
     let problem = serde_json::from_slice::<Problem>(&bytes).ok();
@@ -124,13 +105,31 @@ async fn with_instance(answer: Response, id: &str) -> (Response, Option<String>)
 }
 
 impl Log {
-    fn answered(&self, asked: &Asked, answer: &Response, code: Option<String>) {
+    /// A request begins.
+    pub(crate) fn asked(&self, request: &Request) -> Asked {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
+        let trusted = peer.is_some_and(|peer| self.believed.trust(peer));
+        Asked {
+            id: trusted.then(|| given(request)).flatten().unwrap_or_else(|| self.ids.next()),
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            begin: Instant::now(),
+            peer: peer.map(|peer| peer.ip().to_canonical()),
+        }
+    }
+
+    /// It was answered: the answer gets its id, and perhaps there is a line about it. `code` is
+    /// that of the problem.
+    pub(crate) fn answered(&self, asked: &Asked, answer: &mut Response, code: Option<String>) {
+        answer.headers_mut().insert(REQUEST_ID, asked.id.header());
         let status = answer.status();
         let method = asked.method.as_str();
         let route = asked.route.as_ref().map_or("none", MatchedPath::as_str);
-        let ms = u64::try_from(asked.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         let status_code = status.as_u16();
-        tracing::debug!(target: "muster::request", method, route, status = status_code, ms, "answered");
+        if tracing::enabled!(target: "muster::request", tracing::Level::DEBUG) {
+            let ms = u64::try_from(asked.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::debug!(target: "muster::request", method, route, status = status_code, ms, "answered");
+        }
         let refused = answer.extensions().get::<Refused>();
         // That something is not there is an answer.
         let is_refusal = (status.is_client_error() || status.is_server_error())
@@ -157,6 +156,9 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Meter;
+    use crate::observed::observed;
+    use axum::Router;
     use axum::response::IntoResponse as _;
     use axum::routing::get;
     use serde_json::Value;
@@ -184,7 +186,8 @@ mod tests {
         }
         let mut request = request.body(Body::empty()).expect("a request");
         request.extensions_mut().insert(ConnectInfo(SocketAddr::from((peer, 1))));
-        let answer = numbered(routes, believed).oneshot(request).await.expect("an answer");
+        let answer =
+            observed(routes, Meter::default(), believed).oneshot(request).await.expect("an answer");
         let id = answer.headers()[REQUEST_ID].to_str().expect("plain").to_owned();
         let bytes = to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
         (id, serde_json::from_slice(&bytes).unwrap_or_default())

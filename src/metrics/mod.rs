@@ -3,10 +3,14 @@
 //! tables.
 
 mod certificate;
+#[cfg(feature = "node")]
+mod consensus;
 mod http;
 mod process;
 
-pub(crate) use http::{Meter, metered};
+#[cfg(feature = "node")]
+pub(crate) use consensus::text as of_consensus;
+pub(crate) use http::{Meter, Running};
 
 use crate::cli::MetricsPlace;
 use crate::http::{Face, guarded};

@@ -1,4 +1,4 @@
-use super::{http, process};
+use super::{consensus, http, process};
 use muster_api::Metric;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,6 +8,7 @@ fn all() -> Vec<(&'static str, Vec<Metric>)> {
     let both = [http::METRICS, process::METRICS].concat();
     vec![
         ("Of a node", muster_registry::metrics::METRICS.to_vec()),
+        ("Of a node, about those who decide", consensus::METRICS.to_vec()),
         ("Of a gateway", muster_gateway::metrics::METRICS.to_vec()),
         ("Of both", both),
     ]

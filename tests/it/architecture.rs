@@ -45,7 +45,11 @@ const ROOMS: &[Room] = &[
     room("muster-api", "api", &["muster-identity", "muster-ledger"]),
     room("muster-did-methods", "did-methods", &["muster-identity", "muster-ledger", "muster-api"]),
     room("muster-registry", "registry", &["muster-identity", "muster-ledger", "muster-api"]),
-    room("muster-consensus", "consensus", &["muster-ledger", "muster-registry"]),
+    room(
+        "muster-consensus",
+        "consensus",
+        &["muster-identity", "muster-ledger", "muster-api", "muster-registry"],
+    ),
     room(
         "muster-gateway",
         "gateway",

@@ -163,4 +163,10 @@ fn what_consoles_ask_is_measured() {
     let [p50, p99] = ["p50", "p99"].map(|what| ours(&figures, &format!("console: a lot, {what}")));
     assert!(0.0 < p50 && p50 <= p99);
     assert!(ours(&figures, "console: bare page, p99") > 0.0);
+    for page in ["overview", "devices by a serial number", "a device", "revoking a lot"] {
+        let [p50, p99] =
+            ["p50", "p99"].map(|what| ours(&figures, &format!("page: {page}, {what}")));
+        assert!(0.0 < p50 && p50 <= p99, "{page}");
+        assert!(ours(&figures, &format!("page: {page}, bare p99")) > 0.0, "{page}");
+    }
 }

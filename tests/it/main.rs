@@ -7,6 +7,8 @@ mod balance;
 mod bench;
 mod cohort;
 mod config;
+#[cfg(feature = "consortium")]
+mod consortium;
 mod coverage;
 mod cuts;
 mod enrol;
@@ -15,7 +17,9 @@ mod factory;
 mod fixtures;
 mod keys;
 mod logs;
+mod members;
 mod muster;
+mod ownership;
 mod recover;
 mod snapshot;
 mod story;

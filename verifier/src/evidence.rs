@@ -40,7 +40,9 @@ impl Enrolment {
         let batch = roll.state.batch(&part.batch).map_err(|_| EvidenceFault::Damaged)?;
         let batch = batch.ok_or(EvidenceFault::UnknownBatch)?;
         let device = part.verify(&batch).map_err(|_| EvidenceFault::False)?;
-        device.leaf().check(&roll.network, &batch.owner).map_err(|_| EvidenceFault::False)?;
+        // Signed for who enrolled it, whoever owns it now.
+        let maker = roll.state.manufacturer(&batch).map_err(|_| EvidenceFault::Damaged)?;
+        device.leaf().check(&roll.network, &maker).map_err(|_| EvidenceFault::False)?;
         Ok(Self { device, root: batch.root, count: batch.count })
     }
 

@@ -2,7 +2,9 @@
 
 use crate::{Enrolment, Evidence, EvidenceFault, Policy, Reason, RollView, Rules};
 use muster_identity::{Did, PublicKey};
-use muster_ledger::{BatchId, BatchRecord, DeviceKey, DeviceRecord, Retired, View, status};
+use muster_ledger::{
+    BatchId, BatchRecord, DeviceKey, DeviceRecord, Retired, View, owner_of, status,
+};
 
 /// A device as the roll knows it.
 pub(crate) struct Known {
@@ -76,14 +78,20 @@ impl Known {
         }
         let retired = self.record.iter().flat_map(|record| &record.retired);
         match retired.into_iter().find(|retired| names(&retired.key)).map(|retired| retired.why) {
-            Some(Retired::Revoked) => Err(Reason::KeyRevoked),
+            // A key that was recovered from may be in a thief's hands.
+            Some(Retired::Revoked | Retired::Recovered) => Err(Reason::KeyRevoked),
             Some(Retired::Rotated) | None => Err(Reason::WrongKey),
         }
     }
 
+    /// The organisation answerable for it.
+    pub(crate) fn owner(&self) -> &Did {
+        owner_of(self.record.as_ref(), &self.batch)
+    }
+
     /// What is asked of it.
     pub(crate) fn rules(&self, policy: &Policy, path: Option<&str>) -> Rules {
-        policy.rules(&self.batch.owner, &self.batch_id, &self.batch.model, path)
+        policy.rules(self.owner(), &self.batch_id, &self.batch.model, path)
     }
 
     /// Refuses what is not in good standing, or cannot be known to be; says whether the roll is

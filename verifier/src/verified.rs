@@ -36,7 +36,7 @@ impl Verified {
         stale: bool,
         shown: Shown,
     ) -> Self {
-        let (owner, batch, model) = (known.batch.owner, known.batch_id, known.batch.model);
+        let (owner, batch, model) = (*known.owner(), known.batch_id, known.batch.model);
         let (roll_age_ms, checkpoint_time) = (roll.age_ms, roll.checkpoint_time);
         Self { did, owner, batch, model, key, roll_age_ms, stale, checkpoint_time, shown }
     }

@@ -132,7 +132,8 @@ async fn one(console: &Console, who: &Visitor, text: &str) -> Result<Value, Prob
     if keys {
         console.admit_claimed().await;
     }
-    let entry = proof.verify(&console.network(), &console.registry().chain().state().validators()?);
+    let entry =
+        proof.verify(&console.network(), &console.registry().chain()?.state().validators()?);
     let entry = entry.map_err(|e| Problem::new(500, "corrupt", e.to_string()))?;
     Ok(json!({
         "entry": entry.index,

@@ -130,7 +130,7 @@ pub(crate) fn keep_swept(imports: &Arc<Imports>, now: impl Fn() -> u64 + Send + 
 /// Why nothing can be imported at this console by somebody, and what to do instead.
 pub(crate) fn hindrance(console: &Console, who: &Visitor) -> Option<&'static str> {
     let imports = console.imports();
-    let own = who.session.organisation == console.registry().genesis().organisation_did();
+    let own = who.session.organisation == console.organisation();
     match imports {
         Some(imports) if imports.secret.is_some() && own => None,
         Some(_) if !own => Some("organisation"),

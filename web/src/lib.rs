@@ -54,6 +54,8 @@ struct Inner {
     sessions: Mutex<Sessions>,
     book: tokio::sync::Mutex<Book>,
     imports: OnceLock<Arc<Imports>>,
+    /// Set where it is not the one that began the network.
+    organisation: OnceLock<Did>,
 }
 
 impl Console {
@@ -72,7 +74,22 @@ impl Console {
         };
         let (sessions, book) = (Mutex::default(), tokio::sync::Mutex::new(book));
         let imports = OnceLock::new();
-        Ok(Self(Arc::new(Inner { registry, host, network, origins, sessions, book, imports })))
+        let organisation = OnceLock::new();
+        let inner =
+            Inner { registry, host, network, origins, sessions, book, imports, organisation };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The console of an organisation that joined the network, not of the one that began it.
+    pub fn of(self, organisation: Did) -> Self {
+        let _ = self.0.organisation.set(organisation);
+        self
+    }
+
+    /// Whose node it is.
+    pub(crate) fn organisation(&self) -> Did {
+        let began = || self.registry().genesis().organisation_did();
+        self.0.organisation.get().copied().unwrap_or_else(began)
     }
 
     /// Imports manifests, too. They lie in this folder, as private as the node's own, while they
@@ -173,7 +190,7 @@ impl Console {
         &self,
         did: &Did,
     ) -> Result<Option<OrganisationRecord>, Problem> {
-        Ok(self.registry().chain().state().organisation(did)?)
+        Ok(self.registry().chain()?.state().organisation(did)?)
     }
 
     /// Writes down what somebody did here.

@@ -29,8 +29,10 @@ pub(crate) async fn events(State(console): State<Console>, who: Visitor) -> Resp
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let watch = console.registry().watch();
-    let head = console.registry().head();
-    let head = head.head();
+    let head = match console.registry().head() {
+        Ok(head) => *head.head(),
+        Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    };
     // A page hears at once that it is heard.
     let first = Event::Head { size: head.size, height: head.height, time: head.time.0 };
     let ours = who.session.organisation.to_string();

@@ -48,8 +48,7 @@ async fn page(
 
 /// The organisation that runs this node, for a key file that says none.
 async fn organisation(State(console): State<Console>) -> Response {
-    let genesis = console.registry().genesis();
-    let organisation = genesis.organisation_did().to_string();
+    let organisation = console.organisation().to_string();
     Json(json!({ "organisation": organisation })).into_response()
 }
 

@@ -8,6 +8,7 @@ mod machine;
 mod package;
 mod setup;
 mod shell;
+mod soak;
 mod suite;
 
 const HELP: &str = "\
@@ -17,6 +18,8 @@ cargo xtask TASK
   ci                  format, clippy, documentation, dependency rules, fuzz smoke run, tests
   fuzz [--seconds N]  smoke-run every fuzz target for N seconds (default 5), on stable Rust
        [--only NAME] [--seed N]
+  soak [--seed N]     four nodes under load, and faults at random from a seed, for minutes
+       [--minutes M]  (default 5); the same seed gives the same order
   machine             make the clean Debian that packages are tried in
   package [--profile dist] [--out DIR] [--sign-with KEY] [--binary FILE]
                       Debian packages, archive, bill of materials, signed checksums
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         }),
         ["ci"] => ci::run(),
         ["fuzz", options @ ..] => fuzz::run(options),
+        ["soak", options @ ..] => soak::run(options),
         ["machine"] => machine::ensure().map(|machine| machine.is_some()),
         ["package", options @ ..] => package::run(options),
         ["help" | "--help" | "-h"] => {

@@ -28,6 +28,9 @@ const DEBIAN_PACKAGES: &[&str] = &[
     "python3-venv",
 ];
 
+/// What `tests/consortium` needs: wrong clocks, and the limits of processes that run.
+pub(crate) const FAULTS: &[&str] = &["faketime", "util-linux"];
+
 /// The suites of shared vectors that tests read when they are there. A test whose suite is
 /// absent passes without checking, so absence is always printed.
 const VECTOR_SUITES: &[&str] = &[
@@ -56,7 +59,7 @@ const AXE: &str = "axe-core@4.14.1";
 
 /// Prepares the tests. Returns the directory of shared vectors, if there is one.
 pub(crate) fn run() -> Result<Option<PathBuf>> {
-    ensure_apt(DEBIAN_PACKAGES)?;
+    ensure_apt(&[DEBIAN_PACKAGES, FAULTS].concat())?;
     ensure_npm(AXE)?;
     let vectors = vectors();
     match &vectors {

@@ -1,7 +1,9 @@
+use super::membership::{read_keys, write_keys};
 use super::{Action, NewKey, model, models, printable};
 use crate::{
-    Approve, ChangeKeys, ChangeRules, ChangeValidators, Deactivate, Enrol, Grant, Hold, Propose,
-    Release, Revoke, RevokeKey, Rotate, UpgradeProtocol, WithdrawGrant, WithdrawProposal, limits,
+    AcceptTransfer, Admit, Approve, CancelTransfer, ChangeKeys, ChangeRules, ChangeValidators,
+    Deactivate, Enrol, Expel, Grant, Hold, OfferTransfer, Power, Propose, Recover, Release, Revoke,
+    RevokeKey, Rotate, UpgradeProtocol, WithdrawGrant, WithdrawProposal, limits,
 };
 use alloc::boxed::Box;
 use core::ops::RangeInclusive;
@@ -9,12 +11,11 @@ use muster_identity::Error;
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};
 
 /// Numbers of the actions that this version knows.
-const KNOWN: RangeInclusive<u64> = 1..=16;
+const KNOWN: RangeInclusive<u64> = 1..=22;
 
-/// Of these, what one may propose: what ends devices, and what concerns keys, rules and versions.
-/// A network's validators are not among them: whoever must replace them has nobody left to sign
-/// the block of a proposal.
-const PROPOSED: [u64; 6] = [4, 5, 6, 8, 12, 13];
+/// Of these, what one may propose: what ends devices or gives them away, and what concerns keys or
+/// every organisation. Holds and releases are among them for those of the network's power.
+const PROPOSED: [u64; 14] = [2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 17, 18, 19];
 
 /// What the decoder says of an action of a later version; a follower stops there.
 pub(crate) const UNKNOWN_ACTION: &str = "an unknown action";
@@ -56,10 +57,8 @@ impl Encode for Action {
                 }
             }
             Self::ChangeKeys(a) => {
-                w.map(3).uint(1).uint(a.seq).uint(2).array(a.add.len());
-                for (key, capabilities) in &a.add {
-                    w.array(2).value(key).value(capabilities);
-                }
+                w.map(3).uint(1).uint(a.seq).uint(2);
+                write_keys(w, &a.add);
                 w.uint(3).list(&a.remove);
             }
             Self::Grant(a) => {
@@ -94,6 +93,27 @@ impl Encode for Action {
             }
             Self::WithdrawProposal(a) => {
                 w.map(1).uint(1).value(&a.proposal);
+            }
+            Self::Admit(a) => {
+                w.map(2).uint(1).uint(a.seq).uint(2).value(&a.admission);
+            }
+            Self::Expel(a) => {
+                w.map(2).uint(1).uint(a.seq).uint(2).value(&a.organisation);
+            }
+            Self::OfferTransfer(a) => {
+                w.map(4).uint(1).value(&a.target).uint(2).value(&a.to);
+                w.uint(3).uint(a.seq).uint(4).value(&a.expires);
+            }
+            Self::AcceptTransfer(AcceptTransfer { target, offer })
+            | Self::CancelTransfer(CancelTransfer { target, offer }) => {
+                w.map(2).uint(1).value(target).uint(2).value(offer);
+            }
+            Self::Recover(a) => {
+                w.map(if a.next_key.is_some() { 4 } else { 3 });
+                w.uint(1).value(&a.device).uint(2).uint(a.seq).uint(3).value(&a.key);
+                if let Some(next) = &a.next_key {
+                    w.uint(4).bytes(next);
+                }
             }
         }
     }
@@ -150,15 +170,7 @@ impl Action {
             }),
             8 => Self::ChangeKeys(ChangeKeys {
                 seq: m.required(1)?.uint()?,
-                add: m.required(2).and_then(|r| {
-                    let n = r.array(limits::ORGANISATION_KEYS)?;
-                    (0..n)
-                        .map(|_| {
-                            r.tuple(2)?;
-                            Ok((r.value()?, r.value()?))
-                        })
-                        .collect()
-                })?,
+                add: read_keys(m.required(2)?)?,
                 remove: m.required(3)?.list(limits::ORGANISATION_KEYS)?,
             }),
             9 => Self::Grant(Grant {
@@ -188,11 +200,40 @@ impl Action {
                 reason: printable(m.required(3)?, limits::REASON_BYTES)?,
             }),
             15 => Self::Approve(Approve { proposal: m.required(1)?.value()? }),
-            _ => Self::WithdrawProposal(WithdrawProposal { proposal: m.required(1)?.value()? }),
+            16 => Self::WithdrawProposal(WithdrawProposal { proposal: m.required(1)?.value()? }),
+            17 => Self::Admit(Admit {
+                seq: m.required(1)?.uint()?,
+                admission: m.required(2)?.value()?,
+            }),
+            18 => Self::Expel(Expel {
+                seq: m.required(1)?.uint()?,
+                organisation: m.required(2)?.value()?,
+            }),
+            19 => Self::OfferTransfer(OfferTransfer {
+                target: m.required(1)?.value()?,
+                to: m.required(2)?.value()?,
+                seq: m.required(3)?.uint()?,
+                expires: m.required(4)?.value()?,
+            }),
+            20 => Self::AcceptTransfer(AcceptTransfer {
+                target: m.required(1)?.value()?,
+                offer: m.required(2)?.value()?,
+            }),
+            21 => Self::CancelTransfer(CancelTransfer {
+                target: m.required(1)?.value()?,
+                offer: m.required(2)?.value()?,
+            }),
+            _ => Self::Recover(Recover {
+                device: m.required(1)?.value()?,
+                seq: m.required(2)?.uint()?,
+                key: m.required(3)?.value()?,
+                next_key: m.optional(4)?.map(|r| r.array_of()).transpose()?,
+            }),
         };
         m.end()?;
         Ok(action)
     }
+
     /// An action as a proposal holds it: of a kind that one may propose, so that no proposal holds
     /// another, and small enough for a record of the state.
     pub(crate) fn proposed(r: &mut Reader<'_>) -> Result<Self, Error> {
@@ -203,6 +244,9 @@ impl Action {
             return Err(r.fault("an action that is not proposed"));
         }
         let action = Self::of_number(number, r)?;
+        if matches!(&action, Self::Hold(a) if a.power != Power::Governance) {
+            return Err(r.fault("a hold by one organisation needs no proposal"));
+        }
         if r.since(start).len() > limits::PROPOSED_BYTES {
             return Err(r.fault("a proposed action above 6,144 bytes"));
         }

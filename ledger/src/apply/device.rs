@@ -1,112 +1,12 @@
 use super::governance::count_ended;
+use super::members::{check_organisations, for_all};
+use super::subject::{Subject, check_device_signs, check_not_ended, check_owner, load_device};
 use super::{Author, Changes, Consent, Context, View, check_seq, claim};
-use crate::records::status;
 use crate::{
-    BatchId, BatchRecord, Capability, Deactivate, DeviceKey, DeviceRecord, DeviceRef, Hold,
-    HoldRecord, Power, Refusal, Release, Retired, RetiredKey, Revoke, RevokeKey, Rotate, Standing,
-    StateKey, Status, Target, limits,
+    Capability, Deactivate, DeviceKey, Hold, HoldRecord, Matter, Power, Refusal, Release, Retired,
+    RetiredKey, Revoke, RevokeKey, Rotate, Status, limits,
 };
-use muster_identity::{Did, sha256};
-
-/// A device or batch as the state knows it, about to change.
-enum Subject {
-    Device { did: Did, record: DeviceRecord, batch: BatchRecord },
-    Batch { id: BatchId, record: BatchRecord },
-}
-
-impl Subject {
-    fn load(view: &impl View, target: &Target) -> Result<Self, Refusal> {
-        match target {
-            Target::Device(device) => load_device(view, device)
-                .map(|(record, batch)| Self::Device { did: device.did, record, batch }),
-            Target::Batch(id) => view
-                .batch(id)?
-                .map(|record| Self::Batch { id: *id, record })
-                .ok_or(Refusal::UnknownBatch(*id)),
-        }
-    }
-
-    fn owner(&self) -> &Did {
-        match self {
-            Self::Device { batch, .. } => &batch.owner,
-            Self::Batch { record, .. } => &record.owner,
-        }
-    }
-
-    fn standing(&mut self) -> &mut Standing {
-        match self {
-            Self::Device { record, .. } => &mut record.standing,
-            Self::Batch { record, .. } => &mut record.standing,
-        }
-    }
-
-    fn seq(&self) -> u64 {
-        match self {
-            Self::Device { record, .. } => record.seq,
-            Self::Batch { record, .. } => record.seq,
-        }
-    }
-
-    /// How many devices it is.
-    fn devices(&self) -> u64 {
-        match self {
-            Self::Device { .. } => 1,
-            Self::Batch { record, .. } => record.count,
-        }
-    }
-
-    /// Writes it back, one change later.
-    fn store(self) -> Changes {
-        let mut changes = Changes::default();
-        match self {
-            Self::Device { did, mut record, .. } => {
-                record.seq += 1;
-                changes.put(StateKey::Device(did), &record);
-            }
-            Self::Batch { id, mut record } => {
-                record.seq += 1;
-                changes.put(StateKey::Batch(id), &record);
-            }
-        }
-        changes
-    }
-}
-
-/// A device's record and its batch's. The first time, the record is made from the device part.
-fn load_device(
-    view: &impl View,
-    device: &DeviceRef,
-) -> Result<(DeviceRecord, BatchRecord), Refusal> {
-    let did = device.did;
-    if let Some(record) = view.device(&did)? {
-        let batch = view.batch(&record.batch)?.ok_or(Refusal::Corrupt("a device without batch"))?;
-        return Ok((record, batch));
-    }
-    let part = device.part.as_deref().ok_or(Refusal::DevicePartMissing(did))?;
-    let batch = view.batch(&part.batch)?.ok_or(Refusal::UnknownBatch(part.batch))?;
-    let enrolled = part
-        .verify(&batch)
-        .ok()
-        .filter(|enrolled| enrolled.did() == did)
-        .ok_or(Refusal::DevicePart(did))?;
-    let inception = &enrolled.leaf().inception;
-    let record = DeviceRecord {
-        batch: part.batch,
-        index: part.index,
-        seq: 0,
-        key: DeviceKey::of(&did, inception.key),
-        retired: Default::default(),
-        next_key: inception.next_key,
-        standing: Standing::default(),
-    };
-    Ok((record, batch))
-}
-
-/// The author must be the owner with `operate`.
-fn check_owner(view: &impl View, author: &Author, subject: &Subject) -> Result<(), Refusal> {
-    author.with(view, Capability::Operate)?;
-    if author.did == *subject.owner() { Ok(()) } else { Err(Refusal::NotOwner(*subject.owner())) }
-}
+use muster_identity::sha256;
 
 /// The author must have the power named by a hold.
 fn check_power(
@@ -114,20 +14,16 @@ fn check_power(
     author: &Author,
     subject: &Subject,
     power: Power,
+    consent: Consent,
 ) -> Result<(), Refusal> {
     match power {
         Power::Owner => check_owner(view, author, subject),
         Power::Incident => author.with(view, Capability::Gateway).map(drop),
-        Power::Governance => author.with(view, Capability::Approve).map(drop),
-    }
-}
-
-/// Refuses what has ended for good.
-fn check_not_ended(standing: &Standing) -> Result<(), Refusal> {
-    match (standing.deactivated, standing.revoked) {
-        (true, _) => Err(Refusal::Standing(Status::Deactivated)),
-        (false, true) => Err(Refusal::Standing(Status::Revoked)),
-        (false, false) => Ok(()),
+        Power::Governance => {
+            let members = view.members()?;
+            for_all(view, author, &members, consent, Capability::Approve)?;
+            check_organisations(&members, &view.rules()?, Matter::Hold, consent)
+        }
     }
 }
 
@@ -135,10 +31,11 @@ pub(super) fn hold(
     view: &impl View,
     author: &Author,
     hold: &Hold,
+    consent: Consent,
     at: &Context,
 ) -> Result<Changes, Refusal> {
     let mut subject = Subject::load(view, &hold.target)?;
-    check_power(view, author, &subject, hold.power)?;
+    check_power(view, author, &subject, hold.power, consent)?;
     let standing = subject.standing();
     check_not_ended(standing)?;
     if hold.seen > at.index {
@@ -178,14 +75,18 @@ pub(super) fn release(
     view: &impl View,
     author: &Author,
     release: &Release,
+    consent: Consent,
     at: &Context,
 ) -> Result<Changes, Refusal> {
     let mut subject = Subject::load(view, &release.target)?;
     let found = subject.standing().holds.iter().position(|h| h.id == release.hold);
     let place = found.ok_or(Refusal::UnknownHold(release.hold))?;
     let placed = subject.standing().holds[place].clone();
-    check_power(view, author, &subject, placed.power)?;
-    if placed.by != author.did {
+    if consent == Consent::Others && placed.power != Power::Governance {
+        return Err(Refusal::Limit("only a hold by the network's power is released by proposal"));
+    }
+    check_power(view, author, &subject, placed.power, consent)?;
+    if !may_release(view, author, &placed)? {
         return Err(Refusal::OtherPower);
     }
     check_seq(subject.seq(), release.seq)?;
@@ -194,6 +95,18 @@ pub(super) fn release(
     standing.holds.remove(place);
     standing.released = at.index + 1;
     Ok(subject.store())
+}
+
+/// Whether a hold is of the power that its releaser has. The owner's power goes with what is owned,
+/// the network's is of all its organisations together, a gateway's is that of its organisation.
+fn may_release(view: &impl View, author: &Author, placed: &HoldRecord) -> Result<bool, Refusal> {
+    let own = placed.by == author.did;
+    Ok(match placed.power {
+        Power::Owner => true,
+        Power::Incident => own,
+        Power::Governance if own || view.members()?.are_several() => true,
+        Power::Governance => !view.organisation(&placed.by)?.is_some_and(|o| o.is_admitted()),
+    })
 }
 
 pub(super) fn revoke(
@@ -258,7 +171,7 @@ pub(super) fn revoke_key(
             _ => return Err(Refusal::UnknownKey(revoke.key)),
         }
     }
-    let subject = Subject::Device { did: revoke.device.did, record, batch };
+    let subject = Subject::device(revoke.device.did, record, batch);
     check_owner(view, author, &subject)?;
     let counted = count_ended(view, author, ended, consent, at)?;
     Ok(subject.store().and(counted))
@@ -294,22 +207,6 @@ pub(super) fn rotate(
     record.next_key = rotate.next_key;
     let mut changes = Changes::default();
     claim(view, &mut changes, &new, &did)?;
-    changes.extend(Subject::Device { did, record, batch }.store());
+    changes.extend(Subject::device(did, record, batch).store());
     Ok(changes)
-}
-
-/// The device signs for itself: with its present key, and only in good standing.
-fn check_device_signs(
-    author: &Author,
-    record: &DeviceRecord,
-    batch: &BatchRecord,
-    at: &Context,
-) -> Result<muster_identity::PublicKey, Refusal> {
-    if !record.key.is(&author.did, &author.key) {
-        return Err(Refusal::NotAKeyOf { key: author.key, author: author.did });
-    }
-    match status(Some(record), batch, at.time) {
-        Status::Active => Ok(author.key),
-        ended => Err(Refusal::Standing(ended)),
-    }
 }

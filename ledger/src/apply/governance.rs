@@ -1,8 +1,9 @@
-use super::{Author, Changes, Consent, Context, View, carry_out, check_seq};
+use super::members::{check_consent, governor};
+use super::{Author, Changes, Consent, Context, View, carry_out};
 use crate::{
-    Approve, Capability, ChangeRules, OpenProposal, OrganisationRecord, Outcome, OversightRecord,
-    ProposalId, ProposalRecord, Propose, ProtocolRecord, Refusal, Rules, StateKey, UpgradeProtocol,
-    ValidatorSet, WithdrawProposal, limits,
+    Action, Approve, Approved, Capability, Matter, Members, OpenProposal, OrganisationRecord,
+    Outcome, OversightRecord, ProposalId, ProposalRecord, Propose, ProtocolRecord, Refusal, Rules,
+    StateKey, UpgradeProtocol, WithdrawProposal, limits,
 };
 use alloc::{boxed::Box, vec::Vec};
 use muster_identity::Did;
@@ -32,7 +33,7 @@ pub(super) fn count_ended(
     Ok(changes)
 }
 
-/// Refuses one signature where the rules ask for more.
+/// Refuses one signature where the rules of one organisation ask for more.
 pub(super) fn check_approved(
     rules: &Rules,
     consent: Consent,
@@ -45,50 +46,6 @@ pub(super) fn check_approved(
     Ok(())
 }
 
-/// Refuses whoever does not have every validator of the network.
-pub(super) fn runs_alone(
-    view: &impl View,
-    author: &Did,
-    validators: &ValidatorSet,
-) -> Result<(), Refusal> {
-    for key in &validators.0 {
-        if view.read::<Did>(StateKey::of_key(key))? != Some(*author) {
-            return Err(Refusal::Limit("the validators are not all of this organisation"));
-        }
-    }
-    Ok(())
-}
-
-/// What concerns the whole network: by the root key of the organisation that runs it alone.
-fn governor(view: &impl View, author: &Author, seq: u64) -> Result<OrganisationRecord, Refusal> {
-    let record = author.with(view, Capability::Root)?;
-    check_seq(record.seq, seq)?;
-    runs_alone(view, &author.did, &view.validators()?)?;
-    Ok(record)
-}
-
-pub(super) fn change_rules(
-    view: &impl View,
-    author: &Author,
-    change: &ChangeRules,
-    consent: Consent,
-) -> Result<Changes, Refusal> {
-    let mut record = governor(view, author, change.seq)?;
-    let present = view.rules()?;
-    if present == change.rules {
-        return Err(Refusal::Limit("these are the rules already"));
-    }
-    if change.rules.approval.is_some_and(|approval| !approval.can_be_met_by(&record.keys)) {
-        return Err(Refusal::TooFewApprovers);
-    }
-    check_approved(&present, consent, "a change of rules")?;
-    record.seq += 1;
-    let mut changes = Changes::default();
-    changes.put(StateKey::Organisation(author.did), &record);
-    changes.put(StateKey::Rules, &change.rules);
-    Ok(changes)
-}
-
 /// A version announced takes the place of the one before, as long as that is not reached. The same
 /// again confirms it, a day later or more: until then whoever sees it can take it back.
 pub(super) fn upgrade(
@@ -98,7 +55,7 @@ pub(super) fn upgrade(
     consent: Consent,
     at: &Context,
 ) -> Result<Changes, Refusal> {
-    let mut record = governor(view, author, upgrade.seq)?;
+    let (mut record, members) = governor(view, author, upgrade.seq, consent)?;
     let present = view.protocol()?;
     let version = present.at(at.height);
     if let Some(next) = upgrade.next {
@@ -123,7 +80,7 @@ pub(super) fn upgrade(
         }
         (_, Some(_)) => None,
     };
-    check_approved(&view.rules()?, consent, "a new protocol version")?;
+    check_consent(&members, &view.rules()?, Matter::Protocol, consent)?;
     record.seq += 1;
     let mut changes = Changes::default();
     changes.put(StateKey::Organisation(author.did), &record);
@@ -151,7 +108,7 @@ pub(super) fn propose(
         return Err(Refusal::Limit("a proposal ends within 7 days"));
     }
     // What would be refused now is not worth anybody's approval.
-    carry_out(view, author, &propose.action, Consent::Others, at)?;
+    carry_out(view, author, &propose.action, Consent::Others, id, at)?;
     let (mut changes, mut record) = sweep(view, &author.did, at)?;
     if record.open.len() >= limits::OPEN_PROPOSALS {
         return Err(Refusal::Limit("an organisation has at most 16 open proposals"));
@@ -181,24 +138,88 @@ pub(super) fn approve(
 ) -> Result<Changes, Refusal> {
     let organisation = author.with(view, Capability::Approve)?;
     let id = approve.proposal;
-    let mut proposal = open(view, &id, author, at)?;
-    if proposal.key == author.key {
-        return Err(Refusal::OwnApproval("another key than the one that proposed approves"));
+    let mut proposal = open(view, &id, at)?;
+    let members = view.members()?;
+    match concerns_all(&members, &proposal.action) {
+        Some(_) => count_organisations(view, author, &mut proposal, &members)?,
+        None => count_people(author, &mut proposal, &organisation)?,
     }
-    if proposal.approvals.contains(&author.key) {
-        return Err(Refusal::OwnApproval("this key approved the proposal already"));
-    }
-    proposal.approvals.retain(|key| organisation.may(key, Capability::Approve));
-    proposal.approvals.push(author.key);
-    if (proposal.approvals.len() as u64) < view.rules()?.people() {
-        let (mut changes, record) = sweep(view, &author.did, at)?;
-        changes.put(StateKey::Oversight(author.did), &record);
+    let needed = approvals_needed(view, &proposal.action)?;
+    proposal.approvals.push(Approved { key: author.key, organisation: author.did });
+    if (proposal.approvals.len() as u64) < needed {
+        let (mut changes, record) = sweep(view, &proposal.organisation, at)?;
+        changes.put(StateKey::Oversight(proposal.organisation), &record);
         changes.put(StateKey::Proposal(id), &ProposalRecord::Open(proposal));
         return Ok(changes);
     }
     let proposer = Author { did: proposal.organisation, key: proposal.key };
-    let done = carry_out(view, &proposer, &proposal.action, Consent::Others, at)?;
-    Ok(done.and(close(view, &id, &author.did, Outcome::CarriedOut, at)?))
+    let done = carry_out(view, &proposer, &proposal.action, Consent::Others, id, at)?;
+    Ok(done.and(close(view, &id, &proposal.organisation, Outcome::CarriedOut, at)?))
+}
+
+fn concerns_all(members: &Members, action: &Action) -> Option<Matter> {
+    action.matter().filter(|_| members.are_several())
+}
+
+/// How many must approve an action if it is proposed now: other organisations where it concerns
+/// all, else other keys of the organisation that proposes.
+pub fn approvals_needed(view: &impl View, action: &Action) -> Result<u64, Refusal> {
+    let (members, rules) = (view.members()?, view.rules()?);
+    Ok(match concerns_all(&members, action) {
+        // Whoever proposes agrees, and a proposal is never carried out by its author alone.
+        Some(matter) => {
+            rules.table().get(matter).of(members.0.len()).saturating_sub(1).max(1) as u64
+        }
+        None => rules.people(),
+    })
+}
+
+/// Of what one organisation decides, the approvals of its present keys count, each once.
+fn count_people(
+    author: &Author,
+    proposal: &mut OpenProposal,
+    organisation: &OrganisationRecord,
+) -> Result<(), Refusal> {
+    if proposal.organisation != author.did {
+        return Err(Refusal::NotOwner(proposal.organisation));
+    }
+    if proposal.key == author.key {
+        return Err(Refusal::OwnApproval("another key than the one that proposed approves"));
+    }
+    if proposal.approvals.iter().any(|approved| approved.key == author.key) {
+        return Err(Refusal::OwnApproval("this key approved the proposal already"));
+    }
+    proposal.approvals.retain(|approved| {
+        approved.organisation == author.did && organisation.may(&approved.key, Capability::Approve)
+    });
+    Ok(())
+}
+
+/// Of what concerns all, other organisations' approvals count, each organisation's once, as long as
+/// it is one and the key that gave it may.
+fn count_organisations(
+    view: &impl View,
+    author: &Author,
+    proposal: &mut OpenProposal,
+    members: &Members,
+) -> Result<(), Refusal> {
+    if proposal.organisation == author.did {
+        return Err(Refusal::OwnApproval("the organisation that proposed counts already"));
+    }
+    let mut counting = Vec::new();
+    for approved in &proposal.approvals {
+        let Approved { key, organisation } = approved;
+        let other = *organisation != proposal.organisation && members.contains(organisation);
+        let record = if other { view.organisation(organisation)? } else { None };
+        if record.is_some_and(|record| record.may(key, Capability::Approve)) {
+            counting.push(*approved);
+        }
+    }
+    if counting.iter().any(|approved| approved.organisation == author.did) {
+        return Err(Refusal::OwnApproval("this organisation approved the proposal already"));
+    }
+    proposal.approvals = counting;
+    Ok(())
 }
 
 pub(super) fn withdraw(
@@ -208,7 +229,11 @@ pub(super) fn withdraw(
     at: &Context,
 ) -> Result<Changes, Refusal> {
     let id = withdraw.proposal;
-    let proposal = open(view, &id, author, at)?;
+    let proposal = open(view, &id, at)?;
+    // Another organisation just does not approve: none can keep the others from deciding.
+    if proposal.organisation != author.did {
+        return Err(Refusal::NotOwner(proposal.organisation));
+    }
     let outcome = if proposal.key == author.key {
         author.member(view)?;
         Outcome::Withdrawn
@@ -219,18 +244,10 @@ pub(super) fn withdraw(
     close(view, &id, &author.did, outcome, at)
 }
 
-/// A proposal of the author's organisation that may be approved.
-fn open(
-    view: &impl View,
-    id: &ProposalId,
-    author: &Author,
-    at: &Context,
-) -> Result<Box<OpenProposal>, Refusal> {
+/// A proposal that may be approved.
+fn open(view: &impl View, id: &ProposalId, at: &Context) -> Result<Box<OpenProposal>, Refusal> {
     match view.proposal(id)?.ok_or(Refusal::UnknownProposal(*id))? {
         ProposalRecord::Closed(outcome) => Err(Refusal::ProposalClosed(outcome)),
-        ProposalRecord::Open(p) if p.organisation != author.did => {
-            Err(Refusal::NotOwner(p.organisation))
-        }
         ProposalRecord::Open(p) if p.expires <= at.time => {
             Err(Refusal::ProposalClosed(Outcome::Expired))
         }

@@ -4,14 +4,19 @@
 
 mod device;
 mod governance;
+mod members;
 mod organisation;
+mod ownership;
+mod subject;
 
 use crate::{
-    Action, Approve, BatchId, BatchRecord, Capability, DeviceRecord, GrantId, GrantRecord, Network,
-    OpenProposal, Operation, OrganisationRecord, Outcome, OversightRecord, ProposalId,
-    ProposalRecord, ProtocolRecord, Refusal, Rules, StateKey, Time, ValidatorSet,
-    VerifiedOperation, limits, operation,
+    Action, Approve, BatchId, BatchRecord, Capability, DeviceRecord, GrantId, GrantRecord, Members,
+    Network, OfferId, OpenProposal, Operation, OrganisationRecord, Outcome, OversightRecord,
+    ProposalId, ProposalRecord, ProtocolRecord, Refusal, Rules, StateKey, Time, ValidatorSet,
+    VerifiedOperation, limits, operation, owner_of,
 };
+pub use governance::approvals_needed;
+
 use alloc::{collections::BTreeMap, sync::Arc};
 use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{Did, PublicKey};
@@ -46,6 +51,25 @@ pub trait View {
     /// A device that changed since its enrolment.
     fn device(&self, did: &Did) -> Result<Option<DeviceRecord>, Refusal> {
         self.read(StateKey::Device(*did))
+    }
+
+    /// Who owns a device that changed since its enrolment; none if it did not, or is unknown: then
+    /// its batch's owner does.
+    fn owner_of(&self, did: &Did) -> Result<Option<Did>, Refusal> {
+        let Some(device) = self.device(did)? else { return Ok(None) };
+        let batch = self.batch(&device.batch)?.ok_or(Refusal::Corrupt("a device without batch"))?;
+        Ok(Some(*owner_of(Some(&device), &batch)))
+    }
+
+    /// Who enrolled a batch, whoever owns it now: possession signatures name it.
+    fn manufacturer(&self, batch: &BatchRecord) -> Result<Did, Refusal> {
+        let grant = self.grant(&batch.grant)?.ok_or(Refusal::Corrupt("a batch without grant"))?;
+        Ok(grant.organisation)
+    }
+
+    /// The organisations; none as long as there is only the genesis' own.
+    fn members(&self) -> Result<Members, Refusal> {
+        Ok(self.read(StateKey::Members)?.unwrap_or_default())
     }
 
     /// The validators.
@@ -135,7 +159,7 @@ pub fn apply(
         Action::Propose(a) => governance::propose(view, &author, a, signed.proposal(), at),
         Action::Approve(a) => governance::approve(view, &author, a, at),
         Action::WithdrawProposal(a) => governance::withdraw(view, &author, a, at),
-        action => carry_out(view, &author, action, Consent::Author, at),
+        action => carry_out(view, &author, action, Consent::Author, signed.proposal(), at),
     }
 }
 
@@ -144,32 +168,41 @@ pub fn apply(
 enum Consent {
     /// The author alone.
     Author,
-    /// The author, and as many others as the rules ask for.
+    /// The author, and as many others as the rules ask for: organisations where it concerns all,
+    /// else keys of the author's own.
     Others,
 }
 
-/// Does what an action says, of its own or as a proposal says it.
+/// Does what an action says, of its own or as a proposal says it. `id` is that of the operation
+/// which holds the action.
 fn carry_out(
     view: &impl View,
     author: &Author,
     action: &Action,
     consent: Consent,
+    id: ProposalId,
     at: &Context,
 ) -> Result<Changes, Refusal> {
     match action {
         Action::Enrol(a) => organisation::enrol(view, author, a, at),
         Action::ChangeKeys(a) => organisation::change_keys(view, author, a, consent),
-        Action::Grant(a) => organisation::grant(view, author, a, at),
-        Action::WithdrawGrant(a) => organisation::withdraw(view, author, a),
-        Action::ChangeValidators(a) => organisation::change_validators(view, author, a),
-        Action::ChangeRules(a) => governance::change_rules(view, author, a, consent),
+        Action::Grant(a) => organisation::grant(view, author, a, consent, at),
+        Action::WithdrawGrant(a) => organisation::withdraw(view, author, a, consent),
+        Action::Admit(a) => members::admit(view, author, a, consent),
+        Action::Expel(a) => members::expel(view, author, a, consent),
+        Action::ChangeValidators(a) => members::change_validators(view, author, a, consent),
+        Action::ChangeRules(a) => members::change_rules(view, author, a, consent),
         Action::UpgradeProtocol(a) => governance::upgrade(view, author, a, consent, at),
-        Action::Hold(a) => device::hold(view, author, a, at),
-        Action::Release(a) => device::release(view, author, a, at),
+        Action::Hold(a) => device::hold(view, author, a, consent, at),
+        Action::Release(a) => device::release(view, author, a, consent, at),
         Action::Revoke(a) => device::revoke(view, author, a, consent, at),
         Action::Deactivate(a) => device::deactivate(view, author, a, consent, at),
         Action::RevokeKey(a) => device::revoke_key(view, author, a, consent, at),
         Action::Rotate(a) => device::rotate(view, author, a, at),
+        Action::OfferTransfer(a) => ownership::offer(view, author, a, consent, OfferId(id.0), at),
+        Action::AcceptTransfer(a) => ownership::accept(view, author, a, at),
+        Action::CancelTransfer(a) => ownership::cancel(view, author, a),
+        Action::Recover(a) => ownership::recover(view, author, a, at),
         // The decoder lets none of these into a proposal.
         Action::Propose(_) | Action::Approve(_) | Action::WithdrawProposal(_) => {
             Err(Refusal::Limit("a proposal holds no other"))

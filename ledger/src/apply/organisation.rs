@@ -1,8 +1,9 @@
-use super::governance::{check_approved, runs_alone};
+use super::governance::check_approved;
+use super::members::{check_organisations, for_all};
 use super::{Author, Changes, Consent, Context, View, check_seq, claim};
 use crate::{
-    BatchRecord, Capabilities, Capability, ChangeKeys, ChangeValidators, Enrol, Grant, GrantRecord,
-    OrgKey, OrganisationRecord, Refusal, Standing, StateKey, WithdrawGrant, limits,
+    BatchRecord, Capability, ChangeKeys, Enrol, Grant, GrantRecord, Matter, OrgKey,
+    OrganisationRecord, Refusal, Standing, StateKey, WithdrawGrant, limits,
 };
 
 pub(super) fn enrol(
@@ -28,6 +29,7 @@ pub(super) fn enrol(
         entry: at.index,
         seq: 0,
         standing: Standing::default(),
+        offer: None,
     };
     let mut changes = Changes::default();
     changes.put(StateKey::Grant(enrol.grant), &grant);
@@ -117,35 +119,8 @@ pub(super) fn change_keys(
     Ok(changes)
 }
 
-/// Only where one organisation has every validator, the new ones included: among several it is
-/// for governance, which is to come. One signature suffices whatever the rules say: a lost
-/// validator signs no block that could hold a proposal. That the new validators hold their keys is shown by the head they sign.
-pub(super) fn change_validators(
-    view: &impl View,
-    author: &Author,
-    change: &ChangeValidators,
-) -> Result<Changes, Refusal> {
-    let mut record = author.with(view, Capability::Root)?;
-    check_seq(record.seq, change.seq)?;
-    let (present, next) = (view.validators()?, &change.validators);
-    runs_alone(view, &author.did, &present)?;
-    if present == *next {
-        return Err(Refusal::Limit("these are the validators already"));
-    }
-    let mut changes = Changes::default();
-    record.keys.retain(|k| !present.0.contains(&k.key) || next.0.contains(&k.key));
-    for key in next.0.iter().filter(|key| !present.0.contains(key)) {
-        claim(view, &mut changes, key, &author.did)?;
-        let capabilities = Capabilities::of(&[Capability::Validator]);
-        record.keys.push(OrgKey { key: *key, capabilities });
-    }
-    put_keys(&mut changes, author, record)?;
-    changes.put(StateKey::Validators, next);
-    Ok(changes)
-}
-
 /// Writes an organisation whose keys changed, one change later, if they are keys it may have.
-fn put_keys(
+pub(super) fn put_keys(
     changes: &mut Changes,
     author: &Author,
     mut record: OrganisationRecord,
@@ -165,12 +140,14 @@ pub(super) fn grant(
     view: &impl View,
     author: &Author,
     grant: &Grant,
+    consent: Consent,
     at: &Context,
 ) -> Result<Changes, Refusal> {
-    let mut record = author.with(view, Capability::Approve)?;
+    let members = view.members()?;
+    let mut record = for_all(view, author, &members, consent, Capability::Approve)?;
     check_seq(record.seq, grant.seq)?;
     let id = Grant::id(&at.network, &author.did, grant.seq);
-    if view.organisation(&grant.organisation)?.is_none() {
+    if !view.organisation(&grant.organisation)?.is_some_and(|o| o.is_admitted()) {
         return Err(Refusal::UnknownAuthor(grant.organisation));
     }
     if grant.count == 0 {
@@ -179,9 +156,11 @@ pub(super) fn grant(
     if at.time >= grant.expires {
         return Err(Refusal::Limit("a grant ends in the future"));
     }
-    if grant.evidence < view.rules()?.evidence {
+    let rules = view.rules()?;
+    if grant.evidence < rules.evidence {
         return Err(Refusal::Limit("the network's rules ask for stronger evidence"));
     }
+    check_organisations(&members, &rules, Matter::Grant, consent)?;
     record.seq += 1;
     let granted = GrantRecord {
         issuer: author.did,
@@ -203,11 +182,15 @@ pub(super) fn withdraw(
     view: &impl View,
     author: &Author,
     withdraw: &WithdrawGrant,
+    consent: Consent,
 ) -> Result<Changes, Refusal> {
-    author.with(view, Capability::Approve)?;
+    let members = view.members()?;
+    for_all(view, author, &members, consent, Capability::Approve)?;
+    // Whoever gave it takes it back alone; the others do so together.
+    let together = members.are_several() && consent == Consent::Others;
     let id = withdraw.grant;
     let mut grant = view.grant(&id)?.ok_or(Refusal::UnknownGrant(id))?;
-    if grant.issuer != author.did {
+    if grant.issuer != author.did && !together {
         return Err(Refusal::Grant { grant: id, why: "another organisation gave it" });
     }
     if grant.withdrawn {

@@ -20,7 +20,8 @@ const MALFORMED: SnapshotFault = SnapshotFault::Malformed("a row of a device");
 
 /// Whether a device is no more than a row tells, given that its batch has a place.
 pub(super) fn fits(record: &DeviceRecord) -> bool {
-    record.key == DeviceKey::Own && record.standing.holds.is_empty()
+    let bare = record.key == DeviceKey::Own && record.standing.holds.is_empty();
+    bare && record.left.is_none() && record.offer.is_none()
 }
 
 /// Appends a row.
@@ -68,6 +69,8 @@ pub(super) fn read(
             released: if flags & RELEASED == 0 { 0 } else { nonzero(take(rows)?)? },
             holds: Vec::new(),
         },
+        left: None,
+        offer: None,
     };
     Ok((Did::from_digest(*digest), record))
 }

@@ -209,3 +209,43 @@ fn a_set_of_validators_has_one_form() {
         assert!(ValidatorSet::from_cbor(&bad.to_cbor()).is_err(), "{bad:?}");
     }
 }
+
+/// Nodes gather the lines of one head from each other, and carry no stranger's.
+#[test]
+fn cosignatures_are_gathered() {
+    let (keys, head) = (validators(4), head());
+    let set = validator_set(&keys);
+    let mut gathered = cosign(&head, &keys[0]).unwrap();
+    for signer in [&keys[1], &keys[1], &ed25519("a stranger"), &keys[2]] {
+        gathered.join(&cosign(&head, signer).unwrap());
+    }
+    // Another head's lines are not of this one.
+    gathered.join(&cosign(&Head { size: 4, ..head }, &keys[3]).unwrap());
+    let known = gathered.only(&set);
+    assert_eq!(known.to_note().lines().filter(|line| line.starts_with('—')).count(), 3);
+    assert_eq!(known.signers(&set).len(), 3);
+    assert!(known.verify(&head.network, &set).is_ok());
+    // A line under a validator's name that it never signed.
+    let name = ed25519("a stranger").public_key().to_multikey();
+    let note = gathered.to_note().replace(&name, &keys[3].public_key().to_multikey());
+    assert_eq!(Checkpoint::parse(&note).unwrap().only(&set).signers(&set).len(), 3);
+}
+
+/// Whoever sees checkpoints alone follows a change of the validators by the head that both sets
+/// signed.
+#[test]
+fn a_change_of_validators_is_followed_by_checkpoints_alone() {
+    let (old, new) = (validators(4), [ed25519("a"), ed25519("b"), ed25519("c")]);
+    let (known, next) = (validator_set(&old), validator_set(&new));
+    let head = Head { validators: next.hash(), ..head() };
+    let both: Vec<_> = old.into_iter().take(3).chain(new).collect();
+    let network = &head.network;
+    let handover = |keys: &[SecretKey], next: &ValidatorSet| {
+        checkpoint(&head, keys).verify_handover(network, &known, next).map(|q| *q.head())
+    };
+    assert_eq!(handover(&both, &next), Ok(head));
+    assert!(matches!(handover(&both[..3], &next), Err(NoteFault::Quorum { good: 0, .. })));
+    assert!(matches!(handover(&both[1..], &next), Err(NoteFault::Quorum { good: 2, needed: 3 })));
+    // Another set than the head names.
+    assert!(matches!(handover(&both, &known), Err(NoteFault::Shape(_))));
+}

@@ -5,8 +5,8 @@ use crate::vectors;
 use muster_identity::cbor::{Decode, Encode};
 use muster_ledger::{
     BatchRecord, Block, DevicePart, DeviceRecord, Entry, EntryProof, Genesis, GrantRecord, Leaf,
-    Operation, OrganisationRecord, OversightRecord, ProposalRecord, ProtocolRecord, Receipt, Rules,
-    SignedOperation, Snapshot, StateProof, Time, UploadRequest, ValidatorSet,
+    Members, Operation, OrganisationRecord, OversightRecord, ProposalRecord, ProtocolRecord,
+    Receipt, Rules, SignedOperation, Snapshot, StateProof, Time, UploadRequest, ValidatorSet,
 };
 use proptest::prelude::*;
 
@@ -37,6 +37,7 @@ fn decoder(kind: &str) -> Again {
         "protocol" => again::<ProtocolRecord>,
         "oversight" => again::<OversightRecord>,
         "proposal" => again::<ProposalRecord>,
+        "members" => again::<Members>,
         "block" => again::<Block>,
         "snapshot" => |bytes| Snapshot::parse(bytes).ok().map(|snapshot| snapshot.to_bytes()),
         other => panic!("no decoder of {other}"),

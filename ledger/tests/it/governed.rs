@@ -23,6 +23,21 @@ pub(crate) fn solo(count: usize) -> Ledger {
     Ledger { chain: Chain::new(&genesis), genesis, ..Ledger::new(count) }
 }
 
+/// A world of one organisation that runs the only validator.
+pub(crate) fn solo_world() -> World {
+    let mut world = World { state: genesis(1).state(), ..World::new() }.governed(None);
+    let mut record = world.record();
+    let capabilities = Capabilities::of(&[Capability::Validator]);
+    record.keys.push(OrgKey { key: validator_key().public_key(), capabilities });
+    world.set(StateKey::Organisation(world.maker.did), &record);
+    world
+}
+
+/// Its validator.
+pub(crate) fn validator_key() -> SecretKey {
+    validators(1).remove(0)
+}
+
 /// People who may operate and approve: what they do differs by what they sign, not by their role.
 pub(crate) fn person(n: u8) -> SecretKey {
     ed25519(&format!("person {n}"))

@@ -1,15 +1,16 @@
 //! Random histories, checked after every step against a model that knows only what may never
 //! happen: a key or device that ended coming back, a device laxer than its batch, a key that
-//! the device did not sign for.
+//! the device did not sign for, an owner whose powers outlast what it owns.
 
-use crate::network::{Batch, HOUR, Org, START, World, batch, ed25519, genesis, new_key};
+use crate::network::{Batch, HOUR, Org, START, World, batch_of, ed25519, genesis, new_key};
 use muster_identity::cbor::Decode;
-use muster_identity::{Did, PublicKey, SecretKey, Signer, sha256};
+use muster_identity::{Did, Inception, PublicKey, Recovery, SecretKey, Signer, sha256};
 use muster_ledger::{
-    Action, BatchRecord, Block, Capabilities, Capability, Chain, ChangeKeys, Deactivate,
-    DeviceRecord, GrantRecord, Hold, HoldId, HoldRecord, OrganisationRecord, OversightRecord,
-    Power, ProposalRecord, ProtocolRecord, Release, Revoke, RevokeKey, Rotate, Rules,
-    SignedOperation, Standing, StateKey, Status, Target, Time, ValidatorSet, View,
+    AcceptTransfer, Action, BatchRecord, Block, CancelTransfer, Capabilities, Capability, Chain,
+    ChangeKeys, Deactivate, DeviceRecord, GrantRecord, Hold, HoldId, HoldRecord, Leaf, Members,
+    OfferId, OfferTransfer, OrganisationRecord, OversightRecord, Power, ProposalRecord,
+    ProtocolRecord, Recover, Release, Retired, Revoke, RevokeKey, Rotate, Rules, SignedOperation,
+    Standing, StateKey, Status, Target, Time, ValidatorSet, View,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,9 @@ pub(crate) struct History {
     org_ended: BTreeSet<PublicKey>,
     org_added: Vec<String>,
     worst: BTreeMap<Did, Status>,
+    /// Who owns the batches, and the devices that left them.
+    owners: [Did; 2],
+    left: BTreeMap<Did, Did>,
     accepted: Vec<(Time, SignedOperation)>,
 }
 
@@ -38,6 +42,16 @@ pub(crate) struct History {
 fn pick(standing: Option<&Standing>, n: u8) -> Option<&HoldRecord> {
     let holds = &standing?.holds;
     holds.get(usize::from(n) % holds.len().max(1))
+}
+
+/// Three devices, of which the last lets its owner recover it.
+fn declared(world: &World, seed: &str) -> Batch {
+    let rows = (0..3).map(|i| {
+        let key = device_key(&format!("{seed} device {i}"));
+        let recovery = (i == 2).then_some(Recovery::Owner);
+        (Inception { recovery, ..Inception::from_key(key.public_key()) }, key)
+    });
+    batch_of(&world.network, &world.maker.did, world.grant, rows.collect())
 }
 
 /// Either kind of key by its seed, as `network::batch` gives them out.
@@ -48,7 +62,7 @@ fn device_key(seed: &str) -> SecretKey {
 
 impl History {
     pub(crate) fn new(mut world: World) -> Self {
-        let make = |seed| batch(&world.network, &world.maker.did, world.grant, seed, 3);
+        let make = |seed| declared(&world, seed);
         let batches = [make("one"), make("two")];
         let mut accepted = Vec::new();
         let mut seeds = BTreeMap::new();
@@ -73,6 +87,8 @@ impl History {
             org_ended: BTreeSet::new(),
             org_added: Vec::new(),
             worst: BTreeMap::new(),
+            owners: [Org::new("maker").did; 2],
+            left: BTreeMap::new(),
         }
     }
 
@@ -90,6 +106,8 @@ impl History {
         let named = if n == 15 { device.alone() } else { device.with_part() };
         let target = Target::Device(named.clone());
         let off = u64::from(n == 14);
+        let own = Org::new(self.named_owner(self.owner(&Target::Device(device.alone()))));
+        let holder = Org::new(self.named_owner(self.owner(&whole)));
         let seq = world.device_seq(&did) + off;
         let hold = |target, power| {
             let until = (n % 3 != 0 || power == Power::Incident)
@@ -117,33 +135,33 @@ impl History {
         let any = |list: &[String]| list[usize::from(n) % list.len()].clone();
         let present = seeds.last().unwrap();
         let (author, key, action) = match what {
-            0 => (maker.did, maker.operate, hold(target, Power::Owner)),
+            0 => (own.did, own.operate, hold(target, Power::Owner)),
             1 => (maker.did, maker.gateway, hold(target, Power::Incident)),
             2 => (maker.did, maker.approve, hold(target, Power::Governance)),
             3 => {
                 let standing = record.as_ref().map(|r| &r.standing);
                 let placed = pick(standing, n);
-                let key = match placed.map(|h| h.power) {
-                    Some(Power::Incident) => maker.gateway,
-                    Some(Power::Governance) => maker.approve,
-                    _ => maker.operate,
+                let (author, key) = match placed.map(|h| h.power) {
+                    Some(Power::Incident) => (maker.did, maker.gateway),
+                    Some(Power::Governance) => (maker.did, maker.approve),
+                    _ => (own.did, own.operate),
                 };
                 let hold = placed.map_or(HoldId([n; 16]), |h| h.id);
-                (maker.did, key, Action::Release(Release { target, hold, seq }))
+                (author, key, Action::Release(Release { target, hold, seq }))
             }
-            4 => (maker.did, maker.operate, hold(whole, Power::Owner)),
+            4 => (holder.did, holder.operate, hold(whole, Power::Owner)),
             5 => {
                 let placed = pick(Some(&batch_record.standing), n);
                 let hold = placed.map_or(HoldId([n; 16]), |h| h.id);
                 let release = Release { target: whole, hold, seq: batch_record.seq + off };
-                (maker.did, maker.operate, Action::Release(release))
+                (holder.did, holder.operate, Action::Release(release))
             }
             6 | 7 => (did, device_key(present), rotate(&format!("{present}+{what}"))),
             8 => (did, device_key(present), rotate(&any(seeds))),
             9 => (did, device_key(&any(seeds)), rotate(&format!("{present}+9"))),
             10 => {
                 let key = device_key(&any(seeds)).public_key();
-                (maker.did, maker.operate, Action::RevokeKey(RevokeKey { device: named, key }))
+                (own.did, own.operate, Action::RevokeKey(RevokeKey { device: named, key }))
             }
             11 => {
                 let seed = format!("org {n}");
@@ -157,21 +175,87 @@ impl History {
                 (maker.did, maker.root, Action::ChangeKeys(change))
             }
             12 | 13 => (did, device_key(present), Action::Deactivate(Deactivate { target })),
-            14 => (maker.did, maker.operate, Action::Revoke(Revoke { target, reason: "".into() })),
-            15 => (maker.did, maker.operate, Action::Deactivate(Deactivate { target })),
-            16 => (
-                maker.did,
-                maker.operate,
-                Action::Revoke(Revoke { target: whole, reason: "".into() }),
-            ),
-            _ => (maker.did, maker.operate, Action::Deactivate(Deactivate { target: whole })),
+            14 => (own.did, own.operate, Action::Revoke(Revoke { target, reason: "".into() })),
+            15 => (own.did, own.operate, Action::Deactivate(Deactivate { target })),
+            16 => {
+                let revoke = Revoke { target: whole, reason: "".into() };
+                (holder.did, holder.operate, Action::Revoke(revoke))
+            }
+            17 => (holder.did, holder.operate, Action::Deactivate(Deactivate { target: whole })),
+            18..22 => {
+                // Batches change hands more seldom than devices.
+                let (target, seq, offer, owner) = match n % 4 {
+                    0 => (whole, batch_record.seq + off, &batch_record.offer, holder),
+                    _ => {
+                        let offer = record.as_ref().map_or(&None, |r| &r.offer);
+                        (target, seq, offer, own)
+                    }
+                };
+                let other = if owner.did == maker.did { rival } else { Org::new("maker") };
+                let offer = offer.as_ref().map_or(OfferId([n; 32]), |o| o.id);
+                let expires = world.time.plus_ms(u64::from(n + 1) * HOUR);
+                match what {
+                    18 | 19 => {
+                        let to = other.did;
+                        let action = OfferTransfer { target, to, seq, expires };
+                        (owner.did, owner.operate, Action::OfferTransfer(action))
+                    }
+                    20 => {
+                        let action = AcceptTransfer { target, offer };
+                        (other.did, other.operate, Action::AcceptTransfer(action))
+                    }
+                    _ => {
+                        let by = if n % 2 == 0 { owner } else { other };
+                        let action = CancelTransfer { target, offer };
+                        (by.did, by.operate, Action::CancelTransfer(action))
+                    }
+                }
+            }
+            _ => {
+                let key = new_key(&world.network, &did, seq, &device_key(&format!("{present}+22")));
+                let recover = Recover { device: named, seq, key, next_key: None };
+                (own.did, own.operate, Action::Recover(recover))
+            }
         };
         // Now and then the wrong author, or the wrong key in the right name.
+        let rival = Org::new("rival");
         match who {
             0 => (rival.did, rival.operate, action),
             1 if !matches!(action, Action::ChangeKeys(_)) => (author, ed25519("thief"), action),
             _ => (author, key, action),
         }
+    }
+
+    fn named_owner(&self, owner: Did) -> &'static str {
+        if owner == Org::new("rival").did { "rival" } else { "maker" }
+    }
+
+    /// Who owns a target, as far as what was accepted tells.
+    fn owner(&self, target: &Target) -> Did {
+        let place = |has: &dyn Fn(&Batch) -> bool| self.batches.iter().position(has).unwrap();
+        match target {
+            Target::Batch(id) => self.owners[place(&|b| b.id == *id)],
+            Target::Device(device) => self.left.get(&device.did).copied().unwrap_or_else(|| {
+                self.owners[place(&|b| b.devices.iter().any(|d| d.did == device.did))]
+            }),
+        }
+    }
+
+    /// What only an owner does was done by the owner of that moment.
+    fn check_owner(&self, author: &Did, action: &Action) {
+        let target = match action {
+            Action::Hold(a) if a.power == Power::Owner => a.target.clone(),
+            Action::Deactivate(a) => match &a.target {
+                Target::Device(device) if device.did == *author => return,
+                target => target.clone(),
+            },
+            Action::Revoke(_)
+            | Action::RevokeKey(_)
+            | Action::OfferTransfer(_)
+            | Action::Recover(_) => action.target().unwrap(),
+            _ => return,
+        };
+        assert_eq!(self.owner(&target), *author, "{} by whom it is none of", action.word());
     }
 
     /// One attempt and everything that must hold after it.
@@ -186,7 +270,8 @@ impl History {
         let result = self.world.applies(&signed);
         if result.is_ok() {
             self.accepted.push((self.world.time, signed));
-            self.learn(&action, verified.key());
+            self.check_owner(&author, &action);
+            self.learn(&action, &author, verified.key());
         }
         self.check_keys(&before, &author, verified.key(), &action);
         self.check_standing();
@@ -197,7 +282,7 @@ impl History {
     }
 
     /// What an accepted action teaches the model.
-    fn learn(&mut self, action: &Action, by: &PublicKey) {
+    fn learn(&mut self, action: &Action, author: &Did, by: &PublicKey) {
         match action {
             Action::Rotate(a) => {
                 let seeds = self.seeds.get_mut(&a.device.did).unwrap();
@@ -218,6 +303,20 @@ impl History {
                     self.org_added.push(seed.unwrap());
                 }
             }
+            Action::Recover(a) => {
+                let seeds = self.seeds.get_mut(&a.device.did).unwrap();
+                let present = seeds.last().unwrap();
+                self.ended.insert(device_key(present).public_key());
+                let next = format!("{present}+22");
+                seeds.push(next);
+            }
+            Action::AcceptTransfer(a) => match &a.target {
+                Target::Device(device) => drop(self.left.insert(device.did, *author)),
+                Target::Batch(id) => {
+                    let place = self.batches.iter().position(|b| b.id == *id).unwrap();
+                    self.owners[place] = *author;
+                }
+            },
             Action::Revoke(a) => self.ends(&a.target, Status::Revoked),
             Action::Deactivate(a) => self.ends(&a.target, Status::Deactivated),
             _ => {}
@@ -230,7 +329,7 @@ impl History {
         for (batch, did) in devices {
             let concerned = match target {
                 Target::Device(device) => device.did == did,
-                Target::Batch(id) => *id == batch,
+                Target::Batch(id) => *id == batch && !self.left.contains_key(&did),
             };
             if concerned {
                 let worst = self.worst.entry(did).or_insert(with);
@@ -258,13 +357,28 @@ impl History {
             }
             let had = old.as_ref().map_or(Some(first), |r| r.key.given(first));
             if now != had && now.is_some() {
+                let by_owner = match action {
+                    Action::Recover(a) => a.device.did == *did && self.may_recover(did),
+                    _ => false,
+                };
                 let rotated = matches!(action, Action::Rotate(a) if a.device.did == *did);
-                assert!(rotated && author == did && had == Some(*by), "not by the device");
+                let by_device = rotated && author == did && had == Some(*by);
+                assert!(by_device || by_owner, "not by the device, nor as it declared");
+                if by_owner {
+                    assert_eq!(new.retired.last().map(|k| k.why), Some(Retired::Recovered));
+                }
             }
             assert!(old.is_none_or(|r| r.seq == new.seq || r.seq + 1 == new.seq));
         }
         let keys = self.world.state.organisation(&Org::new("maker").did).unwrap().unwrap().keys;
         assert!(keys.iter().all(|k| !self.org_ended.contains(&k.key)), "a removed key is back");
+    }
+
+    /// Whether the device declared that its owner may.
+    fn may_recover(&self, did: &Did) -> bool {
+        let all = self.batches.iter().flat_map(|b| &b.devices);
+        let part = &all.into_iter().find(|d| d.did == *did).unwrap().part;
+        Leaf::from_cbor(&part.leaf).unwrap().inception.recovery == Some(Recovery::Owner)
     }
 
     fn check_standing(&self) {
@@ -275,7 +389,9 @@ impl History {
                 for time in [self.world.time, Time(u64::MAX)] {
                     let own = self.world.state.device(&device.did).unwrap();
                     let status = muster_ledger::status(own.as_ref(), &record, time);
-                    assert!(status >= record.standing.at(time), "laxer than its batch");
+                    let of_batch = record.standing.at(time);
+                    let left = self.left.contains_key(&device.did);
+                    assert!(left || status >= of_batch, "laxer than its batch");
                     let worst = self.worst.get(&device.did).copied().unwrap_or(Status::Active);
                     assert!(status >= worst, "{worst} and then {status}");
                 }
@@ -297,6 +413,7 @@ impl History {
                 StateKey::Protocol => ProtocolRecord::from_cbor(value).is_ok(),
                 StateKey::Oversight(_) => OversightRecord::from_cbor(value).is_ok(),
                 StateKey::Proposal(_) => ProposalRecord::from_cbor(value).is_ok(),
+                StateKey::Members => Members::from_cbor(value).is_ok(),
             };
             assert!(readable, "{key:?}");
         }
@@ -346,6 +463,22 @@ proptest! {
         prop_assert!(history.accepted.len() >= 2);
     }
 
+    /// As above, with devices and batches that change hands, and devices that lose their keys.
+    #[test]
+    fn nor_does_an_owner_that_gave_it_away(steps in steps(23)) {
+        let mut history = History::new(World::new());
+        // A device leaves, and the batch of others changes hands; then everybody tries everything.
+        for (at, n) in [(0, 1), (3, 0)] {
+            history.step((18, at, 2, n, 0));
+            history.step((20, at, 2, n, 0));
+        }
+        prop_assert_eq!((history.left.len(), history.owners[0] != history.owners[1]), (1, true));
+        steps.into_iter().for_each(|step| history.step(step));
+        let owners = [&history.batches[0], &history.batches[1]]
+            .map(|b| history.world.state.batch(&b.id).unwrap().unwrap().owner);
+        prop_assert_eq!(owners, history.owners);
+    }
+
     #[test]
     fn blocks_do_not_matter_to_the_state(
         steps in steps(16),
@@ -368,10 +501,16 @@ proptest! {
 #[test]
 fn a_long_history_does_everything() {
     let mut history = History::new(World::new());
-    for n in 0..600u32 {
+    // What is held for long does nothing: it is released as often as it is held.
+    const KINDS: [u8; 25] =
+        [0, 1, 2, 3, 3, 3, 4, 5, 5, 5, 5, 6, 6, 7, 8, 9, 10, 11, 12, 18, 19, 20, 20, 20, 21];
+    for n in 0..900u32 {
         let random = sha256(&[&n.to_be_bytes()]);
         // What ends things comes last.
-        let what = random[0] % if n < 500 { 13 } else { 18 };
+        let what = match n {
+            0..800 => KINDS[usize::from(random[0]) % KINDS.len()],
+            _ => random[0] % 23,
+        };
         history.step((what, random[1] % 6, random[2] % 8, random[3] % 16, random[4] % 60));
     }
     let words: BTreeSet<&str> = history
@@ -379,7 +518,19 @@ fn a_long_history_does_everything() {
         .iter()
         .map(|(_, signed)| signed.verify().unwrap().operation().action.word())
         .collect();
-    let all =
-        ["change-keys", "deactivate", "enrol", "hold", "release", "revoke", "revoke-key", "rotate"];
+    let all = [
+        "accept-transfer",
+        "cancel-transfer",
+        "change-keys",
+        "deactivate",
+        "enrol",
+        "hold",
+        "offer-transfer",
+        "recover",
+        "release",
+        "revoke",
+        "revoke-key",
+        "rotate",
+    ];
     assert_eq!(words.into_iter().collect::<Vec<_>>(), all);
 }

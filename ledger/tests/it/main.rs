@@ -2,8 +2,11 @@
 //! done, random histories, and the project's own vectors.
 
 mod blocks;
+mod bundles;
 mod chained;
 mod checkpoint;
+mod consortium;
+mod decisions;
 mod device_keys;
 mod encodings;
 mod governed;
@@ -13,9 +16,11 @@ mod later_version;
 mod merkle;
 mod network;
 mod organisation;
+mod ownership;
 mod proposals;
 mod protocol;
 mod receipt;
+mod recovery;
 mod refusals;
 mod rules;
 mod sizes;

@@ -298,6 +298,8 @@ impl World {
             Action::Enrol(_) => key.enrol,
             Action::ChangeKeys(_)
             | Action::ChangeValidators(_)
+            | Action::Admit(_)
+            | Action::Expel(_)
             | Action::ChangeRules(_)
             | Action::UpgradeProtocol(_) => key.root,
             Action::Grant(_) | Action::WithdrawGrant(_) | Action::Approve(_) => key.approve,

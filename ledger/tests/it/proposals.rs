@@ -4,8 +4,8 @@ use crate::governed::{PEOPLE, approval, person};
 use crate::network::{Batch, HOUR, Org, World, batch, ed25519, p256};
 use muster_identity::{SecretKey, Signer};
 use muster_ledger::{
-    Action, Approval, Approve, Capabilities, Capability, Chain, ChangeKeys, ChangeRules, OrgKey,
-    Outcome, ProposalId, ProposalRecord, Propose, Refusal, Revoke, Rules, SignedOperation,
+    Action, Approval, Approve, Approved, Capabilities, Capability, Chain, ChangeKeys, ChangeRules,
+    OrgKey, Outcome, ProposalId, ProposalRecord, Propose, Refusal, Revoke, Rules, SignedOperation,
     StateKey, Status, Target, View, carried_out, limits,
 };
 use proptest::prelude::*;
@@ -45,7 +45,8 @@ fn the_last_approval_carries_it_out() {
     let verified = signed.verify().unwrap();
     let done = carried_out(&before, verified.operation(), &changes).unwrap().unwrap();
     assert_eq!(done.action, revoke(Target::Batch(batch.id)));
-    assert_eq!((done.key, done.approvals), (person(0).public_key(), vec![person(1).public_key()]));
+    let approved = Approved { key: person(1).public_key(), organisation: world.maker.did };
+    assert_eq!((done.key, done.approvals), (person(0).public_key(), vec![approved]));
     assert_eq!(outcome(&world, &id), Some(Outcome::CarriedOut));
     assert_eq!(world.status(&batch.devices[0]), Status::Revoked);
     for key in [person(1), person(3)] {

@@ -4,7 +4,7 @@ use crate::network::{HOUR, Org, START, new_key, p256, possession_leaf, secret};
 use muster_identity::cbor::{Decode, Encode};
 use muster_identity::{AgreementKey, Algorithm, Did, Inception, PossessionTerms, Recovery, Signer};
 use muster_ledger::{
-    Action, BatchId, Block, Capabilities, ChangeKeys, DevicePart, DeviceRef, Evidence,
+    Action, Approved, BatchId, Block, Capabilities, ChangeKeys, DevicePart, DeviceRef, Evidence,
     EvidencePolicy, Grant, Hold, HoldId, Leaf, Network, NewKey, OpenProposal, Operation, Power,
     ProposalRecord, Propose, Revoke, Rotate, SerialCommitment, Target, Time, limits,
 };
@@ -127,12 +127,14 @@ fn the_largest_operations_fit_their_limit() {
     let proposals = [propose(&keys), propose(&Action::Revoke(revoke))];
     for proposal in &proposals {
         let Action::Propose(propose) = proposal else { unreachable!() };
+        let other = Org::new("rival").did;
+        let approved = Approved { key: p256("signer").public_key(), organisation: other };
         let open = OpenProposal {
             organisation: author,
             key: p256("signer").public_key(),
             action: (*propose.action).clone(),
             expires,
-            approvals: vec![p256("signer").public_key(); limits::APPROVALS],
+            approvals: vec![approved; limits::ORGANISATIONS - 1],
             reason: reason.clone(),
             entry: u64::MAX,
         };

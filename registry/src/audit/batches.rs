@@ -9,8 +9,9 @@ use crate::tiles::{Tile, TileBuilder};
 use data_encoding::HEXLOWER;
 use muster_identity::cbor::Decode as _;
 
+use muster_identity::Did;
 use muster_ledger::merkle::leaf_hash;
-use muster_ledger::{BatchId, BatchRecord, Genesis, Leaf, LeafTree, Network, StateKey};
+use muster_ledger::{BatchId, BatchRecord, Genesis, Leaf, LeafTree, Network, StateKey, View as _};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Bytes = Vec<u8>;
@@ -29,6 +30,8 @@ struct Numbers {
     live: BTreeMap<i64, BatchId>,
     staged: BTreeSet<i64>,
     batches: BTreeMap<BatchId, BatchRecord>,
+    /// Who enrolled them, whoever owns them now.
+    makers: BTreeMap<BatchId, Did>,
 }
 
 impl Numbers {
@@ -91,10 +94,13 @@ async fn numbers(
     replayed: &Replayed,
     findings: &mut Findings,
 ) -> Result<Numbers, Error> {
-    let mut batches = BTreeMap::new();
+    let (mut batches, mut makers) = (BTreeMap::new(), BTreeMap::new());
+    let state = replayed.chain.state();
     for (key, value) in replayed.chain.state().iter() {
         if let StateKey::Batch(id) = key {
-            batches.insert(id, BatchRecord::from_cbor(value).map_err(Error::damaged)?);
+            let record = BatchRecord::from_cbor(value).map_err(Error::damaged)?;
+            makers.insert(id, state.manufacturer(&record).map_err(Error::damaged)?);
+            batches.insert(id, record);
         }
     }
     let mut live = BTreeMap::new();
@@ -111,7 +117,7 @@ async fn numbers(
         findings.add("batches", id, "its leaves are not here: enrol its file again");
     }
     let staged = snapshot.uploads().await?.into_iter().map(|(number,)| number).collect();
-    Ok(Numbers { live, staged, batches })
+    Ok(Numbers { live, staged, batches, makers })
 }
 
 /// Reads one leaf; notes what it claims.
@@ -131,7 +137,8 @@ fn read(
     if own.0 != name {
         return Err("`name` is not the leaf's".into());
     }
-    let Some((_, record)) = numbers.record(number) else {
+    let maker = numbers.record(number).and_then(|(id, _)| numbers.makers.get(id));
+    let Some(maker) = maker else {
         return if numbers.staged.contains(&number) {
             Ok(())
         } else {
@@ -141,7 +148,7 @@ fn read(
     let hash = leaf_hash(bytes);
     group.tree.push_hash(&did, hash).map_err(|e| e.to_string())?;
     group.tiles.extend(group.builder.push(&did, hash));
-    leaf.check(network, &record.owner).map_err(|e| e.to_string())
+    leaf.check(network, maker).map_err(|e| e.to_string())
 }
 
 /// Compares a batch's root and tiles.

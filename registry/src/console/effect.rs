@@ -74,7 +74,7 @@ impl Node {
         view: &mut EffectView,
         looks: &mut Vec<(SeenOf, u64)>,
     ) -> Result<(), Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let (state, time) = (published.chain.state(), published.checkpoint.head().time);
         let devices: Vec<Did> = devices.iter().copied().collect();
         for part in devices.chunks(TOGETHER) {

@@ -10,7 +10,7 @@ use crate::claims::Claim;
 use crate::node::Node;
 use crate::store::sqlite::{Further, Index, LOT_NAMES, LogHour, LotNames, LotSize};
 use muster_identity::Did;
-use muster_ledger::{Action, Chain, Target};
+use muster_ledger::{Action, Chain, Recover, Rotate, Target};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,8 @@ pub(crate) async fn follow(node: Arc<Node>, mut closing: watch::Receiver<bool>) 
         heads.mark_unchanged();
         if let Some(index) = node.console.index() {
             match node.bring_further(index, &closing).await {
-                Ok(()) => failing = false,
+                // Without a signed head there is nothing to follow yet.
+                Ok(()) | Err(Error::Starting) => failing = false,
                 Err(Error::Closing) => return,
                 Err(error @ Error::Damaged(_)) => node.console.fails(&node.folder, &error),
                 Err(error) => {
@@ -79,7 +80,7 @@ impl Node {
         }
         loop {
             let started = Instant::now();
-            let chain = self.published().chain.clone();
+            let chain = self.published()?.chain.clone();
             let (from, size) = (index.done(), chain.size());
             if from >= size {
                 return Ok(());
@@ -111,9 +112,10 @@ impl Node {
                             None => further.absent.push(place),
                         }
                     }
-                    Action::Rotate(a) => {
-                        let head = head(&a.key.key.to_multicodec());
-                        further.keys.extend(head.map(|h| (h, Claim::of_did(&a.device.did))));
+                    Action::Rotate(Rotate { device, key, .. })
+                    | Action::Recover(Recover { device, key, .. }) => {
+                        let head = head(&key.key.to_multicodec());
+                        further.keys.extend(head.map(|h| (h, Claim::of_did(&device.did))));
                     }
                     _ => {}
                 }
@@ -129,7 +131,7 @@ impl Node {
 
     /// What an approval carried out, if it did.
     async fn carried_out(&self, stated: &Stated, place: u64) -> Result<Option<Action>, Error> {
-        let published = self.published();
+        let published = self.published()?;
         let approved = self.approved(&published, &stated.operation, place).await;
         let approved = approved.map_err(|problem| Error::Us(problem.to_string()))?;
         Ok(approved.filter(|a| a.view.carried_out).map(|a| a.action))

@@ -21,7 +21,7 @@ impl Node {
         filter: &LogFilter,
         limit: u64,
     ) -> Result<LogPage, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let size = published.checkpoint.head().size;
         let limit = match limit {
             0 => limits::LOG_PAGE,
@@ -141,8 +141,7 @@ impl Node {
         let Some(approved) = self.approved(published, verified.operation(), place).await? else {
             return Ok(());
         };
-        let author = verified.operation().author;
-        let concerns = Concerns::of_action(&self.network, author, &approved.action);
+        let concerns = Concerns::of_action(&self.network, approved.proposer, &approved.action);
         row.devices = self.named(&published.chain, &approved.action);
         row.words = match approved.view.carried_out {
             true => format!(
@@ -226,5 +225,13 @@ fn words(action: &Action, concerns: Concerns, devices: u64) -> String {
         }
         Action::Approve(_) => "approved a proposal".into(),
         Action::WithdrawProposal(_) => "withdrew a proposal".into(),
+        Action::Admit(a) => format!("took the organisation {:?} in", a.admission.label),
+        Action::Expel(_) => "put an organisation out".into(),
+        Action::OfferTransfer(a) => {
+            format!("offered {what} to another organisation until {}", a.expires)
+        }
+        Action::AcceptTransfer(_) => format!("took {what} over: its owner from now on"),
+        Action::CancelTransfer(_) => format!("ended the offer of {what}"),
+        Action::Recover(_) => "recovered a device: gave it a key that it did not sign for".into(),
     }
 }

@@ -40,7 +40,7 @@ use muster_api::{
 use muster_identity::Did;
 use muster_ledger::{BatchId, Chain, Changes, StateKey, Time};
 use roster::Roster;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::broadcast;
 
@@ -51,7 +51,7 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 pub(crate) struct Console {
     roster: Mutex<Roster>,
     /// What was decided and is not under a signed head yet.
-    coming: Mutex<Coming>,
+    coming: Mutex<VecDeque<Coming>>,
     /// None where the file cannot be used: everything is looked up the long way.
     index: OnceLock<Index>,
     /// The index turned out to be damaged: as if there was none, until the next start.
@@ -61,6 +61,8 @@ pub(crate) struct Console {
 
 #[derive(Debug, Default)]
 struct Coming {
+    /// The log's entries after it.
+    size: u64,
     changed: BTreeSet<StateKey>,
     /// Numbers of new batches.
     numbers: BTreeMap<BatchId, u64>,
@@ -84,7 +86,7 @@ impl Console {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn coming(&self) -> MutexGuard<'_, Coming> {
+    fn coming(&self) -> MutexGuard<'_, VecDeque<Coming>> {
         self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -126,15 +128,21 @@ impl Console {
     }
 
     /// Notes what a block changed.
-    pub(crate) fn decided(&self, changes: &Changes, flips: &[Flip]) {
-        let mut coming = self.coming();
-        coming.changed.extend(changes.0.keys().copied());
-        coming.numbers.extend(flips.iter().map(|flip| (flip.batch, flip.upload)));
+    pub(crate) fn decided(&self, size: u64, changes: &Changes, flips: &[Flip]) {
+        let changed = changes.0.keys().copied().collect();
+        let numbers = flips.iter().map(|flip| (flip.batch, flip.upload)).collect();
+        self.coming().push_back(Coming { size, changed, numbers });
     }
 
     /// A head was signed: the roster becomes that of it.
     pub(crate) fn publish(&self, published: &Published) {
-        let Coming { changed, numbers } = std::mem::take(&mut *self.coming());
+        let (mut changed, mut numbers) = (BTreeSet::new(), BTreeMap::new());
+        let mut coming = self.coming();
+        while let Some(next) = coming.pop_front_if(|next| next.size <= published.chain.size()) {
+            changed.extend(next.changed);
+            numbers.extend(next.numbers);
+        }
+        drop(coming);
         let under = (published.chain.size(), published.checkpoint.head().time);
         let followed = self.roster().follow(published.chain.state(), changed, &numbers, under);
         if let Err(error) = followed {
@@ -148,6 +156,10 @@ impl Console {
 
     /// The leaves of a batch came back.
     pub(crate) fn found(&self, flip: &Flip) {
+        // It may be decided and not under a signed head yet.
+        if let Some(last) = self.coming().back_mut() {
+            last.numbers.insert(flip.batch, flip.upload);
+        }
         self.roster().found(&flip.batch, flip.upload);
     }
 }

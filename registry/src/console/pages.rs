@@ -32,7 +32,7 @@ impl Export {
     pub async fn next(&mut self) -> Result<Option<Vec<DeviceRow>>, Problem> {
         let Some(from) = self.next.take() else { return Ok(None) };
         let node = self.registry.node();
-        let mut search = Search::new(node, &self.query);
+        let mut search = Search::new(node, &self.query)?;
         let walked = search.walk(from, EXPORTED, LOOKED_AT).await?;
         let rows = node.rows(&search.published, walked.found).await?;
         self.next = walked.next.map(Some);
@@ -60,7 +60,7 @@ impl Node {
             limit => limit.min(limits::SEARCH_PAGE),
         };
         let first = from.is_none();
-        let mut search = Search::new(self, &query);
+        let mut search = Search::new(self, &query)?;
         let of_keys = !query.text.as_ref().is_none_or(|text| text.keys.is_empty());
         // Before the walk, since the index goes on meanwhile; and behind it, if it turned out damaged.
         let whole = |size| self.console.index().is_some_and(|index| index.done() >= size);
@@ -112,13 +112,13 @@ impl Node {
         }
         let seen = self.store.seen_times(found.iter().map(|f| f.name).collect()).await?;
         let subjects: std::collections::BTreeSet<[u8; 32]> =
-            found.iter().flat_map(|f| [*f.did.digest(), f.batch_id.0]).collect();
+            found.iter().flat_map(|f| f.subjects()).collect();
         let size = published.checkpoint.head().size;
         let touched = self.store.last_touched(subjects.into_iter().collect(), size).await?;
         let mut texts: BTreeMap<Did, String> = BTreeMap::new();
         let rows = found.into_iter().map(|found| {
-            let changed = [found.did.digest(), &found.batch_id.0];
-            let owner = texts.entry(found.batch.owner).or_insert_with_key(Did::to_string);
+            let changed: Vec<[u8; 32]> = found.subjects().collect();
+            let owner = texts.entry(found.owner()).or_insert_with_key(Did::to_string);
             DeviceRow {
                 did: found.did.to_string(),
                 batch: found.batch_id.to_string(),
@@ -126,7 +126,7 @@ impl Node {
                 model: found.batch.model.clone(),
                 state: found.status.word().into(),
                 last_seen: seen.get(&found.name).copied(),
-                changed: changed.iter().filter_map(|subject| touched.get(*subject)).max().copied(),
+                changed: changed.iter().filter_map(|subject| touched.get(subject)).max().copied(),
                 serial: found.serial,
                 lot: found.lot,
             }
@@ -146,7 +146,7 @@ impl Node {
                 let roster = self.console.roster();
                 let state = query.which.state;
                 let part = |(entry, batch): (u64, &super::roster::Batch)| {
-                    let found = batch.count_of(state);
+                    let found = batch.count_for(state, query.which.owner);
                     let ended = match state {
                         Some(Status::Active | Status::Held) => 0,
                         Some(_) => found,
@@ -183,7 +183,7 @@ impl Node {
     ) -> Result<(), Problem> {
         let (mut from, mut kept) = (None, 0);
         loop {
-            let walked = Search::new(self, query).walk(from, EXPORTED, LOOKED_AT).await?;
+            let walked = Search::new(self, query)?.walk(from, EXPORTED, LOOKED_AT).await?;
             for found in walked.found {
                 let one = chosen.entry(found.batch.entry).or_default();
                 one.id = Some(found.batch_id);

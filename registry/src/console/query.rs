@@ -8,7 +8,7 @@ use super::text::{Text, head};
 use crate::Error;
 use crate::claims::Claim;
 use muster_identity::Did;
-use muster_ledger::{BatchId, BatchRecord, DeviceKey, DeviceRecord, Status};
+use muster_ledger::{BatchId, BatchRecord, DeviceKey, DeviceRecord, Status, owner_of};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ impl Query {
     pub(super) fn admits(&self, found: &Found) -> bool {
         let which = &self.which;
         which.model.as_ref().is_none_or(|model| *model == found.batch.model)
-            && which.owner.is_none_or(|owner| owner == found.batch.owner)
+            && which.owner.is_none_or(|owner| owner == found.owner())
             && which.batch.is_none_or(|batch| batch == found.batch_id)
             && which.state.is_none_or(|state| state == found.status)
             && self.lot.as_ref().is_none_or(|lot| found.lot.as_ref() == Some(lot))
@@ -126,4 +126,17 @@ pub(super) struct Found {
     pub(super) serial: Option<String>,
     pub(super) lot: Option<String>,
     pub(super) at: Cursor,
+}
+
+impl Found {
+    /// The organisation answerable for it.
+    pub(super) fn owner(&self) -> Did {
+        *owner_of(self.record.as_ref(), &self.batch)
+    }
+
+    /// Whose changes are its own: its batch's, until it left.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = [u8; 32]> + use<> {
+        let left = self.record.as_ref().is_some_and(|record| record.left.is_some());
+        [*self.did.digest()].into_iter().chain((!left).then_some(self.batch_id.0))
+    }
 }

@@ -28,6 +28,11 @@ pub(crate) struct Batch {
     pub(crate) status: Status,
     /// Devices that are held, revoked, deactivated by themselves.
     own: [Names; 3],
+    /// Devices that left it by a transfer, and whose they are: neither its owner nor its standing
+    /// is theirs.
+    left: BTreeMap<Claim, Did>,
+    /// How many those are, by their standing.
+    left_by: StateCounts,
 }
 
 /// Which devices of a batch have a standing.
@@ -57,7 +62,8 @@ impl Batch {
     fn of(id: BatchId, record: BatchRecord, number: Option<u64>, time: Time) -> Self {
         let BatchRecord { owner, model, count, .. } = record;
         let status = record.standing.at(time);
-        Self { id, number, owner, model, count, status, own: Default::default() }
+        let (own, left, left_by) = Default::default();
+        Self { id, number, owner, model, count, status, own, left, left_by }
     }
 
     /// Its devices that are so by themselves.
@@ -66,7 +72,20 @@ impl Batch {
         self.own.get(at)
     }
 
-    fn set(&mut self, name: Claim, status: Status) {
+    fn own_status(&self, name: &Claim) -> Status {
+        let own = STRICTER.iter().zip(&self.own).find(|(_, names)| names.contains(name));
+        own.map_or(Status::Active, |(status, _)| *status)
+    }
+
+    fn set(&mut self, name: Claim, status: Status, left: Option<Did>) {
+        if self.left.contains_key(&name) {
+            let before = self.own_status(&name);
+            *number(&mut self.left_by, before) -= 1;
+        }
+        if let Some(owner) = left {
+            self.left.insert(name, owner);
+            *number(&mut self.left_by, status) += 1;
+        }
         for (names, of) in self.own.iter_mut().zip(STRICTER) {
             if of == status {
                 names.insert(name);
@@ -78,16 +97,17 @@ impl Batch {
 
     /// A device's standing.
     pub(crate) fn status_of(&self, name: &Claim) -> Status {
-        let own = STRICTER.iter().zip(&self.own).find(|(_, names)| names.contains(name));
-        self.status.max(own.map_or(Status::Active, |(status, _)| *status))
+        let own = self.own_status(name);
+        if self.left.contains_key(name) { own } else { self.status.max(own) }
     }
 
     /// Its devices by their standing.
     pub(crate) fn tally(&self) -> StateCounts {
-        let mut counts = StateCounts::default();
-        let mut rest = self.count;
+        let mut counts = self.left_by;
+        let mut left = self.left_by;
+        let mut rest = self.count.saturating_sub(self.left.len() as u64);
         for (names, of) in self.own.iter().zip(STRICTER) {
-            let devices = (names.len() as u64).min(rest);
+            let devices = (names.len() as u64 - *number(&mut left, of)).min(rest);
             rest -= devices;
             *number(&mut counts, self.status.max(of)) += devices;
         }
@@ -98,7 +118,12 @@ impl Batch {
     pub(crate) fn within(&self, state: Option<Status>) -> Within {
         match state {
             None => Within::All,
-            Some(state) if state < self.status => Within::None,
+            // Below the batch's there are only those that left it.
+            Some(state) if state < self.status => match *number(&mut { self.left_by }, state) {
+                0 => Within::None,
+                _ if state == Status::Active => Within::AllBut(state),
+                _ => Within::Own(state),
+            },
             Some(state) if state == self.status => Within::AllBut(state),
             Some(state) => Within::Own(state),
         }
@@ -108,6 +133,23 @@ impl Batch {
     pub(crate) fn count_of(&self, state: Option<Status>) -> u64 {
         let tally = &mut self.tally();
         state.map_or(self.count, |state| *number(tally, state))
+    }
+
+    /// How many of an owner have a standing; none: of whatever owner.
+    pub(crate) fn count_for(&self, state: Option<Status>, owner: Option<Did>) -> u64 {
+        let Some(owner) = owner.filter(|_| !self.left.is_empty()) else {
+            return self.count_of(state);
+        };
+        let others = |(name, of): (&Claim, &Did)| {
+            *of != owner && state.is_none_or(|state| self.own_status(name) == state)
+        };
+        let not_his = self.left.iter().filter(|entry| others(*entry)).count() as u64;
+        let left = match state {
+            Some(state) => *number(&mut { self.left_by }, state),
+            None => self.left.len() as u64,
+        };
+        let within = if self.owner == owner { self.count_of(state) - left } else { 0 };
+        within + left - not_his
     }
 
     /// How many ended for good.
@@ -130,9 +172,9 @@ impl Which {
     /// Whether devices of a batch may be among them.
     pub(crate) fn admits(&self, batch: &Batch) -> bool {
         self.model.as_ref().is_none_or(|model| *model == batch.model)
-            && self.owner.is_none_or(|owner| owner == batch.owner)
             && self.batch.is_none_or(|id| id == batch.id)
-            && batch.count_of(self.state) > 0
+            && self.owner.is_none_or(|owner| owner == batch.owner || !batch.left.is_empty())
+            && batch.count_for(self.state, self.owner) > 0
     }
 }
 
@@ -215,7 +257,8 @@ impl Roster {
         let Some(entry) = self.places.get(&record.batch).copied() else { return };
         self.changing(entry, |batches| {
             if let Some(batch) = batches.get_mut(&entry) {
-                batch.set(Claim::of_did(&did), record.standing.at(time));
+                let left = record.left.map(|left| left.owner);
+                batch.set(Claim::of_did(&did), record.standing.at(time), left);
             }
         });
     }
@@ -333,6 +376,6 @@ impl Roster {
 
     /// How many devices some batches hold in the standing that is asked for.
     pub(crate) fn total(&self, which: &Which) -> u64 {
-        self.all(which).map(|(_, batch)| batch.count_of(which.state)).sum()
+        self.all(which).map(|(_, batch)| batch.count_for(which.state, which.owner)).sum()
     }
 }

@@ -56,9 +56,9 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(node: &'a Node, query: &'a Query) -> Self {
-        let published = node.published();
-        Self { node, published, query, lot: None, batches: BTreeMap::new() }
+    pub(super) fn new(node: &'a Node, query: &'a Query) -> Result<Self, Error> {
+        let published = node.published()?;
+        Ok(Self { node, published, query, lot: None, batches: BTreeMap::new() })
     }
 
     /// Devices behind a place, so many at most.

@@ -85,6 +85,8 @@ impl Concerns {
             Action::Grant(a) => Self::Grant(Grant::id(network, &author, a.seq)),
             Action::WithdrawGrant(a) => Self::Grant(a.grant),
             Action::ChangeKeys(_) => Self::Organisation(author),
+            Action::Admit(a) => Self::Organisation(a.admission.did()),
+            Action::Expel(a) => Self::Organisation(a.organisation),
             _ => Self::Network,
         }
     }

@@ -68,7 +68,7 @@ impl Node {
     pub(crate) async fn register_gateway(&self, token: &str) -> Result<GatewayView, Problem> {
         let malformed = |fault| Problem::new(400, "malformed", format!("registration: {fault}"));
         let said = Registration::parse(token).map_err(malformed)?;
-        let keys = operators(self.published().chain.state(), said.organisation())?;
+        let keys = operators(self.published()?.chain.state(), said.organisation())?;
         let Some(key) = named(&keys, said.key()) else {
             let title = "the key that signed may not register gateways of this organisation";
             return Err(Problem::new(403, "not-an-operator", title)
@@ -103,7 +103,7 @@ impl Node {
             let key = post.holder().map(|holder| holder.key).ok_or_else(not_registered)?;
             (name, key, post.registration.key().to_vec())
         };
-        let published = self.published();
+        let published = self.published()?;
         if named(&operators(published.chain.state(), &name.0)?, &operator).is_none() {
             let title = "the key that registered this gateway is over";
             return Err(Problem::new(403, "registration-void", title)
@@ -121,7 +121,7 @@ impl Node {
 
     /// Whether a gateway speaks of a head that this ledger had.
     fn same_ledger(&self, said: &Statement) -> Result<(), Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let head = published.checkpoint.head();
         if said.size > head.size || said.checkpoint > head.time.0 {
             let title = format!(

@@ -146,14 +146,14 @@ fn percentile(ascending: &[u64], percent: usize) -> Option<u64> {
 
 impl Node {
     pub(crate) fn gateway_view(&self, name: &Name) -> Result<GatewayView, Problem> {
-        let (published, book) = (self.published(), self.coverage.book());
+        let (published, book) = (self.published()?, self.coverage.book());
         let judge = Judge::new(&published, &book, self.host.now().0)?;
         let post = book.post(name).ok_or_else(|| Error::Us("a gateway vanished".into()))?;
         Ok(judge.view(name, post))
     }
 
     pub(crate) fn gateways_view(&self, reader: Reader) -> Result<GatewaysView, Problem> {
-        let (published, book) = (self.published(), self.coverage.book());
+        let (published, book) = (self.published()?, self.coverage.book());
         let judge = Judge::new(&published, &book, self.host.now().0)?;
         let own = book.posts().filter(|(name, _)| reader.sees(&name.0));
         let gateways: Vec<_> = own.map(|(name, post)| judge.view(name, post)).collect();
@@ -192,7 +192,7 @@ impl Node {
         of: Covered,
         reader: Reader,
     ) -> Result<CoverageView, Problem> {
-        let published = self.published();
+        let published = self.published()?;
         let (place, entry, action) = self.covered(&published, of).await?;
         let book = self.coverage.book();
         let judge = Judge::new(&published, &book, self.host.now().0)?;

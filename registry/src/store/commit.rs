@@ -1,31 +1,23 @@
 use super::{BlockRow, Commit, Flip};
 use crate::Error;
 use crate::claims::Claim;
+use crate::deciding::Step;
 use crate::subjects::subjects;
 use muster_identity::cbor::Encode as _;
-use muster_ledger::{
-    Block, Chain, Changes, Network, OpenProposal, OperationHash, VerifiedOperation,
-};
-use std::collections::BTreeMap;
+use muster_ledger::Network;
 
 impl Commit {
-    /// What a block writes. `proposals` are those that it carried out, by the place of the approval;
-    /// `known` gives operations that were verified before.
+    /// What a block writes. `flips`: uploads that it makes batches; `evict`: rows of uploads whose
+    /// keys it brings.
     pub(crate) fn of(
         network: &Network,
-        (before, after): (&Chain, &Chain),
-        block: &Block,
-        changes: &Changes,
-        proposals: &BTreeMap<u64, OpenProposal>,
+        step: &Step,
         flips: Vec<Flip>,
-        mut known: impl FnMut(OperationHash) -> Option<VerifiedOperation>,
+        evict: Vec<(u64, Claim)>,
     ) -> Result<Self, Error> {
+        let Step { before, block, verified, after, changes, proposals } = step;
         let mut touched = Vec::new();
-        for (index, signed) in (before.size()..).zip(&block.operations) {
-            let verified = match known(signed.hash()) {
-                Some(verified) => verified,
-                None => signed.verify().map_err(|e| Error::Peer(e.to_string()))?,
-            };
+        for (index, verified) in (before.size()..).zip(verified) {
             let operation = verified.operation();
             let concerned =
                 subjects(network, operation, proposals.get(&index), verified.proposal());
@@ -43,6 +35,7 @@ impl Commit {
                 state_root: head.state_root,
             },
             state: changes.0.iter().map(|(key, v)| (key.to_bytes(), v.clone())).collect(),
+            evict,
             keys: Claim::brought_by(changes),
             flips,
             touched,

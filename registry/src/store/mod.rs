@@ -74,8 +74,8 @@ pub(crate) trait Store: Send + Sync {
     /// All state records.
     fn state(&self) -> Answer<'_, Vec<(Vec<u8>, Vec<u8>)>>;
 
-    /// Writes a block and everything that follows from it.
-    fn commit(&self, commit: Commit) -> Answer<'_, ()>;
+    /// Writes blocks and everything that follows from them, in their order, by one transaction.
+    fn commit(&self, commits: Vec<Commit>) -> Answer<'_, ()>;
 
     /// Which of these are taken already. Waits for writes that are under way.
     fn claimed(&self, claims: Vec<Claim>) -> Answer<'_, Vec<Claim>>;

@@ -24,6 +24,8 @@ pub(crate) struct Commit {
     pub(crate) entries: Vec<Vec<u8>>,
     pub(crate) block: BlockRow,
     pub(crate) state: Vec<(Vec<u8>, Arc<[u8]>)>,
+    /// Leaves that leave uploads, before the keys are written.
+    pub(crate) evict: Vec<(u64, Claim)>,
     /// Keys that entered by an operation.
     pub(crate) keys: Vec<Claim>,
     pub(crate) flips: Vec<Flip>,
@@ -84,6 +86,8 @@ pub(crate) struct NewUpload {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Upload {
     pub(crate) number: u64,
+    /// SHA-256 of its id, or the name of another node's leaves.
+    pub(crate) token: [u8; 32],
     pub(crate) organisation: Did,
     pub(crate) grant: GrantId,
     pub(crate) model: String,
@@ -100,6 +104,13 @@ pub(crate) struct Upload {
     pub(crate) version: u64,
     /// Count and root, once it is sealed.
     pub(crate) sealed: Option<(u64, [u8; 32])>,
+}
+
+impl Upload {
+    /// Whether it holds leaves that another node brought.
+    pub(crate) fn is_foreign(&self) -> bool {
+        crate::foreign::is_foreign(&self.token)
+    }
 }
 
 /// A row whose leaf was decoded and whose evidence was checked.
@@ -217,6 +228,8 @@ pub(crate) struct Plan {
     pub(crate) forget: Vec<Claim>,
     /// Rows to write, by their place in the request.
     pub(crate) write: Vec<usize>,
+    /// They get no row in the private directory.
+    pub(crate) leaves_only: bool,
     /// How many more leaves the upload holds afterwards.
     pub(crate) added: u64,
     /// The time.

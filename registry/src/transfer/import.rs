@@ -2,8 +2,9 @@ use super::export::DIRECTORY;
 use super::format::{FORMAT, First, Last, Line, bytes, rows_of};
 use super::{Moved, limits};
 use crate::claims::Claim;
+use crate::deciding::Step;
 use crate::folder::{self, Folder};
-use crate::recovery::{self, Recovered, Step};
+use crate::recovery::{self, Recovered};
 use crate::signed_head::SignedHead;
 use crate::store::columns::{fixed, natural};
 use crate::store::tables::{self, Rows, Value};
@@ -317,9 +318,10 @@ impl<'a> Reading<'a> {
     /// Commits the block whose entries came.
     async fn block(&mut self) -> Result<(), Error> {
         for block in Block::from_entries(std::mem::take(&mut self.pending)).map_err(wrong)? {
+            let unknown = std::iter::repeat_n(None, block.operations.len());
+            let step = Step::new(self.recovered.chain.clone(), block, unknown).map_err(wrong)?;
             let mut flips = Vec::new();
-            for signed in &block.operations {
-                let verified = signed.verify().map_err(wrong)?;
+            for verified in &step.verified {
                 let Action::Enrol(enrol) = &verified.operation().action else { continue };
                 let batch = enrol.batch(&self.genesis.network());
                 // A batch whose leaves were lost has neither number nor leaves.
@@ -331,7 +333,6 @@ impl<'a> Reading<'a> {
                 let upload = natural(number)?;
                 flips.push(Flip { upload, batch, count, root });
             }
-            let step = Step::of(&self.recovered.chain, block).map_err(wrong)?;
             recovery::write_step(self.store, &mut self.recovered, step, flips).await?;
         }
         Ok(())

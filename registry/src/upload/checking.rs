@@ -15,7 +15,7 @@ pub(super) fn refused(row: u64, code: &str, detail: impl Into<String>) -> RowVer
 ///
 /// A node that must refuse a leaf for its evidence checks its signature first: evidence is the
 /// grant's business, and a request has few such rows or nothing else.
-pub(super) fn check(
+pub(crate) fn check(
     rows: Vec<Row>,
     network: &Network,
     owner: &Did,

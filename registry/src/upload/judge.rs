@@ -1,7 +1,7 @@
 use super::checking::refused;
 use super::unknown;
 use crate::claims::{BY_OPERATION, Claim};
-use crate::mempool::Reservations;
+use crate::reserved::Reservations;
 use crate::store::{
     CheckedRow, Clash, Clashes, DirectoryRow, Found, Place, Plan, Settlement, Upload,
 };
@@ -136,7 +136,9 @@ impl Bench {
                     // What is sealed may be signed at any moment.
                     && other.sealed.is_none();
                 let held = self.reserved.has_upload(other.number);
-                if !held && (over || rehearsed || older) {
+                // Leaves that another node brought, and of which nobody speaks any more.
+                let left = other.is_foreign();
+                if !held && (over || rehearsed || older || left) {
                     Holder::Yielding(other)
                 } else {
                     Holder::Elsewhere
@@ -289,6 +291,7 @@ mod tests {
     fn upload(number: u64, organisation: u8, expires: u64) -> Upload {
         Upload {
             number,
+            token: [0; 32],
             organisation: Did::from_digest([organisation; 32]),
             grant: GrantId([0; 32]),
             model: "m".into(),

@@ -1,15 +1,15 @@
 //! Uploads: rows are checked and staged while nothing else waits for them, then sealed; the
 //! signed operation makes them a batch.
 
-mod checking;
+pub(crate) mod checking;
 mod judge;
 mod seal;
 mod warm;
 
 use crate::Error;
-use crate::mempool::Reserved;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::reserved::Reserved;
 use crate::store::{CheckedRow, Flip, NewUpload, Opened, Upload};
 use data_encoding::HEXLOWER;
 use judge::Bench;
@@ -62,7 +62,7 @@ impl Node {
         if request.valid_until.since(now) > muster_ledger::limits::OPERATION_LIFETIME_MS {
             return Err(Refusal::TooLongLived.into());
         }
-        let published = self.published();
+        let published = self.published()?;
         let state = published.chain.state();
         let author = request.organisation;
         let key = *verified.key();
@@ -95,7 +95,12 @@ impl Node {
             opened: now,
             expires,
         };
-        match self.store.open_upload(new, limits::OPEN_UPLOADS).await? {
+        // Leaves that other nodes bring take no client's place.
+        let foreign = match self.alone {
+            true => 0,
+            false => self.store.uploads().await?.iter().filter(|u| u.is_foreign()).count() as u64,
+        };
+        match self.store.open_upload(new, limits::OPEN_UPLOADS + foreign).await? {
             Opened::Yes => Ok(UploadOpened {
                 upload: HEXLOWER.encode(&id),
                 expires: expires.0,
@@ -119,7 +124,7 @@ impl Node {
             return Err(Problem::new(400, "malformed", "a row number is below 2^63"));
         }
         let found = self.upload(upload).await?;
-        let published = self.published();
+        let published = self.published()?;
         let state = published.chain.state();
         let needs: EvidencePolicy = state
             .grant(&found.grant)?
@@ -182,7 +187,7 @@ impl Node {
     }
 
     fn bench(&self) -> Result<Bench, Error> {
-        let (chain, reserved) = (self.published().chain.clone(), self.reserved.clone());
+        let (chain, reserved) = (self.published()?.chain.clone(), self.reserved.clone());
         Ok(Bench { chain, reserved, now: self.pace.check()? })
     }
 
@@ -194,6 +199,10 @@ impl Node {
         let _held = self.reserved.upload(found.number).ok_or_else(under_way)?;
         // Read again: an operation may have made it a batch just before it was reserved.
         let found = self.store.upload(token).await?.ok_or_else(unknown)?;
+        if self.promised(found.number) {
+            return Err(Problem::new(409, "promised", "this node voted for the upload's batch")
+                .cure("drop it some minutes later"));
+        }
         self.warm.forget(found.number);
         Ok(self.store.drop_upload(found.number).await?)
     }
@@ -204,6 +213,7 @@ impl Node {
         let now = self.host.now();
         for upload in self.store.uploads().await? {
             if upload.expires <= now
+                && !self.promised(upload.number)
                 && let Some(_held) = self.reserved.upload(upload.number)
             {
                 self.warm.forget(upload.number);

@@ -68,6 +68,18 @@ impl Node {
         }
         // `found` is as it was before: a row that came since is not among those serial numbers,
         // and whoever brought it hears that the upload changed.
+        let tiling = self.tile_all(&found).await?;
+        self.finish_seal(&found, tiling).await
+    }
+
+    /// Seals leaves that another node brought.
+    pub(crate) async fn seal_leaves(&self, found: &Upload) -> Result<(u64, Hash), Problem> {
+        let tiling = self.tile_all(found).await?;
+        self.close(found, tiling).await
+    }
+
+    /// Reads all leaves of an upload, and writes tiles as they fill.
+    async fn tile_all(&self, found: &Upload) -> Result<Tiling, Problem> {
         let mut tiling = Tiling::default();
         let mut after = None;
         loop {
@@ -80,7 +92,7 @@ impl Node {
             }
             self.write_tiles(found.number, &mut tiling, TILE_PAGE).await?;
         }
-        self.finish_seal(&found, tiling).await
+        Ok(tiling)
     }
 
     /// Seals from what was kept while the rows came; none: something stands in the way.
@@ -120,7 +132,13 @@ impl Node {
         Ok(())
     }
 
-    async fn finish_seal(&self, found: &Upload, mut tiling: Tiling) -> Result<Sealed, Problem> {
+    async fn finish_seal(&self, found: &Upload, tiling: Tiling) -> Result<Sealed, Problem> {
+        let (count, root) = self.close(found, tiling).await?;
+        self.bring_back(found, count, root).await?;
+        Ok(Sealed { count, root: HEXLOWER.encode(&root), refused: Vec::new() })
+    }
+
+    async fn close(&self, found: &Upload, mut tiling: Tiling) -> Result<(u64, Hash), Problem> {
         let (count, root) = (tiling.tree.size(), tiling.tree.root());
         if count == 0 {
             return Err(Problem::new(409, "leaves", "nothing is staged, so there is no batch"));
@@ -128,8 +146,7 @@ impl Node {
         tiling.tiles.extend(std::mem::take(&mut tiling.builder).finish());
         self.write_tiles(found.number, &mut tiling, 1).await?;
         if self.store.seal(found.number, found.version, count, root).await? {
-            self.bring_back(found, count, root).await?;
-            Ok(Sealed { count, root: HEXLOWER.encode(&root), refused: Vec::new() })
+            Ok((count, root))
         } else {
             Err(Problem::new(409, "changed", "rows were staged while the upload was sealed")
                 .cure("seal it again when all rows are in"))

@@ -30,7 +30,7 @@ async fn busy() -> Network {
 #[tokio::test]
 async fn a_clean_ledger_running_and_stopped() {
     let network = busy().await;
-    let head = *network.registry.head().head();
+    let head = *network.registry.head().unwrap().head();
     let running = audit(network.dir.path(), &network.genesis).await.unwrap();
     assert_eq!(running.findings, []);
     assert_eq!((running.entries, running.blocks, running.devices), (4, 4, 600));

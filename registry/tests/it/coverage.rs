@@ -33,7 +33,7 @@ pub(crate) async fn add(network: &Network, name: &str) -> SecretKey {
 /// What a gateway says that goes by the node's head, since so many milliseconds.
 pub(crate) fn statement(network: &Network, lasted: u64) -> Statement {
     use muster_api::Host as _;
-    let head = *network.registry.head().head();
+    let head = *network.registry.head().unwrap().head();
     let made = network.host.now().0;
     Statement {
         size: head.size,
@@ -89,7 +89,7 @@ async fn who_refuses_since_when() {
     add(&network, "c").await;
     let never = add(&network, "d").await;
     let (did, entry) = revoke(&network, 3).await;
-    let block = network.registry.head().head().time.0;
+    let block = network.registry.head().unwrap().head().time.0;
 
     let view = network.registry.coverage(Covered::Device(did)).await.unwrap();
     assert_eq!((view.entry, view.action.as_str(), view.time), (entry, "revoke", block));

@@ -14,7 +14,7 @@ async fn what_was_acknowledged_is_there_again() {
     let mut network = Network::new().await;
     network.enrol(&network.devices(0..300)).await;
     revoke(&network, 5).await.unwrap();
-    let before = *network.registry.head().head();
+    let before = *network.registry.head().unwrap().head();
     let target = network.target(&network.device(6)).await;
     network.registry.close().await;
     let problem = network.registry.open_upload(&network.request(1, false)).await.unwrap_err();
@@ -22,7 +22,7 @@ async fn what_was_acknowledged_is_there_again() {
     let action = Action::Deactivate(Deactivate { target });
     assert_eq!(network.act(action).await.unwrap_err().code(), "closing");
     network.reopen().await.unwrap();
-    let after = *network.registry.head().head();
+    let after = *network.registry.head().unwrap().head();
     assert!(after.same_ledger(&before));
     assert!(after.time >= before.time);
     assert_eq!(revoke(&network, 6).await, Ok(2));
@@ -54,7 +54,7 @@ async fn a_crash_between_commit_and_signature() {
     assert_eq!((problem.code(), problem.status), ("unsigned", 503));
     assert!(!network.registry.ready().await);
     // Readers still have the last signed head.
-    assert_eq!(network.registry.head().head().size, 1);
+    assert_eq!(network.registry.head().unwrap().head().size, 1);
     let did = network.device(0).did;
     assert_eq!(network.registry.device(&did).await.unwrap().unwrap().standing, "active");
     let fresh = Network::new().await;
@@ -62,17 +62,17 @@ async fn a_crash_between_commit_and_signature() {
     drop(running);
     network.signer.gone.store(false, SeqCst);
     network.reopen().await.unwrap();
-    assert_eq!(network.registry.head().head().size, 2);
+    assert_eq!(network.registry.head().unwrap().head().size, 2);
     assert_eq!(network.registry.device(&did).await.unwrap().unwrap().standing, "revoked");
     let said = std::fs::read_to_string(network.dir.path().join("signed-head")).unwrap();
-    assert!(network.registry.head().to_note().starts_with(&said));
+    assert!(network.registry.head().unwrap().to_note().starts_with(&said));
 }
 
 #[tokio::test]
 async fn an_older_copy_is_refused() {
     let mut network = Network::new().await;
     network.enrol(&network.devices(0..3)).await;
-    let first = (1, network.registry.head().head().log_root);
+    let first = (1, network.registry.head().unwrap().head().log_root);
     network.registry.close().await;
     let (ledger, copy) = (network.dir.path().join("ledger.db"), network.dir.path().join("copy"));
     std::fs::copy(&ledger, &copy).unwrap();
@@ -140,14 +140,14 @@ async fn a_damaged_ledger_is_not_opened() {
 async fn a_backup_without_a_signed_head_needs_the_newest_head() {
     let mut network = Network::new().await;
     network.enrol(&network.devices(0..3)).await;
-    let first = (1, network.registry.head().head().log_root);
+    let first = (1, network.registry.head().unwrap().head().log_root);
     network.registry.close().await;
     let file = |name: &str| network.dir.path().join(name);
     let (ledger, copy, head) = (file("ledger.db"), file("copy"), file("signed-head"));
     std::fs::copy(&ledger, &copy).unwrap();
     network.reopen().await.unwrap();
     revoke(&network, 0).await.unwrap();
-    let second = (2, network.registry.head().head().log_root);
+    let second = (2, network.registry.head().unwrap().head().log_root);
     network.registry.close().await;
     let newest = network.dir.path().join("newest");
     std::fs::rename(&ledger, &newest).unwrap();
@@ -189,5 +189,5 @@ async fn nobody_waits_for_a_task_that_died() {
     network.registry.close().await;
     network.signer.deadly.store(false, SeqCst);
     network.reopen().await.unwrap();
-    assert_eq!(network.registry.head().head().size, 2);
+    assert_eq!(network.registry.head().unwrap().head().size, 2);
 }

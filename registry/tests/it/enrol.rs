@@ -204,7 +204,7 @@ async fn keys_are_unique_over_leaves_and_operations() {
     let verdicts = network.registry.stage(&upload, rows(&[device])).await.unwrap();
     assert_eq!(codes(&verdicts), ["duplicate-key"]);
     assert_eq!(verdicts.verdicts[0].verdict, Verdict::Refused);
-    let chain = network.registry.chain();
+    let chain = network.registry.chain().unwrap();
     let record = chain.state().organisation(&network.owner()).unwrap().unwrap();
     assert_eq!(record.seq, 2);
 }

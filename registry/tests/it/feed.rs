@@ -32,7 +32,7 @@ async fn a_follower_comes_to_the_same_roots() {
 #[tokio::test]
 async fn a_long_poll_wakes_on_a_block_and_on_closing() {
     let network = Network::new().await;
-    let head = *network.registry.head().head();
+    let head = *network.registry.head().unwrap().head();
     let (registry, time) = (network.registry.clone(), head.time.0);
     let short = Duration::from_millis(20);
     assert!(registry.feed(0, time, short).await.unwrap().entries.is_empty());
@@ -41,7 +41,7 @@ async fn a_long_poll_wakes_on_a_block_and_on_closing() {
     let feed = tokio::time::timeout(Duration::from_secs(5), poll).await.unwrap().unwrap().unwrap();
     assert_eq!(feed.entries.len(), 1);
     let registry = network.registry.clone();
-    let time = registry.head().head().time.0;
+    let time = registry.head().unwrap().head().time.0;
     let poll = tokio::spawn(async move { registry.feed(1, time, LONG).await });
     tokio::time::sleep(short).await;
     network.registry.close().await;
@@ -52,7 +52,7 @@ async fn a_long_poll_wakes_on_a_block_and_on_closing() {
 #[tokio::test]
 async fn a_quiet_head_is_signed_again() {
     let network = Network::new().await;
-    let before = *network.registry.head().head();
+    let before = *network.registry.head().unwrap().head();
     // Lets the node come to its first rest.
     tokio::time::sleep(Duration::from_millis(20)).await;
     network.host.advance(10_000);
@@ -108,7 +108,7 @@ async fn a_snapshot_is_the_ledger_under_its_head() {
     assert_eq!((empty.code(), empty.status), ("empty", 404));
     let devices = network.devices(0..3);
     let batch = network.enrol(&devices).await;
-    let first = *registry.head().head();
+    let first = *registry.head().unwrap().head();
     let revoke = Revoke { target: Target::Batch(batch), reason: String::new() };
     network.act(Action::Revoke(revoke)).await.unwrap();
     let made = registry.snapshot().await.unwrap();
@@ -116,7 +116,7 @@ async fn a_snapshot_is_the_ledger_under_its_head() {
     let genesis = &network.genesis;
     let checked = snapshot.check(&genesis.network(), &genesis.validators, &Alone);
     let (chain, quorum) = checked.unwrap();
-    assert_eq!(chain.head(Time(0)), registry.chain().head(Time(0)));
+    assert_eq!(chain.head(Time(0)), registry.chain().unwrap().head(Time(0)));
     assert_eq!(quorum.head().size, 2);
     // Handed out again for some seconds, also when the ledger has moved on.
     network.enrol(&network.devices(3..4)).await;
@@ -126,7 +126,7 @@ async fn a_snapshot_is_the_ledger_under_its_head() {
     let later = registry.snapshot().await.unwrap();
     assert_eq!(Snapshot::parse(&later).unwrap().checkpoint().head().size, 3);
 
-    let head = *registry.head().head();
+    let head = *registry.head().unwrap().head();
     let proof = registry.consistency(first.size, head.size).unwrap();
     assert_eq!(proof.verify(first.size, &first.log_root, &head), Ok(()));
     assert!(proof.verify(first.size, &[1; 32], &head).is_err());

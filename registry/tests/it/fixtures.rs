@@ -55,7 +55,7 @@ async fn every_format_that_was_released_is_read() {
         network.registry = open(dir, &network.genesis, &network.host, &network.signer)
             .await
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        assert_eq!(network.registry.head().head().size, 3, "{}", file.display());
+        assert_eq!(network.registry.head().unwrap().head().size, 3, "{}", file.display());
         let standing = async |n: u64| {
             let did = network.device(n).did;
             network.registry.device(&did).await.unwrap().map(|view| view.standing)

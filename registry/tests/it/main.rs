@@ -21,6 +21,7 @@ mod restore;
 #[cfg(feature = "postgres")]
 mod server;
 mod standing;
+mod together;
 mod transfer;
 mod uploads;
 mod verdicts;

@@ -10,7 +10,7 @@ use muster_ledger::{
     EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, Leaf, LeafTree, Operation, OrgKey,
     Rules, SerialCommitment, SignedOperation, Target, Time, UploadRequest, ValidatorSet, VouchedBy,
 };
-use muster_registry::{AuditReport, Config, Error, Registry, StoreUrl};
+use muster_registry::{AuditReport, Config, Deciding, Error, Registry, StoreUrl};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -25,6 +25,11 @@ pub(crate) struct TestHost {
 }
 
 impl TestHost {
+    pub(crate) fn new() -> Self {
+        let (slept, drawn) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { now: AtomicU64::new(START), slept, drawn }
+    }
+
     pub(crate) fn advance(&self, ms: u64) {
         self.now.fetch_add(ms, SeqCst);
     }
@@ -61,6 +66,12 @@ pub(crate) struct TestSigner {
     pub(crate) gone: AtomicBool,
     /// It ends whatever task asks it to sign.
     pub(crate) deadly: AtomicBool,
+}
+
+impl TestSigner {
+    pub(crate) fn new(key: SecretKey) -> Self {
+        Self { key, gone: false.into(), deadly: false.into() }
+    }
 }
 
 impl Signer for TestSigner {
@@ -139,7 +150,7 @@ pub(crate) fn genesis(devices: u64, evidence: EvidencePolicy) -> Genesis {
 /// Where the node of a folder keeps its ledger: in the folder, or, when `on_postgres` runs these
 /// tests once more, in a database that is made for the folder and noted in it.
 #[cfg(feature = "postgres")]
-async fn store_of(dir: &Path) -> StoreUrl {
+pub(crate) async fn store_of(dir: &Path) -> StoreUrl {
     if std::env::var_os(crate::on_postgres::ASKED).is_none() {
         return StoreUrl::Folder;
     }
@@ -151,7 +162,7 @@ async fn store_of(dir: &Path) -> StoreUrl {
 }
 
 #[cfg(not(feature = "postgres"))]
-async fn store_of(_: &Path) -> StoreUrl {
+pub(crate) async fn store_of(_: &Path) -> StoreUrl {
     StoreUrl::Folder
 }
 
@@ -180,10 +191,9 @@ pub(crate) async fn open_at(
         dir: dir.into(),
         store: store.clone(),
         genesis: network.genesis.clone(),
-        signer: network.signer.clone(),
+        deciding: Deciding::Solo { signer: network.signer.clone(), succession: None },
         host: network.host.clone(),
         restored,
-        succession: None,
         accept_lost_leaves: false,
     };
     Registry::open(config).await
@@ -200,10 +210,9 @@ async fn open_restored(
         dir: dir.into(),
         store: store_of(dir).await,
         genesis: genesis.clone(),
-        signer: signer.clone(),
+        deciding: Deciding::Solo { signer: signer.clone(), succession: None },
         host: host.clone(),
         restored,
-        succession: None,
         accept_lost_leaves: false,
     };
     Registry::open(config).await
@@ -220,13 +229,8 @@ impl Network {
 
     pub(crate) async fn of(genesis: Genesis) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let host = Arc::new(TestHost {
-            now: AtomicU64::new(START),
-            slept: AtomicU64::new(0),
-            drawn: AtomicU64::new(0),
-        });
-        let key = secret("validator");
-        let signer = Arc::new(TestSigner { key, gone: false.into(), deadly: false.into() });
+        let host = Arc::new(TestHost::new());
+        let signer = Arc::new(TestSigner::new(secret("validator")));
         let registry = open(dir.path(), &genesis, &host, &signer).await.unwrap();
         Self { dir, genesis, host, signer, registry }
     }

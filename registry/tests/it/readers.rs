@@ -22,7 +22,7 @@ fn registration(of: &Did, name: &str) -> String {
 }
 
 async fn saw(network: &Network, name: &str, device: &Device) {
-    let head = *network.registry.head().head();
+    let head = *network.registry.head().unwrap().head();
     let said = Statement {
         size: head.size,
         log_root: head.log_root,

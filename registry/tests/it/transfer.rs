@@ -32,7 +32,7 @@ async fn move_to(network: &Network, bytes: &[u8], url: &StoreUrl) -> tempfile::T
     let file = dir.path().join("ledger.jsonl");
     std::fs::write(&file, bytes).unwrap();
     let home = dir.path().join("node");
-    let head = *network.registry.head().head();
+    let head = *network.registry.head().unwrap().head();
     let moved = import(&home, url, &network.genesis, &file).await.unwrap();
     assert_eq!((moved.size, moved.devices), (head.size, 303));
     assert_eq!((moved.log_root, moved.state_root), (head.log_root, head.state_root));
@@ -41,7 +41,7 @@ async fn move_to(network: &Network, bytes: &[u8], url: &StoreUrl) -> tempfile::T
     assert!(refused.contains("no signed-head"), "{refused}");
     let known = Some((head.size, head.log_root));
     let registry = open_at(&home, url, network, known).await.unwrap();
-    assert!(registry.head().head().same_ledger(&head));
+    assert!(registry.head().unwrap().head().same_ledger(&head));
     let Device { did, serial, .. } = network.device(7);
     assert_eq!(registry.device(&did).await.unwrap().unwrap().serial, Some(serial));
     registry.receipt(&did).await.unwrap().unwrap().verify(&network.genesis).unwrap();

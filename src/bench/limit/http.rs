@@ -1,8 +1,9 @@
 //! A bare server: it reads a token and a key from the head of a request, verifies one signature
-//! and answers in two words.
+//! and answers in two words; or it answers so many bytes.
 
 use anyhow::Result;
 use axum::Router;
+use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
@@ -17,7 +18,8 @@ pub(crate) async fn serve(
 ) -> Result<()> {
     let routes = Router::new()
         .route("/readyz", get(|| async { "ready\n" }))
-        .route("/v1/authenticate", get(authenticate));
+        .route("/v1/authenticate", get(authenticate))
+        .route("/bytes/{number}", get(bytes));
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
@@ -29,6 +31,11 @@ async fn authenticate(head: HeaderMap) -> (StatusCode, &'static str) {
         Some(()) => (StatusCode::OK, "let through\n"),
         None => (StatusCode::UNAUTHORIZED, "refused\n"),
     }
+}
+
+/// As many as are asked for, up to a mebibyte.
+async fn bytes(Path(number): Path<usize>) -> Vec<u8> {
+    vec![b'x'; number.min(1 << 20)]
 }
 
 fn verify(head: &HeaderMap) -> Option<()> {

@@ -22,9 +22,12 @@ pub(in crate::commands) fn run(session: &Session, command: &SampleCommand) -> Re
 /// Makes a key and prints the device's row for a manifest: always JSON, one line, so that
 /// `muster device new ... >> manifest.jsonl` builds a manifest.
 fn new(session: &Session, arg: &DeviceNew) -> Result<ExitCode> {
-    let genesis = match &arg.genesis {
-        Some(file) => read_genesis(file)?,
-        None => session.home.genesis()?,
+    let (network, manufacturer) = match &arg.genesis {
+        Some(file) => {
+            let genesis = read_genesis(file)?;
+            (genesis.network(), genesis.organisation_did())
+        }
+        None => (session.home.genesis()?.network(), session.home.organisation()?),
     };
     let max = PossessionTerms::MAX_CHALLENGE;
     ensure!(arg.challenge.len() <= max, "--challenge has more than {max} bytes");
@@ -40,7 +43,6 @@ fn new(session: &Session, arg: &DeviceNew) -> Result<ExitCode> {
     let key = new_key(arg.algorithm.into());
     // A device opens its key alone, without anybody who could type.
     keys::write(&arg.key, &key, Sealing::None)?;
-    let (network, manufacturer) = (genesis.network(), genesis.organisation_did());
     let order = Order {
         network: &network,
         manufacturer: &manufacturer,

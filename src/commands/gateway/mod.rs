@@ -6,9 +6,9 @@ use crate::home::read_genesis;
 use crate::host::Machine;
 use crate::http::Face;
 use crate::listen::{self, Own, Tls};
-use crate::logs;
-use crate::metrics::{self, Meter, OwnMetrics, Told, metered};
+use crate::metrics::{self, Meter, OwnMetrics, Told};
 use crate::notify;
+use crate::observed::observed;
 use anyhow::{Context as _, Result, ensure};
 use muster_gateway::{
     BrokerDoor, ClientIds, Gateway, GatewayConfig, PinnedHead, Reporting, TopicRules, read_policy,
@@ -60,6 +60,10 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     arg.metrics.check(tls.is_some(), arg.folder.without_tls)?;
     let rules = arg.topics.as_deref().map(read_rules).transpose()?;
     let audience = arg.audience.context("--audience is missing")?;
+    let own = match arg.folder.genesis {
+        Some(_) => None,
+        None => Some(session.home.organisation()?),
+    };
     let mut config = config(session, arg.folder, audience.parse().context("--audience")?)?;
     let network = config.genesis.network();
     config.policy.rules.max_roll_age_ms = arg.max_age.ms;
@@ -75,7 +79,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     if let Some(place) = arg.key.clone() {
         let organisation = match &arg.operator {
             Some(did) => did.parse().context("--operator")?,
-            None => config.genesis.organisation_did(),
+            None => own.unwrap_or_else(|| config.genesis.organisation_did()),
         };
         let signer = session.home.keys().open_or_make(&place.into())?;
         key = Some(signer.public_key().to_multikey());
@@ -129,8 +133,7 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     let told = Told { meter: meter.clone(), dir, tls };
     let metrics = metrics.serve(own, told, Face::default());
     notify::ready();
-    listen::serve(listener, logs::numbered(metered(routes, meter), arg.proxies.trusted()), stop)
-        .await?;
+    listen::serve(listener, observed(routes, meter, arg.proxies.trusted()), stop).await?;
     metrics.end().await;
     gateway.close().await;
     Ok(ExitCode::SUCCESS)

@@ -26,7 +26,7 @@ pub(super) async fn run(session: &Session, command: Lot) -> Result<ExitCode> {
 
 async fn report(session: &Session, arg: LotReport) -> Result<ExitCode> {
     let client = reading::client(&session.home, &arg.read)?;
-    let organisation = session.home.genesis()?.organisation_did().to_string();
+    let organisation = session.home.organisation()?.to_string();
     let (lot, order) = (arg.lot.clone(), arg.order.clone());
     let query = LotQuery { organisation: Some(organisation), lot, order, ..LotQuery::default() };
     let lots = lots(&client, query.clone()).await?;

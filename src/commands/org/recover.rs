@@ -19,12 +19,7 @@ const ADMIN: Capabilities = Capabilities::of(&[C::Enrol, C::Operate, C::Gateway]
 
 pub(super) async fn run(session: &Session, arg: OrgRecover) -> Result<ExitCode> {
     let keys = session.home.keys();
-    let desk = Desk {
-        client: arg.node.client()?,
-        genesis: session.home.genesis()?,
-        validators: session.home.validators()?,
-        key: keys.open(&arg.with)?,
-    };
+    let desk = Desk::with(&session.home, arg.node.client()?, keys.open(&arg.with)?)?;
     let us = organisation(&desk.client, &desk.organisation()).await?;
     let signer = desk.key.public_key();
     let mut keep = vec![signer];

@@ -83,7 +83,7 @@ impl Intent {
     ) -> Result<Vec<Built>, Problem> {
         match self {
             Self::Hold { targets, reason, hours } => {
-                let seen = console.registry().head().head().size;
+                let seen = console.registry().head()?.head().size;
                 let now = muster_ledger::Time(console.now());
                 let until = hours.map(|h| now.plus_ms(h.saturating_mul(3_600_000)));
                 each(console, targets, |named| {

@@ -118,7 +118,7 @@ fn enrolment(
         mapping,
     };
     let registry = console.registry().clone();
-    let validators = registry.chain().state().validators()?;
+    let validators = registry.chain()?.state().validators()?;
     let spool = job.dir.join("spool");
     files::folder(&spool).map_err(|e| failed("make a folder", &e))?;
     let enrolment = Enrolment {

@@ -14,8 +14,6 @@ use muster_ledger::{Capabilities, Capability};
 #[template(path = "approvals.html")]
 struct Approvals {
     frame: Frame,
-    /// How many others must approve.
-    people: u64,
     /// What needs approval, in words.
     rules: Option<String>,
     rows: Vec<Row>,
@@ -25,10 +23,12 @@ struct Row {
     view: ProposalView,
     by: String,
     approved_by: Vec<String>,
-    /// The visitor's key proposed it.
+    /// The visitor's key proposed it, or its organisation what concerns all.
     own: bool,
     /// The visitor's key approved it already.
     done: bool,
+    /// The visitor's organisation proposed it.
+    ends: bool,
     may: bool,
 }
 
@@ -52,18 +52,19 @@ async fn build(console: &Console, frame: Frame, who: &Visitor) -> Result<Approva
     let rows = view
         .proposals
         .into_iter()
-        .filter(|p| p.organisation == ours)
+        .filter(|p| p.organisation == ours || p.matter.is_some())
         .map(|p| Row {
             by: names.of(&p.key),
             approved_by: p.approvals.iter().map(|k| names.of(k)).collect(),
-            own: p.key == key,
-            done: p.approvals.contains(&key),
+            own: p.key == key || p.matter.is_some() && p.organisation == ours,
+            done: p.approvals.contains(&key) || p.approved_by.contains(&ours),
+            ends: p.organisation == ours,
             may,
             view: p,
         })
         .collect();
     let rules = rules(&console.registry().network().await?.rules);
-    Ok(Approvals { frame, people: view.people, rules, rows })
+    Ok(Approvals { frame, rules, rows })
 }
 
 /// What needs the approval of others, in words; none if nothing does.

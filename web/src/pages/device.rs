@@ -19,7 +19,7 @@ use history::Change;
 use muster_api::{DeviceView, Problem, Resolve as _};
 use muster_identity::cbor::Decode as _;
 use muster_identity::{Did, PublicKey};
-use muster_ledger::{Leaf, Retired, View as _};
+use muster_ledger::{Leaf, Retired, Standing, View as _, owner_of};
 use muster_registry::Reader;
 use standing::{Can, Reason};
 
@@ -101,13 +101,18 @@ async fn build(
     let Some(view) = registry.read_as(reader).device(did).await? else { return Ok(None) };
     let own = view.owner == who.session.organisation.to_string();
     let batch = view.batch.parse().map_err(|_| damaged("the batch of the device"))?;
-    let chain = registry.chain();
+    let chain = registry.chain()?;
     let record = chain.state().device(did)?;
     let batch_record = chain.state().batch(&batch)?.ok_or_else(|| damaged("the batch"))?;
     let (history, more) = history::of(console, who, did, &batch).await?;
-    let now = registry.head().head().time;
+    let now = registry.head()?.head().time;
     let standing = record.as_ref().map(|r| &r.standing);
-    let reasons = standing::reasons(standing, &batch_record.standing, &history, now);
+    // A device that left its batch does not stand as that does.
+    let of_batch = match view.left {
+        Some(_) => Standing::default(),
+        None => batch_record.standing.clone(),
+    };
+    let reasons = standing::reasons(standing, &of_batch, &history, now);
     let can = match own && frame.acts() {
         true => Can::of(standing, now),
         false => Can::default(),
@@ -117,7 +122,7 @@ async fn build(
     let document = serde_json::to_string_pretty(&document).map_err(|_| damaged("the document"))?;
     let keys = keys(console, did, &view, record.as_ref(), can.revoke_key).await?;
     let owner = console
-        .organisation_record(&batch_record.owner)?
+        .organisation_record(owner_of(record.as_ref(), &batch_record))?
         .map_or_else(|| short_id(&view.owner), |o| o.label);
     let name = view.serial.clone().unwrap_or_else(|| short(&view.did));
     frame.title = format!("Device {}", name.chars().take(64).collect::<String>());
@@ -152,22 +157,30 @@ async fn keys(
     let part = part.ok_or_else(|| damaged("the device's leaf"))?;
     let leaf = Leaf::from_cbor(&part.leaf).map_err(|_| damaged("the device's leaf"))?;
     let first = leaf.inception.key;
-    let came = |key: &PublicKey| match *key == first {
-        true => "with the device: the DID is made of it",
-        false => "by a rotation, signed by the key before and by itself",
+    let old: Vec<_> = record.iter().flat_map(|r| &r.retired).collect();
+    // By what the key before it ended.
+    let came = |key: &PublicKey| {
+        let place = old.iter().position(|retired| retired.key == *key).unwrap_or(old.len());
+        let before = place.checked_sub(1).and_then(|before| old.get(before));
+        match before.map(|retired| retired.why) {
+            _ if *key == first => "with the device: the DID is made of it",
+            Some(Retired::Recovered) => "by a recovery: the key before did not sign for it",
+            _ => "by a rotation, signed by the key before and by itself",
+        }
     };
     let mut lines = Vec::new();
     if let Some(text) = &view.key {
         let key = PublicKey::from_multikey(text).map_err(|_| damaged("a key"))?;
         lines.push(KeyLine { key: text.clone(), came: came(&key), over: "", ends: may_end });
     }
-    for old in record.iter().flat_map(|r| r.retired.iter()).rev() {
-        let over = match old.why {
+    for retired in old.iter().rev() {
+        let over = match retired.why {
             Retired::Rotated => "replaced",
             Retired::Revoked => "revoked",
+            Retired::Recovered => "replaced by a recovery",
         };
-        let key = old.key.to_multikey();
-        lines.push(KeyLine { key, came: came(&old.key), over, ends: false });
+        let key = retired.key.to_multikey();
+        lines.push(KeyLine { key, came: came(&retired.key), over, ends: false });
     }
     Ok(lines)
 }

@@ -284,7 +284,7 @@ impl Column {
 
 /// Which of these batches are valid, and of how many devices.
 fn still_valid(console: &Console, batches: &[String]) -> Result<Vec<(String, u64)>, Problem> {
-    let chain = console.registry().chain();
+    let chain = console.registry().chain()?;
     let mut valid = Vec::new();
     for text in batches {
         let Ok(id) = text.parse::<BatchId>() else { continue };

@@ -9,7 +9,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use data_encoding::HEXLOWER;
 use muster_api::{LogRow, Problem};
-use muster_ledger::View as _;
+use muster_identity::Did;
+use muster_ledger::{StateKey, View as _};
 use muster_registry::LogFilter;
 
 /// Newest entries that are shown.
@@ -48,13 +49,13 @@ pub(crate) async fn page(
 
 async fn build(console: &Console, frame: Frame, who: &Visitor) -> Result<Ledger, Problem> {
     let registry = console.registry();
-    let (checkpoint, chain) = (registry.head(), registry.chain());
+    let (checkpoint, chain) = (registry.head()?, registry.chain()?);
     let head = checkpoint.head();
     let set = chain.state().validators()?;
     let label = |key: &muster_identity::PublicKey| {
-        let owner = registry.genesis().organisation_did();
-        let record = chain.state().organisation(&owner).ok().flatten();
-        record.filter(|r| r.keys.iter().any(|k| k.key == *key)).map(|r| r.label).unwrap_or_default()
+        let owner = chain.state().read::<Did>(StateKey::of_key(key)).ok().flatten();
+        let record = owner.and_then(|did| chain.state().organisation(&did).ok().flatten());
+        record.map(|record| record.label).unwrap_or_default()
     };
     let validators: Vec<_> = set
         .0

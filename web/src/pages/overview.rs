@@ -83,7 +83,7 @@ async fn build(
     let counts = registry.overview_counts().await?;
     let mut alarms = alarms(&counts, now);
     alarms.extend(waiting(console, who).await);
-    let head = registry.head();
+    let head = registry.head()?;
     Ok(Overview {
         frame,
         counts,

@@ -130,8 +130,8 @@ impl Chosen {
         let Some(search) = search else { return Ok((all, false)) };
         let search = DeviceSearch { state: Some(Status::Held), ..search.clone() };
         let registry = console.registry();
-        let time = registry.head().head().time;
-        let chain = registry.chain();
+        let time = registry.head()?.head().time;
+        let chain = registry.chain()?;
         // Whoever finds some devices of a batch does not lift the hold of all.
         for id in registry.select(&search).await?.batches {
             if chain.state().batch(&id)?.is_some_and(|batch| lifts(&batch.standing, time)) {

@@ -53,6 +53,7 @@ impl Crafted {
                 entry: n as u64,
                 seq: 0,
                 standing: Standing::default(),
+                offer: None,
             };
             state.insert(StateKey::Batch(*id), record.to_cbor());
         }
@@ -68,6 +69,8 @@ impl Crafted {
                 retired: vec![],
                 next_key: None,
                 standing: Standing { revoked: true, ..Standing::default() },
+                left: None,
+                offer: None,
             };
             state.insert(StateKey::Device(did), record.to_cbor());
             // Digest, revoked, place of the batch, index, one change.

@@ -7,9 +7,9 @@ use muster_identity::{Did, Inception, PublicKey};
 use muster_ledger::merkle::{Frontier, Hash, leaf_hash, root_from_path, verify_consistency};
 use muster_ledger::{
     Action, Alone, BatchRecord, Block, Chain, Changes, Checkpoint, DevicePart, DeviceRecord, Enrol,
-    Entry, EntryProof, Genesis, GrantRecord, Leaf, LeafTree, OrganisationRecord, OversightRecord,
-    ProposalRecord, ProtocolRecord, Receipt, Rules, SerialCommitment, SignedOperation, Snapshot,
-    Standing, State, StateKey, StateProof, UploadRequest, ValidatorSet,
+    Entry, EntryProof, Genesis, GrantRecord, Leaf, LeafTree, Members, OrganisationRecord,
+    OversightRecord, ProposalRecord, ProtocolRecord, Receipt, Rules, SerialCommitment,
+    SignedOperation, Snapshot, Standing, State, StateKey, StateProof, UploadRequest, ValidatorSet,
 };
 use serde_json::Value;
 use std::path::Path;
@@ -172,6 +172,7 @@ impl File {
             entry: 0,
             seq: 0,
             standing: Standing::default(),
+            offer: None,
         };
         let enrolled = part.verify(&record).map_err(fault)?;
         assert_eq!(enrolled.did().to_string(), self.list("dids")[part.index as usize]);
@@ -272,6 +273,7 @@ impl File {
             "protocol" => read::<ProtocolRecord>(&bytes),
             "oversight" => read::<OversightRecord>(&bytes),
             "proposal" => read::<ProposalRecord>(&bytes),
+            "members" => read::<Members>(&bytes),
             other => panic!("unknown record {other}"),
         }
     }

@@ -239,7 +239,7 @@ fn actions() -> Vec<Flaw> {
             "unknown-action",
             "upgrade needed: an unknown action",
             with(|w| {
-                w.array(2).uint(17).map(0);
+                w.array(2).uint(1_000).map(0);
             }),
         ),
         (

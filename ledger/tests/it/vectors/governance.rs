@@ -169,17 +169,17 @@ fn operations() -> Vec<Vector> {
     let table: Vec<flawed::Flaw> = vec![
         ("proposal-of-approval", "an action that is not proposed", propose(&approve)),
         (
-            "proposal-of-hold",
+            "proposal-of-enrolment",
             "an action that is not proposed",
             propose(&|w| {
-                w.array(2).uint(2).map(0);
+                w.array(2).uint(1).map(0);
             }),
         ),
         (
-            "proposal-of-validators",
+            "proposal-of-recovery",
             "an action that is not proposed",
             propose(&|w| {
-                w.array(2).uint(11).map(0);
+                w.array(2).uint(22).map(0);
             }),
         ),
         (
@@ -193,7 +193,7 @@ fn operations() -> Vec<Vector> {
             "proposal-of-unknown-action",
             "upgrade needed: an unknown action",
             propose(&|w| {
-                w.array(2).uint(17).map(0);
+                w.array(2).uint(1_000).map(0);
             }),
         ),
         (

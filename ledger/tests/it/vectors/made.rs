@@ -288,6 +288,8 @@ impl Story {
                 retired: vec![],
                 next_key: None,
                 standing: Standing { revoked: true, ..Standing::default() },
+                left: None,
+                offer: None,
             };
             let vector = Vector::valid("record", name, about)
                 .text("record", "device")

@@ -3,6 +3,7 @@
 //! `MUSTER_WRITE_VECTORS=1` writes them anew.
 
 mod check;
+mod consortium;
 mod cose;
 mod flawed;
 mod flawed_parts;
@@ -87,14 +88,20 @@ fn on_disk(name: &str) -> Vec<PathBuf> {
 
 /// Every valid vector, for the tests that start from good bytes.
 pub(crate) fn valid() -> Vec<Vector> {
-    made::all().into_iter().chain(governance::all()).collect()
+    made::all().into_iter().chain(governance::all()).chain(consortium::all()).collect()
 }
 
 #[test]
 fn the_files_are_what_the_crate_makes() {
     let write = std::env::var_os("MUSTER_WRITE_VECTORS").is_some();
     let mut files = BTreeSet::new();
-    let flawed = [flawed::all(), flawed_parts::all(), flawed_proofs::all(), governance::flawed()];
+    let flawed = [
+        flawed::all(),
+        flawed_parts::all(),
+        flawed_proofs::all(),
+        governance::flawed(),
+        consortium::flawed(),
+    ];
     for vector in valid().into_iter().chain(flawed.into_iter().flatten()) {
         let path = folder(vector.folder).join(format!("ledger-{}.json", vector.name));
         let text = vector.render();

@@ -1,4 +1,5 @@
 use super::fault::fault;
+use super::staging;
 use super::writer::Writer;
 use crate::Error;
 use crate::claims::{BY_OPERATION, Claim};
@@ -7,11 +8,18 @@ use crate::store::{Commit, Flip};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
-/// Writes a block and everything that follows from it: all or nothing.
-pub(super) async fn commit(writer: &Writer, commit: Commit) -> Result<(), Error> {
+/// Writes blocks and everything that follows from them: all or nothing.
+pub(super) async fn commit(writer: &Writer, commits: Vec<Commit>) -> Result<(), Error> {
     let mut write = writer.begin().await?;
-    let done = write_block(write.on(), &commit).await;
+    let done = write_blocks(write.on(), &commits).await;
     write.end(done).await
+}
+
+async fn write_blocks(connection: &mut PgConnection, commits: &[Commit]) -> Result<(), Error> {
+    for commit in commits {
+        write_block(connection, commit).await?;
+    }
+    Ok(())
 }
 
 async fn write_block(connection: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
@@ -36,6 +44,7 @@ async fn write_block(connection: &mut PgConnection, commit: &Commit) -> Result<(
         .map_err(fault)?;
     let records = commit.state.iter().map(|(key, value)| (&key[..], &value[..]));
     write_records(connection, records).await?;
+    staging::evict(connection, &commit.evict).await?;
     write_keys(connection, &commit.keys).await?;
     for flip in &commit.flips {
         write_flip(connection, flip).await?;

@@ -227,17 +227,19 @@ async fn put(
         .execute(&mut *connection)
         .await
         .map_err(fault)?;
-    let places: Vec<i64> =
-        rows.iter().map(|row| integer(row.row.number)).collect::<Result<_, _>>()?;
-    sqlx::query(SERIALS)
-        .bind(number)
-        .bind(&names)
-        .bind(Text::all(rows.iter().map(|row| &row.row.serial[..])))
-        .bind(rows.iter().map(|row| row.row.lot.clone().map(Text)).collect::<Vec<_>>())
-        .bind(places)
-        .execute(&mut *connection)
-        .await
-        .map_err(fault)?;
+    if !plan.leaves_only {
+        let places: Vec<i64> =
+            rows.iter().map(|row| integer(row.row.number)).collect::<Result<_, _>>()?;
+        sqlx::query(SERIALS)
+            .bind(number)
+            .bind(&names)
+            .bind(Text::all(rows.iter().map(|row| &row.row.serial[..])))
+            .bind(rows.iter().map(|row| row.row.lot.clone().map(Text)).collect::<Vec<_>>())
+            .bind(places)
+            .execute(&mut *connection)
+            .await
+            .map_err(fault)?;
+    }
     sqlx::query(COUNT)
         .bind(integer(plan.added)?)
         .bind(integer(plan.now.0)?)
@@ -262,7 +264,7 @@ pub(super) async fn remove(
         WHERE batch = $1 AND digest = ANY($2) \
         AND NOT EXISTS (SELECT 1 FROM batches WHERE no = $1)";
     const UPLOADS: &str = "UPDATE uploads SET staged = staged - $1, version = version + 1, \
-        count = NULL, root = NULL WHERE no = $2";
+        count = NULL, root = NULL, expires = CASE WHEN $3 THEN 0 ELSE expires END WHERE no = $2";
     let leaves: Vec<Vec<u8>> = sqlx::query_scalar(LEAVES)
         .bind(integer(upload)?)
         .bind(digests(names))
@@ -285,6 +287,9 @@ pub(super) async fn remove(
     sqlx::query(UPLOADS)
         .bind(integer(leaves.len() as u64)?)
         .bind(integer(upload)?)
+        // A name without a leaf is the key of a leaf with another name. No index tells which: the
+        // upload ends, since sealed it would bring that key a second time.
+        .bind(leaves.len() < names.len())
         .execute(&mut *connection)
         .await
         .map_err(fault)?;

@@ -1,12 +1,20 @@
 use super::fault::{fault, integer};
+use super::staging;
 use crate::Error;
 use crate::claims::{BY_OPERATION, Claim};
 use crate::store::{Commit, Flip};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-/// Writes a block and everything that follows from it: all or nothing.
-pub(super) async fn commit(pool: &SqlitePool, commit: Commit) -> Result<(), Error> {
+/// Writes blocks and everything that follows from them: all or nothing.
+pub(super) async fn commit(pool: &SqlitePool, commits: Vec<Commit>) -> Result<(), Error> {
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+    for commit in &commits {
+        write(&mut tx, commit).await?;
+    }
+    tx.commit().await.map_err(fault)
+}
+
+async fn write(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error> {
     for (place, entry) in (commit.first..).zip(&commit.entries) {
         sqlx::query("INSERT INTO entries VALUES (?, ?)")
             .bind(integer(place)?)
@@ -26,13 +34,14 @@ pub(super) async fn commit(pool: &SqlitePool, commit: Commit) -> Result<(), Erro
         .await
         .map_err(fault)?;
     for (key, value) in &commit.state {
-        write_record(&mut tx, key, value).await?;
+        write_record(tx, key, value).await?;
     }
+    staging::evict(tx, &commit.evict).await?;
     for claim in &commit.keys {
-        write_claim(&mut tx, claim).await?;
+        write_claim(tx, claim).await?;
     }
     for flip in &commit.flips {
-        write_flip(&mut tx, flip).await?;
+        write_flip(tx, flip).await?;
     }
     for (subject, entry) in &commit.touched {
         sqlx::query("INSERT INTO touched VALUES (?, ?)")
@@ -42,7 +51,7 @@ pub(super) async fn commit(pool: &SqlitePool, commit: Commit) -> Result<(), Erro
             .await
             .map_err(fault)?;
     }
-    tx.commit().await.map_err(fault)
+    Ok(())
 }
 
 /// Makes a sealed upload a batch whose entry is on the ledger already.

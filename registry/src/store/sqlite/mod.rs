@@ -227,8 +227,8 @@ impl Store for Sqlite {
         Box::pin(reading::state(&self.readers))
     }
 
-    fn commit(&self, commit: Commit) -> Answer<'_, ()> {
-        Box::pin(commit::commit(&self.writer, commit))
+    fn commit(&self, commits: Vec<Commit>) -> Answer<'_, ()> {
+        Box::pin(commit::commit(&self.writer, commits))
     }
 
     fn claimed(&self, claims: Vec<Claim>) -> Answer<'_, Vec<Claim>> {

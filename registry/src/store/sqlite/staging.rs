@@ -208,8 +208,9 @@ async fn put(
             Ok(query.bind(number).bind(row.name.0.to_vec()).bind(row.row.leaf.clone()))
         })
         .await?;
+    let listed = if plan.leaves_only { &[] } else { rows };
     SERIALS
-        .run(connection, rows, |query, row| {
+        .run(connection, listed, |query, row| {
             let (serial, lot) = (row.row.serial.clone(), row.row.lot.clone());
             let query = query.bind(organisation).bind(row.name.0.to_vec()).bind(serial).bind(lot);
             Ok(query.bind(integer(row.row.number)?).bind(number))
@@ -238,8 +239,8 @@ pub(super) async fn remove(
     const CLAIMS: &str = "DELETE FROM claims \
         WHERE batch = ?1 AND digest IN (SELECT unhex(value) FROM json_each(?2)) \
         AND NOT EXISTS (SELECT 1 FROM batches WHERE no = ?1)";
-    const UPLOADS: &str = "UPDATE uploads SET staged = staged - ?, version = version + 1, \
-        count = NULL, root = NULL WHERE no = ?";
+    const UPLOADS: &str = "UPDATE uploads SET staged = staged - ?1, version = version + 1, \
+        count = NULL, root = NULL, expires = CASE WHEN ?3 THEN 0 ELSE expires END WHERE no = ?2";
     let leaves: Vec<Vec<u8>> = sqlx::query_scalar(LEAVES)
         .bind(integer(upload)?)
         .bind(hex_list(names.iter().map(|name| &name.0[..])))
@@ -262,6 +263,9 @@ pub(super) async fn remove(
     sqlx::query(UPLOADS)
         .bind(integer(leaves.len() as u64)?)
         .bind(integer(upload)?)
+        // A name without a leaf is the key of a leaf with another name. No index tells which: the
+        // upload ends, since sealed it would bring that key a second time.
+        .bind(leaves.len() < names.len())
         .execute(&mut *connection)
         .await
         .map_err(fault)?;

@@ -26,6 +26,7 @@ fn upload_from(row: &SqliteRow) -> Result<Upload, Error> {
     };
     Ok(Upload {
         number: number("no")?,
+        token: bytes("token")?,
         organisation: Did::from_digest(bytes("organisation")?),
         grant: GrantId(bytes("grant_id")?),
         model: row.try_get("model").map_err(fault)?,

@@ -38,7 +38,7 @@ async fn a_server_that_is_killed_loses_nothing_acknowledged() {
     });
     let mut height = 0;
     while !killing.is_finished() || height < (KILLS + 1) * BLOCKS {
-        match store.commit(commit_of(height + 1)).await {
+        match store.commit(vec![commit_of(height + 1)]).await {
             Ok(()) => height += 1,
             // Nothing of it is there: the same block is committed again, which would be refused.
             Err(Error::Away(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -66,14 +66,14 @@ async fn a_lost_answer_is_looked_up() {
     let (port, database) = port.split_once('/').unwrap();
     let proxy = Proxy::to(port.parse().unwrap()).await;
     let store = open(&format!("{before}:{}/{database}", proxy.port)).await.unwrap();
-    store.commit(commit_of(1)).await.unwrap();
+    store.commit(vec![commit_of(1)]).await.unwrap();
     proxy.next.store(ANSWER_IS_LOST, SeqCst);
-    store.commit(commit_of(2)).await.unwrap();
+    store.commit(vec![commit_of(2)]).await.unwrap();
     proxy.next.store(WORD_IS_LOST, SeqCst);
-    let refused = store.commit(commit_of(3)).await.unwrap_err();
+    let refused = store.commit(vec![commit_of(3)]).await.unwrap_err();
     assert!(matches!(refused, Error::Away(_)), "{refused}");
     assert_eq!(blocks(&store).await, [1, 2]);
-    store.commit(commit_of(3)).await.unwrap();
+    store.commit(vec![commit_of(3)]).await.unwrap();
     assert_eq!(blocks(&store).await, [1, 2, 3]);
     store.close().await;
 }
@@ -92,16 +92,16 @@ async fn one_node_a_database() {
     )
     .await;
     let second = open(&url).await.unwrap();
-    let refused = first.commit(commit_of(1)).await.unwrap_err().to_string();
+    let refused = first.commit(vec![commit_of(1)]).await.unwrap_err().to_string();
     assert!(refused.contains("another node uses this database"), "{refused}");
-    second.commit(commit_of(1)).await.unwrap();
+    second.commit(vec![commit_of(1)]).await.unwrap();
     second.close().await;
     // It is free again, but no longer as it was.
-    let refused = first.commit(commit_of(1)).await.unwrap_err().to_string();
+    let refused = first.commit(vec![commit_of(1)]).await.unwrap_err().to_string();
     assert!(refused.contains("another node opened this database"), "{refused}");
     first.close().await;
     let third = open(&url).await.unwrap();
-    third.commit(commit_of(2)).await.unwrap();
+    third.commit(vec![commit_of(2)]).await.unwrap();
     third.close().await;
 }
 
@@ -119,7 +119,7 @@ async fn a_connection_that_ended_while_nothing_happened_is_made_anew() {
         if height == 2 {
             assert_eq!(store.claimed(commit_of(1).keys).await.unwrap().len(), 1);
         }
-        store.commit(commit_of(height)).await.unwrap();
+        store.commit(vec![commit_of(height)]).await.unwrap();
         assert_eq!(blocks(&store).await.len() as u64, height);
     }
     store.close().await;

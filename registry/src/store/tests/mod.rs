@@ -32,6 +32,7 @@ fn commit_of(height: u64) -> Commit {
             state_root: [1; 32],
         },
         state: vec![(vec![1], vec![height as u8].into())],
+        evict: Vec::new(),
         keys: vec![Claim(key)],
         flips: Vec::new(),
         touched: vec![([9; 32], size - 1)],

@@ -75,7 +75,7 @@ impl Fleet {
         let grant = match model {
             "T-1" => network.genesis.grant_id(),
             _ => {
-                let seq = self.network.registry.chain();
+                let seq = self.network.registry.chain().unwrap();
                 let owner = network.owner();
                 use muster_ledger::View as _;
                 let seq = seq.state().organisation(&owner).unwrap().unwrap().seq;

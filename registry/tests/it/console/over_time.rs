@@ -124,7 +124,7 @@ async fn counts_follow_every_change() {
     fleet.network.upload(5).await;
     for _ in 0..2 {
         let counts = fleet.network.registry.overview_counts().await.unwrap();
-        assert_eq!(counts.size, fleet.network.registry.head().head().size);
+        assert_eq!(counts.size, fleet.network.registry.head().unwrap().head().size);
         let of = |model: &str| {
             let mut of = StateCounts::default();
             fleet.known.iter().filter(|k| k.model == model).for_each(|k| of.add(k.state.word()));
@@ -153,7 +153,7 @@ async fn the_log_is_told_in_words() {
     fleet.rotate(200).await;
     fleet.hold_batch(batch).await;
     let registry = &fleet.network.registry;
-    let size = registry.head().head().size;
+    let size = registry.head().unwrap().head().size;
     let pages = async |filter: LogFilter, limit: u64| {
         let (mut rows, mut before) = (Vec::new(), None);
         loop {

@@ -301,7 +301,7 @@ async fn holds_end_by_themselves() {
     let counts = fleet.network.registry.overview_counts().await.unwrap();
     assert_eq!((counts.devices.active, counts.devices.held), (18, 2));
     fleet.network.pass(61_000).await;
-    while fleet.network.registry.head().head().time < Time(START + 61_000) {
+    while fleet.network.registry.head().unwrap().head().time < Time(START + 61_000) {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     fleet.known[2].state = Status::Active;

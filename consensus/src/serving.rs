@@ -1,0 +1,153 @@
+//! What this node answers to its peers, and what it makes of what they say. None of it is believed
+//! before it is checked.
+
+use crate::bft::{Shared, locked};
+use crate::exchange::{Change, Message, PeerId, Request, Response, Service, Status};
+use crate::gather::Beat;
+use crate::limits;
+use crate::ready::ReadyVote;
+use muster_api::BoxFuture;
+use muster_ledger::{Checkpoint, SignedOperation};
+use tokio::sync::broadcast::error::RecvError;
+
+impl Service for Shared {
+    fn told(&self, peer: PeerId, message: Message) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            match message {
+                Message::Operation(bytes) => self.hear_operation(peer, bytes).await,
+                Message::Ready { batch, until, validator, signature } => {
+                    let vote = ReadyVote { batch, until, validator, signature };
+                    self.hear_vote(peer, &vote);
+                }
+                Message::Cosignature(note) => {
+                    if let Ok(checkpoint) = Checkpoint::parse(&note) {
+                        self.take_lines(&checkpoint);
+                    }
+                }
+                Message::Beat { size, time, validator, signature } => {
+                    self.take_beat(&Beat { size, time, validator, signature });
+                }
+                Message::Status(status) => {
+                    if status.height > self.application.chain().height() {
+                        self.news.notify_waiters();
+                    }
+                }
+            }
+        })
+    }
+
+    fn asked(&self, _peer: PeerId, request: Request) -> BoxFuture<'_, Response> {
+        Box::pin(async move {
+            match request {
+                Request::Feed { from, count } => self.feed(from, count).await,
+                Request::Bundle { batch, index } => {
+                    match self.application.bundle(&batch, index).await {
+                        Ok(Some(bundle)) => {
+                            Response::Bundle { leaves: bundle.leaves, path: bundle.path }
+                        }
+                        _ => Response::None,
+                    }
+                }
+                Request::Pending => {
+                    let waiting = self.application.pending();
+                    Response::Pending(waiting.into_iter().map(|operation| operation.0).collect())
+                }
+            }
+        })
+    }
+
+    fn status(&self) -> Status {
+        let chain = self.application.chain();
+        Status {
+            height: chain.height(),
+            size: chain.size(),
+            pending: !self.application.pending().is_empty(),
+            engine_port: if self.votes() { self.engine_port } else { 0 },
+        }
+    }
+}
+
+impl Shared {
+    async fn hear_operation(&self, peer: PeerId, bytes: Vec<u8>) {
+        let message = Message::Operation(bytes.clone());
+        match self.application.told(SignedOperation(bytes)).await {
+            Ok(true) => {
+                self.news.notify_waiters();
+                // Validators tell all others themselves; who does not vote may know this one alone.
+                if let Some(exchange) = self.exchange().filter(|_| !self.is_validator(peer)) {
+                    exchange.tell_others(peer, &message);
+                }
+            }
+            Ok(false) => {}
+            Err(problem) => tracing::debug!("an operation of {peer} is refused: {problem}"),
+        }
+    }
+
+    fn is_validator(&self, peer: PeerId) -> bool {
+        let peers = self.exchange().map(|exchange| exchange.peers()).unwrap_or_default();
+        peers.iter().any(|p| p.id == peer && p.status.is_some_and(|s| s.engine_port != 0))
+    }
+
+    fn hear_vote(&self, peer: PeerId, vote: &ReadyVote) {
+        let validators = self.validators();
+        if locked(&self.votes).add(&self.network, &validators, vote) {
+            self.news.notify_waiters();
+            if let Some(exchange) = self.exchange() {
+                exchange.tell_others(peer, &Self::vote_message(vote));
+            }
+        }
+    }
+
+    pub(crate) fn vote_message(vote: &ReadyVote) -> Message {
+        let ReadyVote { batch, until, validator, signature } = vote.clone();
+        Message::Ready { batch, until, validator, signature }
+    }
+
+    async fn feed(&self, from: u64, count: u64) -> Response {
+        let published = self.application.published().map(|published| published.to_note());
+        let note = self.handed_over().map(|head| head.to_note()).or(published);
+        let Some(checkpoint) = note else { return Response::None };
+        let count = count.min(limits::FEED_PAGE as u64);
+        match self.application.entries(from, count).await {
+            Ok(entries) => {
+                let entries = limits::fitting(entries);
+                Response::Feed { entries, checkpoint }
+            }
+            Err(_) => Response::None,
+        }
+    }
+
+    /// Tells whoever comes what it may have missed, and asks what waits there.
+    pub(crate) async fn greet(&self) {
+        let Some(exchange) = self.exchange() else { return };
+        let mut changes = exchange.changes();
+        let mut newcomers: Vec<_> = exchange.peers().iter().map(|peer| peer.id).collect();
+        loop {
+            for peer in std::mem::take(&mut newcomers) {
+                self.welcome(peer).await;
+            }
+            match changes.recv().await {
+                Ok(Change::Joined(peer)) => newcomers.push(peer),
+                Ok(Change::Left(_)) => {}
+                Err(RecvError::Lagged(_)) => {
+                    newcomers = exchange.peers().iter().map(|peer| peer.id).collect();
+                }
+                Err(RecvError::Closed) => return std::future::pending().await,
+            }
+        }
+    }
+
+    async fn welcome(&self, peer: PeerId) {
+        let Some(exchange) = self.exchange() else { return };
+        for vote in locked(&self.votes).of_validator(&self.key) {
+            exchange.tell(peer, &Self::vote_message(&vote));
+        }
+        self.sign_again();
+        if let Ok(Response::Pending(operations)) = exchange.ask(peer, Request::Pending).await {
+            for operation in operations {
+                let _ = self.application.told(SignedOperation(operation)).await;
+            }
+            self.news.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Operations come in: from clients, who wait for a signed head over them, and from peers.
+
+use crate::Error;
+use crate::limits::TOLD_REFUSED;
+use crate::mempool::{Added, Waiting};
+use crate::metrics::Metrics;
+use crate::node::{Node, unsigned};
+use crate::registry::Registry;
+use muster_api::Problem;
+use muster_ledger::{Action, EntryProof, Refusal, SignedOperation, VerifiedOperation, limits};
+use tokio::sync::oneshot;
+
+/// Checks what needs no state.
+fn verify(signed: &SignedOperation) -> Result<VerifiedOperation, Problem> {
+    if signed.0.len() > limits::OPERATION_BYTES {
+        let title = "a signed operation has at most 16,384 bytes";
+        return Err(Problem::new(413, "too-large", title));
+    }
+    signed.verify().map_err(|error| match error {
+        muster_ledger::Error::Upgrade(what) => Problem::new(400, "upgrade-needed", what),
+        error => Problem::new(400, "malformed", error.to_string()),
+    })
+}
+
+impl Node {
+    /// Refuses an enrolment that could not become a batch now.
+    fn check_enrolment(&self, verified: &VerifiedOperation) -> Result<(), Problem> {
+        // An enrolment sent twice hears that its batch exists, not that its upload is gone.
+        let published = self.published()?;
+        let now = self.host.now().max(published.checkpoint.head().time);
+        published.chain.try_apply(verified, now)?;
+        if self.decided_batch(verified) {
+            return Err(unsigned());
+        }
+        self.lost.check()
+    }
+
+    /// Takes an operation from a peer; true: it is new.
+    pub(crate) async fn hear(&self, signed: SignedOperation) -> Result<bool, Problem> {
+        let hash = signed.hash();
+        if self.mempool.knows(&hash) {
+            return Ok(false);
+        }
+        let checked = tokio::task::spawn_blocking(move || verify(&signed).map(|v| (signed, v)));
+        let (signed, verified) = checked.await.map_err(|e| Error::Us(e.to_string()))??;
+        let (chain, since) = (self.decided(), self.pace.check()?);
+        if let Err(refusal) = chain.try_apply(&verified, since.max(chain.time())) {
+            let for_good = matches!(
+                refusal,
+                Refusal::Expired { .. } | Refusal::WrongNetwork | Refusal::TooLongLived
+            );
+            // This node may be some blocks behind the one that took it.
+            if for_good || self.mempool.len() > TOLD_REFUSED {
+                return Err(refusal.into());
+            }
+        }
+        let enrol = match &verified.operation().action {
+            Action::Enrol(enrol) => Some(enrol.clone()),
+            _ => None,
+        };
+        let added = self.mempool.add(Waiting { signed, verified, since }, None, None)?;
+        if let Some(enrol) = enrol {
+            self.recognise(&enrol).await?;
+            self.foreign.tell();
+        }
+        Ok(added == Added::New)
+    }
+}
+
+impl Registry {
+    /// Submits an operation and waits until a signed head covers it. An enrolment names the
+    /// sealed upload that it makes a batch. Sent twice, it is waited for twice.
+    pub async fn submit(
+        &self,
+        op: SignedOperation,
+        upload: Option<&str>,
+    ) -> Result<EntryProof, Problem> {
+        let node = self.node();
+        let (answer, answered) = oneshot::channel();
+        let waits = match node.mempool.attach(&op.hash(), answer) {
+            Ok(()) => Ok(()),
+            Err(answer) => self.bring(op, upload, answer).await,
+        };
+        waits.inspect_err(|_| Metrics::count(&node.metrics.refused))?;
+        let mut ended = self.ended();
+        tokio::select! {
+            // First: what was answered before the end counts.
+            biased;
+            answer = answered => answer.unwrap_or_else(|_| Err(Error::Closing.into())),
+            _ = ended.changed() => Err(self.why_ended().into()),
+        }
+    }
+
+    /// Checks an operation and lets it wait for its block.
+    async fn bring(
+        &self,
+        signed: SignedOperation,
+        upload: Option<&str>,
+        answer: crate::mempool::Answer,
+    ) -> Result<(), Problem> {
+        let node = self.node();
+        let verified = verify(&signed)?;
+        let since = node.pace.check()?;
+        // A node that shows no head yet cannot answer with a proof under one.
+        node.published()?;
+        if node.alone && matches!(verified.operation().action, Action::ChangeValidators(_)) {
+            // The head that it makes is not this node's to sign.
+            let title = "validators are changed where the new one starts";
+            let cure = "start the node with its new key and `muster serve --succeed FILE`";
+            return Err(Problem::new(409, "validators", title).cure(cure));
+        }
+        let enrols = matches!(verified.operation().action, Action::Enrol(_));
+        if enrols {
+            node.check_enrolment(&verified)?;
+        }
+        let leaves = match upload {
+            None if enrols => {
+                let title = "leaves: an enrolment needs the upload that holds its leaves";
+                return Err(Problem::new(409, "leaves", title));
+            }
+            None => None,
+            Some(upload) => Some(node.take_upload(&verified, upload).await?),
+        };
+        if self.ended().has_changed().is_err() {
+            return Err(self.why_ended().into());
+        }
+        node.mempool.add(Waiting { signed, verified, since }, Some(answer), leaves)?;
+        node.foreign.tell();
+        Ok(())
+    }
+}

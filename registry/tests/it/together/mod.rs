@@ -1,0 +1,7 @@
+//! Several nodes, one ledger. The scenarios are written for any [`cluster::Cluster`].
+
+mod cluster;
+mod keys;
+mod leaves;
+mod lockstep;
+mod scenarios;
