@@ -9,7 +9,7 @@ use muster_ledger::{
     EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, Leaf, LeafTree, Operation, OrgKey,
     Revoke, Rules, SerialCommitment, SignedOperation, Target, Time, UploadRequest, ValidatorSet,
 };
-use muster_registry::{Config, Deciding, Registry};
+use muster_registry::{Config, Deciding, Registry, StoreUrl};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -167,6 +167,7 @@ impl Town {
         });
         let config = Config {
             dir: node.dir.path().join("node"),
+            store: StoreUrl::Folder,
             genesis: self.genesis.clone(),
             deciding: Deciding::Together(Box::new(bft)),
             host: node.clock.clone(),
