@@ -8,9 +8,9 @@ use muster_api::{Client, ClientError, ConsensusView, NetworkView};
 use serde_json::Value;
 use std::future::Future;
 use std::process::Output;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long anything may take that must come about. A machine that is busy with other things is
@@ -33,19 +33,16 @@ pub(crate) struct Cluster {
     /// By the node that dials, then by the one that is dialled.
     links: Vec<Vec<Option<Link>>>,
     dir: tempfile::TempDir,
-    /// Two clusters at once would only wait for each other.
-    _alone: MutexGuard<'static, ()>,
+    _turn: SemaphorePermit<'static>,
 }
 
-fn alone() -> &'static Mutex<()> {
-    static ALONE: OnceLock<Mutex<()>> = OnceLock::new();
-    ALONE.get_or_init(Mutex::default)
-}
+/// Clusters at once: much of the time they wait, and more of them would only wait for each other.
+static TURNS: Semaphore = Semaphore::const_new(2);
 
 impl Cluster {
     /// Makes folders and ways; nothing runs yet.
     pub(crate) async fn new() -> Self {
-        let alone = alone().lock().await;
+        let turn = TURNS.acquire().await.expect("it is never closed");
         let dir = tempfile::tempdir().expect("a folder for the test");
         let network = Arc::new(Network::new());
         let mut nodes: Vec<_> =
@@ -66,7 +63,7 @@ impl Cluster {
         }
         let urls = nodes.iter().map(Node::url).collect();
         let watch = Watch::start(&network.genesis, urls);
-        Self { network, nodes, watch, links, dir, _alone: alone }
+        Self { network, nodes, watch, links, dir, _turn: turn }
     }
 
     /// A cluster that has signed its first head, on every node.
