@@ -24,6 +24,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Before what was not answered is sent again.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How long an operation may wait: also by a clock that is an hour ahead.
+const VALID_MS: u64 = 12 * 3_600_000;
+
 /// What a client has in hand: the place of an entry, its bytes, and what it proves.
 #[derive(Debug, Clone)]
 pub(crate) struct Acknowledged {
@@ -79,7 +82,7 @@ impl Pen {
 
     /// Signs what an author does.
     pub(crate) fn sign(&self, author: Did, key: &SecretKey, action: Action) -> SignedOperation {
-        let (network, valid_until) = (self.network.genesis.network(), now().plus_ms(3_600_000));
+        let (network, valid_until) = (self.network.genesis.network(), now().plus_ms(VALID_MS));
         let operation = Operation { network, author, valid_until, action };
         operation.sign(key).expect("a key in memory signs")
     }
