@@ -157,6 +157,13 @@ fn demo_of_four_tells_its_story() {
     assert!(words.contains("the same command goes on from here"), "{words}");
     assert_eq!(stopped.status.code(), Some(1), "{words}");
 
+    // One that was killed could not end its nodes.
+    let lock = fs::File::open(muster.path("home/west/node/lock")).expect("a node ran there");
+    lock.try_lock().expect("nobody has it");
+    let words = muster.refused(&args, 1);
+    assert!(words.contains("a node of West runs already"), "{words}");
+    drop(lock);
+
     let mut entries = 0;
     for run in 1..=2 {
         let told = muster.json(&args);

@@ -45,6 +45,7 @@ pub(super) async fn run(session: &Session, arg: &cli::Demo) -> Result<ExitCode> 
         .zip(ports)
         .map(|(name, ports)| Member::new(name, Home::at(&folder(name)), ports))
         .collect();
+    members.iter().try_for_each(Member::check_free)?;
     make_folder(home)?;
     // Whoever stops it in the middle leaves no node behind.
     let told = tokio::select! {
