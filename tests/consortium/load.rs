@@ -54,12 +54,15 @@ struct Device {
     seen: u64,
 }
 
+/// What looks at every answer: the node's place, and the checkpoint's note.
+type Saw = Arc<dyn Fn(usize, &str) + Send + Sync>;
+
 /// Who may send operations to whom, and what becomes of the answers.
 #[derive(Clone)]
 pub(crate) struct Pen {
     network: Arc<Network>,
     clients: Arc<Vec<Client>>,
-    saw: Arc<dyn Fn(usize, &str) + Send + Sync>,
+    saw: Saw,
 }
 
 /// What came of an operation.
