@@ -24,6 +24,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Before what was not answered is sent again.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How long an operation may wait: also by a clock that is an hour ahead.
+const VALID_MS: u64 = 12 * 3_600_000;
+
 /// What a client has in hand: the place of an entry, its bytes, and what it proves.
 #[derive(Debug, Clone)]
 pub(crate) struct Acknowledged {
@@ -51,12 +54,15 @@ struct Device {
     seen: u64,
 }
 
+/// What looks at every answer: the node's place, and the checkpoint's note.
+type Saw = Arc<dyn Fn(usize, &str) + Send + Sync>;
+
 /// Who may send operations to whom, and what becomes of the answers.
 #[derive(Clone)]
 pub(crate) struct Pen {
     network: Arc<Network>,
     clients: Arc<Vec<Client>>,
-    saw: Arc<dyn Fn(usize, &str) + Send + Sync>,
+    saw: Saw,
 }
 
 /// What came of an operation.
@@ -79,7 +85,7 @@ impl Pen {
 
     /// Signs what an author does.
     pub(crate) fn sign(&self, author: Did, key: &SecretKey, action: Action) -> SignedOperation {
-        let (network, valid_until) = (self.network.genesis.network(), now().plus_ms(3_600_000));
+        let (network, valid_until) = (self.network.genesis.network(), now().plus_ms(VALID_MS));
         let operation = Operation { network, author, valid_until, action };
         operation.sign(key).expect("a key in memory signs")
     }
