@@ -54,12 +54,15 @@ struct Device {
     seen: u64,
 }
 
+/// What is told of the head of a node.
+type Saw = dyn Fn(usize, &str) + Send + Sync;
+
 /// Who may send operations to whom, and what becomes of the answers.
 #[derive(Clone)]
 pub(crate) struct Pen {
     network: Arc<Network>,
     clients: Arc<Vec<Client>>,
-    saw: Arc<dyn Fn(usize, &str) + Send + Sync>,
+    saw: Arc<Saw>,
 }
 
 /// What came of an operation.
