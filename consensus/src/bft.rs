@@ -10,9 +10,9 @@ use crate::ready::ReadyVotes;
 use crate::{Error, limits};
 use muster_api::{BoxFuture, ConsensusView, Host};
 use muster_identity::{PublicKey, Signer};
-use muster_ledger::{BatchId, Network, ValidatorSet, View as _};
+use muster_ledger::{BatchId, Network, Time, ValidatorSet, View as _};
 use muster_registry::{Application, Consensus};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -71,6 +71,8 @@ pub(crate) struct Shared {
     /// Announced batches whose leaves are not taken while a promise for another one holds.
     pub(crate) kept_waiting: Mutex<BTreeSet<BatchId>>,
     pub(crate) evidences: Evidences,
+    /// When a signature of each validator came last, by this node's clock.
+    pub(crate) heard_of: Mutex<BTreeMap<PublicKey, Time>>,
     pub(crate) engine_view: watch::Receiver<EngineView>,
     /// Something was heard of that may be worth a block, or that a peer is ahead.
     pub(crate) news: Notify,
@@ -170,6 +172,7 @@ impl Bft {
             handover: Handover::read(&dir, application.chain().height())?,
             kept_waiting: Mutex::default(),
             evidences: Evidences::open(dir.join("evidence"))?,
+            heard_of: Mutex::default(),
             engine_view: watch_engine,
             news: Notify::new(),
             stopped: watch::Sender::new(None),
@@ -225,6 +228,8 @@ impl Shared {
                 self.sign_again();
             }
             if !self.votes() {
+                // Nothing is proposed here; what the state refuses is answered by the attempt.
+                self.application.propose(self.host.now(), &|_| false).await;
                 self.heard(limits::LOOK).await;
                 continue;
             }

@@ -124,22 +124,22 @@ impl Beat {
 pub(crate) struct Beats(BTreeMap<(u64, Time), BTreeSet<PublicKey>>);
 
 impl Beats {
-    /// Takes a beat of a validator that is at hand, that is neither long over nor far ahead; whether
-    /// a quorum has given its word for that size and time.
+    /// Takes a beat of a validator: whether a quorum has given its word for that size and time.
+    /// None: it is no validator's, or nothing new.
     pub(crate) fn add(
         &mut self,
         network: &Network,
         validators: &ValidatorSet,
         beat: &Beat,
-    ) -> bool {
+    ) -> Option<bool> {
         if !validators.0.contains(&beat.validator) {
-            return false;
+            return None;
         }
         let known = self.0.get(&(beat.size, beat.time));
         let known = known.is_some_and(|keys| keys.contains(&beat.validator));
         let text = message(network, beat.size, beat.time);
         if known || beat.validator.verify(&text, &beat.signature).is_err() {
-            return false;
+            return None;
         }
         // One beat of each validator counts: its last.
         for keys in self.0.values_mut() {
@@ -148,7 +148,7 @@ impl Beats {
         self.0.retain(|_, keys| !keys.is_empty());
         let keys = self.0.entry((beat.size, beat.time)).or_default();
         keys.insert(beat.validator);
-        keys.len() >= validators.quorum()
+        Some(keys.len() >= validators.quorum())
     }
 }
 
@@ -249,11 +249,11 @@ mod tests {
         let mut beat = |key, time| {
             beats.add(&NETWORK, &set, &Beat::sign(&NETWORK, 5, Time(time), key).unwrap())
         };
-        assert!(!beat(&keys[0], 3_600_000));
-        assert!(!beat(&keys[1], 10_000));
-        assert!(!beat(&keys[2], 10_000));
-        assert!(!beat(&keys[2], 10_000), "twice is once");
-        assert!(beat(&keys[3], 10_000));
+        assert_eq!(beat(&keys[0], 3_600_000), Some(false));
+        assert_eq!(beat(&keys[1], 10_000), Some(false));
+        assert_eq!(beat(&keys[2], 10_000), Some(false));
+        assert_eq!(beat(&keys[2], 10_000), None, "twice is once");
+        assert_eq!(beat(&keys[3], 10_000), Some(true));
         assert_eq!(slot(Time(29_999)), Time(20_000));
         assert_eq!(slot(Time(30_000 + limits::BEAT_DELAY_MS)), Time(30_000));
     }

@@ -5,6 +5,7 @@ use crate::bft::{Shared, locked};
 use crate::exchange::Message;
 use crate::gather::{Beat, slot};
 use crate::limits;
+use muster_identity::PublicKey;
 use muster_ledger::{Checkpoint, Time, ValidatorSet};
 
 impl Shared {
@@ -85,7 +86,12 @@ impl Shared {
         let mut all: Vec<_> = sets.iter().flat_map(|set| set.0.iter().copied()).collect();
         all.sort();
         all.dedup();
-        let liars = locked(&self.gather).add(&ValidatorSet(all), checkpoint);
+        let all = ValidatorSet(all);
+        // One line each, as a rule: a checkpoint of others says nothing of who is there now.
+        if let [signer] = checkpoint.signers(&all)[..] {
+            self.hear_of(signer);
+        }
+        let liars = locked(&self.gather).add(&all, checkpoint);
         for liar in &liars {
             self.evidences.keep_heads(head.height, liar);
         }
@@ -161,9 +167,16 @@ impl Shared {
         !matches!(self.application.upgrade_ahead(), Ok(ahead) if ahead.is_none_or(|a| !a.due))
     }
 
+    fn hear_of(&self, validator: PublicKey) {
+        locked(&self.heard_of).insert(validator, self.host.now());
+    }
+
     pub(crate) fn take_beat(&self, beat: &Beat) {
         let validators = self.validators();
-        let quorum = locked(&self.beats).add(&self.network, &validators, beat);
+        let Some(quorum) = locked(&self.beats).add(&self.network, &validators, beat) else {
+            return;
+        };
+        self.hear_of(beat.validator);
         let own = slot(self.host.now());
         // Only the time that this node's own clock says, or the one just before.
         let near = beat.time <= own && own.since(beat.time) <= muster_ledger::limits::HEARTBEAT_MS;

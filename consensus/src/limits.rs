@@ -163,6 +163,10 @@ muster_ledger::limits! {
     /// Bundles that are fetched at once: 4,096 leaves, which are staged together.
     pub const BUNDLES_AT_ONCE: usize = 16 => "bundles";
 
+    /// How long after its last signature a validator counts as there, in milliseconds: two heartbeats
+    /// and some.
+    pub const PRESENT_MS: u64 = 25_000 => "milliseconds";
+
     /// Proofs of what validators did wrong that are kept: the first say all.
     pub const EVIDENCES: usize = 256 => "files";
 
@@ -177,6 +181,7 @@ muster_ledger::limits! {
 }
 
 /// As many of these entries as one answer holds.
+#[cfg(feature = "nodes")]
 pub(crate) fn fitting(mut entries: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let mut bytes = 0;
     let fits = entries.iter().take_while(|entry| {

@@ -26,12 +26,16 @@ impl Shared {
         let validators = self.validators();
         let signed = note.as_ref().map(|note| note.signers(&validators)).unwrap_or_default();
         let engine = self.engine_view.borrow().clone();
-        let voted = engine.last_votes;
-        for key in signed.iter().chain(&voted) {
+        let now = self.host.now();
+        let heard: Vec<_> = locked(&self.heard_of)
+            .iter()
+            .filter(|(_, at)| now.since(**at) <= limits::PRESENT_MS)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in signed.iter().chain(&heard) {
             seen.insert(*key, chain.height());
         }
-        let present =
-            |key: &PublicKey| *key == self.key || voted.contains(key) || signed.contains(key);
+        let present = |key: &PublicKey| *key == self.key || heard.contains(key);
         let head = published.as_ref().map(|p| *p.head());
         let role = if self.votes() { ConsensusRole::Validator } else { ConsensusRole::Access };
         ConsensusView {

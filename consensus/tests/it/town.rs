@@ -3,12 +3,13 @@ use muster_consensus::exchange::PeerAddress;
 use muster_consensus::{Bft, Settings};
 use muster_identity::cbor::Encode as _;
 use muster_identity::{Algorithm, Did, Inception, PossessionTerms, SecretKey, Signer as _, sha256};
+use muster_ledger::View as _;
 use muster_ledger::{
     Action, BatchId, Capabilities, Capability, DeviceRef, Enrol, EntryProof, Evidence,
     EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, Leaf, LeafTree, Operation, OrgKey,
     Revoke, Rules, SerialCommitment, SignedOperation, Target, Time, UploadRequest, ValidatorSet,
 };
-use muster_registry::{Config, Deciding, Registry};
+use muster_registry::{Config, Deciding, Registry, StoreUrl};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -110,13 +111,15 @@ impl Town {
         let key = secret("admin").public_key();
         let all = [Capability::Root, Capability::Enrol, Capability::Operate, Capability::Approve];
         let capabilities = Capabilities::of(&all);
+        let validates = Capabilities::of(&[Capability::Validator]);
+        let theirs = validators.0.iter().map(|key| OrgKey { key: *key, capabilities: validates });
         let genesis = Genesis {
             nonce: Clock::new(u64::from(port())).random(),
             time: now,
             organisation: FirstOrganisation {
                 inception: Inception::from_key(key),
                 label: "Acme".into(),
-                keys: vec![OrgKey { key, capabilities }],
+                keys: [OrgKey { key, capabilities }].into_iter().chain(theirs).collect(),
             },
             rules: Rules::DEFAULT,
             grant: GenesisGrant {
@@ -164,6 +167,7 @@ impl Town {
         });
         let config = Config {
             dir: node.dir.path().join("node"),
+            store: StoreUrl::Folder,
             genesis: self.genesis.clone(),
             deciding: Deciding::Together(Box::new(bft)),
             host: node.clock.clone(),
