@@ -91,7 +91,14 @@ impl Shared {
         if let [signer] = checkpoint.signers(&all)[..] {
             self.hear_of(signer);
         }
-        let liars = locked(&self.gather).add(&all, checkpoint);
+        let size = self.application.chain().size();
+        let liars = {
+            let mut gather = locked(&self.gather);
+            // Heads that the ledger went past are not shown any more; they must not keep the next
+            // ones out, whose room is bounded.
+            gather.sweep(size, Time(0));
+            gather.add(&all, checkpoint)
+        };
         for liar in &liars {
             self.evidences.keep_heads(head.height, liar);
         }

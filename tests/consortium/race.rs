@@ -111,7 +111,7 @@ async fn steal(pen: Pen, network: Arc<Network>, did: Did, first: DeviceRef) -> (
         let part = first.part.clone().filter(|_| seq == 0);
         let device = DeviceRef { did, part };
         let signed = rotation(&pen, &network, device, seq, [&key, &new]);
-        match pen.submit(&signed, &[1, 2], || true).await {
+        match pen.submit(&signed, &[1, 2], 0, || true).await {
             Outcome::Acknowledged(_) | Outcome::There => key = new,
             Outcome::Refused(code, _) => return (seq, code),
             Outcome::Left => unreachable!("it goes on"),
@@ -142,7 +142,7 @@ async fn a_thief_who_keeps_rotating_does_not_outrun_its_owner() {
     let author = network.genesis.organisation_did();
     let revoke = pen.sign(author, &network.admin(), Action::Revoke(revoke));
     let asked = AtomicBool::new(true);
-    let outcome = pen.submit(&revoke, &[3], || asked.swap(false, Ordering::Relaxed)).await;
+    let outcome = pen.submit(&revoke, &[3], 0, || asked.swap(false, Ordering::Relaxed)).await;
     let Outcome::Acknowledged(revoked) = outcome else { panic!("the owner is heard at once") };
     let (rotated, why) = thief.await.expect("the thief is stopped");
     assert!(rotated >= 3);
