@@ -12,7 +12,7 @@ impl Shared {
     /// Those whose lines count for the present head: its validators, and after a change those
     /// before it too.
     fn signing_sets(&self) -> Vec<ValidatorSet> {
-        let before = self.handover.before();
+        let before = self.handover.before(self.application.chain().height());
         [self.validators()].into_iter().chain(before).collect()
     }
 
@@ -32,8 +32,8 @@ impl Shared {
     /// The head of a block that changed the validators, signed by those before it: by this the new
     /// ones take the block, whose head they then sign.
     pub(crate) fn handed_over(&self) -> Option<Checkpoint> {
-        let before = self.handover.before()?;
-        let size = self.application.chain().size();
+        let chain = self.application.chain();
+        let (before, size) = (self.handover.before(chain.height())?, chain.size());
         let gather = locked(&self.gather);
         let found = gather.quorum(&self.network, size, &[&before])?;
         (found.head().size == size).then(|| found.clone())
