@@ -23,6 +23,7 @@ pub(crate) struct ConsortiumArg {
 
 impl ConsortiumArg {
     /// Whether the node is one of several.
+    #[cfg(any(feature = "node", test))]
     pub(crate) fn is_on(&self) -> bool {
         self.consortium || self.listen.is_some() || !self.peer.is_empty()
     }
