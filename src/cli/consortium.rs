@@ -8,7 +8,7 @@ use std::str::FromStr;
 #[derive(Args)]
 pub(crate) struct ConsortiumArg {
     /// Decide with the validators of other organisations, or follow them; implied by the options
-    /// below, and by the section [consortium] of the file of settings.
+    /// below, and by the section `[consortium]` of the file of settings.
     #[arg(long)]
     consortium: bool,
     /// Where operations and leaves are exchanged with other nodes: an address and port. The engine
