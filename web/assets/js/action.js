@@ -1,7 +1,9 @@
 // What an operation may do, action by action: number, word, fields (docs/formats/operations.md).
 // What stands here is all that this page can read; anything else is refused, never guessed.
 
+import { hex, unhex } from "./bytes.js";
 import * as cbor from "./cbor.js";
+import { readInception } from "./did.js";
 import * as f from "./fields.js";
 
 /** @typedef {Record<string, any> & { kind: string }} Action */
@@ -43,11 +45,76 @@ const trustPeriod = {
   write: f.uint.write,
 };
 
+/** Most organisations of a network. */
+const ORGANISATIONS = 64;
+const SHARES = ["half", "two-thirds", "all"];
+
+/** How many organisations must agree: a number, or a share in a word. @type {f.Kind<number | string>} */
+const threshold = {
+  read(r) {
+    const items = r.array(2);
+    if (items === 0) throw r.fault("a threshold is a number, or one of three words");
+    const kind = Number(r.uint());
+    if (kind === 1 && items === 2) {
+      const number = r.uintMax(ORGANISATIONS);
+      if (number === 0) throw r.fault("a threshold is of one organisation or more");
+      return number;
+    }
+    if (items === 1 && SHARES[kind - 2] !== undefined) return SHARES[kind - 2];
+    throw r.fault("an unknown threshold");
+  },
+  write: (v) =>
+    typeof v === "number"
+      ? cbor.array([cbor.uint(1), cbor.uint(v)])
+      : cbor.array([cbor.uint(SHARES.indexOf(v) + 2)]),
+};
+
+/** For admissions, expulsions, grants, validators, rules, protocol, holds of the network. */
+const TABLE = f.tuple(threshold, threshold, threshold, threshold, threshold, threshold, threshold);
+
 /** The rules of a network (docs/formats/state.md). */
 export const RULES = f.record([
   [1, "trustPeriodMs", trustPeriod],
   [2, "evidence", f.policy],
   [3, "approval?", approval],
+  [4, "table?", TABLE],
+]);
+
+/** Bytes of an organisation's name. */
+const LABEL_BYTES = 64;
+const KEYS = f.list(f.LIMITS.keys, f.tuple(f.newKey, f.capabilities));
+
+/** The bytes of an inception, which are read to their end. @type {f.Kind<string>} */
+const inception = {
+  read(r) {
+    const bytes = r.bytes(f.LIMITS.leafBytes);
+    cbor.decode(bytes, readInception);
+    return hex(bytes);
+  },
+  write: (v) => cbor.bytes(unhex(v)),
+};
+
+/** What an organisation signed that wants to be taken in. */
+export const ADMISSION = f.record([
+  [1, "inception", inception],
+  [2, "label", f.printable(LABEL_BYTES)],
+  [3, "keys", KEYS],
+  [4, "signature", f.id(64)],
+]);
+
+/** What it signed: all but the signature. @param {string} network @param {Record<string, any>} admission */
+export const admissionMessage = (network, admission) =>
+  cbor.array([
+    cbor.text("muster/admission/1"),
+    f.id(32).write(network),
+    inception.write(admission.inception),
+    cbor.text(admission.label),
+    KEYS.write(admission.keys),
+  ]);
+
+const TAKES_OFFER = f.record([
+  [1, "target", f.target],
+  [2, "offer", f.id(32)],
 ]);
 
 /** @type {Record<number, [string, f.Kind<Record<string, any>>]>} */
@@ -108,7 +175,7 @@ const ACTIONS = {
     "change-keys",
     f.record([
       [1, "seq", seq],
-      [2, "add", f.list(f.LIMITS.keys, f.tuple(f.newKey, f.capabilities))],
+      [2, "add", KEYS],
       [3, "remove", f.list(f.LIMITS.keys, f.key)],
     ]),
   ],
@@ -155,10 +222,44 @@ const ACTIONS = {
   ],
   15: ["approve", f.record([[1, "proposal", f.id(32)]])],
   16: ["withdraw-proposal", f.record([[1, "proposal", f.id(32)]])],
+  17: [
+    "admit",
+    f.record([
+      [1, "seq", seq],
+      [2, "admission", ADMISSION],
+    ]),
+  ],
+  18: [
+    "expel",
+    f.record([
+      [1, "seq", seq],
+      [2, "organisation", f.did],
+    ]),
+  ],
+  19: [
+    "offer-transfer",
+    f.record([
+      [1, "target", f.target],
+      [2, "to", f.did],
+      [3, "seq", seq],
+      [4, "expires", f.time],
+    ]),
+  ],
+  20: ["accept-transfer", TAKES_OFFER],
+  21: ["cancel-transfer", TAKES_OFFER],
+  22: [
+    "recover",
+    f.record([
+      [1, "device", f.device],
+      [2, "seq", seq],
+      [3, "key", f.newKey],
+      [4, "next?", f.id(32)],
+    ]),
+  ],
 };
 
 /** What may wait for a second person. */
-const PROPOSABLE = [4, 5, 6, 8, 12, 13];
+const PROPOSABLE = [2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 17, 18, 19];
 /** Bytes of a proposed action. */
 const PROPOSED_BYTES = 6_144;
 
@@ -183,6 +284,8 @@ function readProposed(r) {
   if (number in ACTIONS && !PROPOSABLE.includes(number))
     throw r.fault("an action that is not proposed");
   const action = readNumber(number, r);
+  if (action.kind === "hold" && action.power !== "governance")
+    throw r.fault("a hold by one organisation needs no proposal");
   if (r.at - start > PROPOSED_BYTES) throw r.fault("a proposed action above 6,144 bytes");
   return action;
 }

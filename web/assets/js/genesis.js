@@ -52,8 +52,17 @@ function read(r) {
   ) {
     throw r.fault("the rules ask for more approvals than the organisation has keys for");
   }
+  if (rules.table && locks(rules.table))
+    throw r.fault("a table by which one organisation could lock the network");
   return { nonce, time, inception, label, keys, rules, grant, validators };
 }
+
+/** Places of expulsions and rules in the table of decisions, and the members from which on it locks. */
+const [EXPULSIONS, RULES_CHANGE, MEMBERS] = [1, 4, 4];
+
+/** Whether every organisation must agree to expulsions and to other rules. @param {any[]} table */
+const locks = (table) =>
+  [EXPULSIONS, RULES_CHANGE].every((at) => table[at] === "all" || table[at] >= MEMBERS);
 
 /**
  * Whether an organisation with these keys can have its proposals approved: for each capability

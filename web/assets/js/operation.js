@@ -5,7 +5,7 @@ import { Fault, hex, sha256, unhex } from "./bytes.js";
 import * as action from "./action.js";
 import * as cbor from "./cbor.js";
 import * as cose from "./cose.js";
-import { digestOfDid } from "./did.js";
+import { didOfInception, digestOfDid, readInception } from "./did.js";
 import * as f from "./fields.js";
 import { PublicKey } from "./public_key.js";
 
@@ -164,18 +164,33 @@ export async function verify(bytes) {
 
 /** Those of a proposal too. @param {Operation} operation */
 async function verifyNewKeys({ network, author, action: outer }) {
-  const action = outer.kind === "propose" ? outer.proposed : outer;
+  const does = outer.kind === "propose" ? outer.proposed : outer;
+  if (does.kind === "admit") return verifyAdmission(network, does.admission);
   /** @type {[string, [string, string]][]} */
   const joining =
-    action.kind === "rotate"
-      ? [[action.device.did, action.key]]
-      : action.kind === "change-keys"
-        ? action.add.map((/** @type {any} */ [key]) => [author, key])
+    does.kind === "rotate" || does.kind === "recover"
+      ? [[does.device.did, does.key]]
+      : does.kind === "change-keys"
+        ? does.add.map((/** @type {any} */ [key]) => [author, key])
         : [];
   for (const [joins, [multikey, proof]] of joining) {
     const key = PublicKey.fromMultikey(multikey);
-    const message = cose.newKeyMessage(unhex(network), digestOfDid(joins), action.seq, key);
+    const message = cose.newKeyMessage(unhex(network), digestOfDid(joins), does.seq, key);
     await key.verify(message, unhex(proof));
+  }
+}
+
+/** By the inception's key, and by each key that the organisation begins with.
+ * @param {string} network @param {Record<string, any>} admission */
+async function verifyAdmission(network, admission) {
+  const inception = unhex(admission.inception);
+  const { key } = cbor.decode(inception, readInception);
+  const message = action.admissionMessage(network, admission);
+  await key.verify(message, unhex(admission.signature));
+  const did = digestOfDid(await didOfInception(inception));
+  for (const [[multikey, proof]] of admission.keys) {
+    const joins = PublicKey.fromMultikey(multikey);
+    await joins.verify(cose.newKeyMessage(unhex(network), did, 0, joins), unhex(proof));
   }
 }
 

@@ -60,6 +60,20 @@ function approvals({ approval }) {
   return `${people === 1 ? "One more person" : `${people} more people`} must approve ${what.join(", and ")}.`;
 }
 
+const MATTERS = ["admissions", "expulsions", "grants", "validators", "rules", "protocol", "holds"];
+const SHARES = /** @type {Record<string, string>} */ ({
+  half: "more than half",
+  "two-thirds": "more than two thirds",
+  all: "all",
+});
+
+/** How many organisations decide what. @param {(number | string)[] | undefined} table */
+function decisions(table) {
+  if (table === undefined) return "";
+  const each = table.map((threshold, at) => `${MATTERS[at]} ${SHARES[threshold] ?? threshold}`);
+  return ` Of the organisations must agree: ${each.join(", ")}.`;
+}
+
 /** @type {Record<string, (a: any) => string>} */
 const SENTENCES = {
   enrol: (a) => `Enrol ${counted(a.count, "device")} of model ${a.model} under grant ${a.grant}.`,
@@ -77,7 +91,8 @@ const SENTENCES = {
   "withdraw-grant": (a) => `End grant ${a.grant}. What it enrolled stays enrolled.`,
   "change-validators": (a) =>
     `Hand the ledger to ${counted(a.validators.length, "other validator")}.`,
-  "change-rules": (a) => `Change the rules of the network. ${approvals(a.rules)}`,
+  "change-rules": (a) =>
+    `Change the rules of the network. ${approvals(a.rules)}${decisions(a.rules.table)}`,
   "upgrade-protocol": (a) =>
     a.upgrade
       ? `Go over to protocol version ${a.upgrade[0]} at height ${grouped(a.upgrade[1])}.`
@@ -86,6 +101,13 @@ const SENTENCES = {
     `Propose, for others to approve until ${moment(a.expires)}: ${SENTENCES[a.proposed.kind](a.proposed)} ${because(a.reason)}`,
   approve: (a) => `Approve proposal ${a.proposal}.`,
   "withdraw-proposal": (a) => `Withdraw proposal ${a.proposal}.`,
+  admit: (a) => `Admit the organisation ${visible(a.admission.label)} to the network.`,
+  expel: (a) => `Expel the organisation ${a.organisation} from the network.`,
+  "offer-transfer": (a) =>
+    `Offer ${aim(a.target)} to the organisation ${a.to}, until ${moment(a.expires)}.`,
+  "accept-transfer": (a) => `Take over ${aim(a.target)} by the offer ${a.offer}.`,
+  "cancel-transfer": (a) => `End the offer ${a.offer} of ${aim(a.target)}.`,
+  recover: (a) => `Replace the lost key of device ${a.device.did} by ${a.key[0]}.`,
 };
 
 /** What each field is called. */
@@ -109,6 +131,8 @@ const LABELS = /** @type {Record<string, string>} */ ({
   validators: "Validators",
   upgrade: "Version and height",
   proposal: "Proposal",
+  to: "New owner",
+  offer: "Offer",
 });
 
 /** @param {string} field @param {any} value @returns {Line[]} */
@@ -130,11 +154,17 @@ function lines(field, value) {
   if (field === "remove")
     return value.map((/** @type {string} */ key) => ({ label: "Key that ends", value: key }));
   if (field === "proposed") return actionLines(value);
+  if (field === "admission")
+    return [
+      { label: "Organisation that comes in", value: visible(value.label) },
+      ...lines("add", value.keys),
+    ];
   if (field === "rules")
     return [
       { label: "Trust period", value: `${grouped(value.trustPeriodMs)} ms` },
       ...lines("evidence", value.evidence),
       { label: "Approvals", value: approvals(value) },
+      ...(value.table ? [{ label: "Organisations", value: decisions(value.table).trim() }] : []),
     ];
   return [{ label: LABELS[field] ?? field, value: said(field, value) }];
 }
