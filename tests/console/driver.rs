@@ -24,18 +24,12 @@ pub(crate) struct Driver {
 impl Driver {
     /// Starts a browser with a profile folder of its own.
     pub(crate) fn start(profile: &Path) -> Self {
-        let mut child = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .expect("chromedriver is installed: cargo xtask test sees to it");
-        let mut said = BufReader::new(child.stdout.take().expect("its output was piped"));
-        let port = port_in(&mut said);
-        // Whatever it says later must not fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        // It takes a free port of IPv6 and then the same of IPv4, which somebody may have.
+        let mut started = process();
+        for _ in 1..ATTEMPTS {
+            started = started.or_else(|_| process());
+        }
+        let (child, port) = started.unwrap_or_else(|said| panic!("no driver: {said}"));
         let address = format!("127.0.0.1:{port}");
         let mut driver =
             Self { child, address, session: String::new(), profile: profile.to_owned() };
@@ -127,16 +121,44 @@ impl Drop for Driver {
     }
 }
 
+/// How often a driver is started, at most.
+const ATTEMPTS: usize = 5;
+
+/// Starts a driver: its process and port, or what it said instead.
+fn process() -> Result<(Child, u16), String> {
+    let mut child = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("chromedriver is installed: cargo xtask test sees to it");
+    let mut said = BufReader::new(child.stdout.take().expect("its output was piped"));
+    match port_in(&mut said) {
+        Ok(port) => {
+            // Whatever it says later must not fill the pipe.
+            std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+            Ok((child, port))
+        }
+        Err(said) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(said)
+        }
+    }
+}
+
 /// `ChromeDriver was started successfully on port 12345.`
-fn port_in(said: &mut impl BufRead) -> u16 {
+fn port_in(said: &mut impl BufRead) -> Result<u16, String> {
     let mut lines = String::new();
     while said.read_line(&mut lines).expect("chromedriver speaks") > 0 {
         let port = lines.lines().find_map(|line| line.split_once("successfully on port "));
         if let Some(port) = port.and_then(|(_, rest)| rest.trim_end_matches('.').parse().ok()) {
-            return port;
+            return Ok(port);
         }
     }
-    panic!("chromedriver did not start: {lines}");
+    Err(lines)
 }
 
 fn capabilities(profile: &Path) -> Value {
