@@ -298,7 +298,7 @@ async fn an_unknown_action() {
     let mut payload = Writer::default();
     payload.map(5).uint(1).uint(1).uint(2).value(&case.world.genesis.network());
     payload.uint(3).value(&case.world.genesis.organisation_did()).uint(4).uint(START + 60_000);
-    payload.uint(5).array(2).uint(17).map(0);
+    payload.uint(5).array(2).uint(1_000).map(0);
     let mut protected = Writer::default();
     protected.map(3).uint(1).int(key(1).public_key().algorithm().cose());
     protected.uint(4).value(&key(1).public_key()).uint(16).text("muster-op+cose");
