@@ -152,6 +152,8 @@ fn begin(homes: &[Home], devices: u64) -> Result<()> {
     let mut keys =
         vec![of(&root, &[C::Root, C::Approve]), of(&admin, &[C::Enrol, C::Operate, C::Gateway])];
     keys.extend(nodes.iter().map(|key| of(key, &[C::Validator])));
+    let mut validators = ValidatorSet(nodes.iter().map(|key| key.public_key()).collect());
+    validators.0.sort_unstable();
     let now = Machine.now();
     let genesis = Genesis {
         nonce: random(),
@@ -168,7 +170,7 @@ fn begin(homes: &[Home], devices: u64) -> Result<()> {
             expires: now.plus_ms(GRANT_MS),
             evidence: EvidencePolicy::Enroller,
         },
-        validators: ValidatorSet(nodes.iter().map(|key| key.public_key()).collect()),
+        validators,
     };
     for (home, node) in homes.iter().zip(&nodes) {
         home.create()?;
