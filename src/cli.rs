@@ -308,6 +308,17 @@ pub(crate) struct Serve {
     pub(crate) without_tls: bool,
     #[command(flatten)]
     pub(crate) consortium: ConsortiumArg,
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
+}
+
+/// Where a node keeps its ledger.
+#[derive(Args)]
+pub(crate) struct StoreArg {
+    /// Where ledger and directory are: `sqlite` (in the node's folder) or
+    /// `postgres://USER@HOST:PORT/DATABASE`; the password by PGPASSWORD or a .pgpass file.
+    #[arg(long = "store", value_name = "URL", default_value = "sqlite")]
+    pub(crate) url: String,
 }
 
 /// A head known from elsewhere: `SIZE:ROOT`, as `muster ledger status` prints them.
@@ -453,10 +464,14 @@ pub(crate) struct Rotate {
 
 #[derive(Subcommand)]
 pub(crate) enum Ledger {
-    /// Replay from genesis and recompute everything in the node's folder.
-    Audit,
-    /// Write all log entries, as JSON lines.
+    /// Replay from genesis and recompute everything in the node's folder or database.
+    Audit(StoreArg),
+    /// Write all log entries, as JSON lines. With --whole: the ledger and the private directory of
+    /// this machine's node, for `muster ledger import`.
     Export(LedgerExport),
+    /// Read in what `muster ledger export --whole` wrote, into a folder or database without a
+    /// ledger.
+    Import(LedgerImport),
     /// Show the head as the node states it, checked.
     Status(NodeArg),
 }
@@ -466,8 +481,22 @@ pub(crate) struct LedgerExport {
     /// Where to; standard output by default.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// The ledger with its leaves and the private directory, into this file; the node must be
+    /// stopped. The file is as secret as the serial numbers in it.
+    #[arg(long, value_name = "FILE", conflicts_with = "out")]
+    pub(crate) whole: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
     #[command(flatten)]
     pub(crate) node: NodeArg,
+}
+
+#[derive(Args)]
+pub(crate) struct LedgerImport {
+    /// What `muster ledger export --whole` wrote.
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) store: StoreArg,
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use crate::ready::ReadyVotes;
 use crate::{Error, limits};
 use muster_api::{BoxFuture, ConsensusView, Host};
 use muster_identity::{PublicKey, Signer};
-use muster_ledger::{Network, Time, ValidatorSet, View as _};
+use muster_ledger::{BatchId, Network, Time, ValidatorSet, View as _};
 use muster_registry::{Application, Consensus};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) beats: Mutex<Beats>,
     /// The set before the last change, until its head is published: both sign it.
     pub(crate) handover: Handover,
+    /// Announced batches whose leaves are not taken while a promise for another one holds.
+    pub(crate) kept_waiting: Mutex<BTreeSet<BatchId>>,
     pub(crate) evidences: Evidences,
     /// When a signature of each validator came last, by this node's clock.
     pub(crate) heard_of: Mutex<BTreeMap<PublicKey, Time>>,
@@ -168,6 +170,7 @@ impl Bft {
             gather: Mutex::default(),
             beats: Mutex::default(),
             handover: Handover::read(&dir, application.chain().height())?,
+            kept_waiting: Mutex::default(),
             evidences: Evidences::open(dir.join("evidence"))?,
             heard_of: Mutex::default(),
             engine_view: watch_engine,
@@ -225,6 +228,8 @@ impl Shared {
                 self.sign_again();
             }
             if !self.votes() {
+                // Nothing is proposed here; what the state refuses is answered by the attempt.
+                self.application.propose(self.host.now(), &|_| false).await;
                 self.heard(limits::LOOK).await;
                 continue;
             }
@@ -233,16 +238,21 @@ impl Shared {
             let run = engine::run(engine(votes_from), host, view.clone(), ending);
             tokio::pin!(run);
             let ended = tokio::select! {
-                ended = &mut run => ended?,
+                ended = &mut run => ended,
                 () = self.left_behind() => {
                     end.send_replace(true);
-                    run.await?
+                    run.await
                 }
             };
-            if let Ended::Failed(why) = ended {
-                tracing::warn!("the engine begins again: {why}");
-                self.heard(limits::LOOK).await;
-            }
+            let why = match ended {
+                Ok(Ended::Told) => continue,
+                Ok(Ended::Failed(why)) => why,
+                Err(error @ Error::Caller(_)) => return Err(error),
+                // Such as a full disk: nobody has to start the node again once there is room.
+                Err(error) => error.to_string(),
+            };
+            tracing::error!("the engine begins again: {why}");
+            tokio::time::sleep(limits::LOOK).await;
         }
     }
 

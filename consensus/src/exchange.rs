@@ -11,16 +11,15 @@ mod codec;
 mod dial;
 mod gate;
 mod lane;
-mod message;
 mod swarm;
 mod talk;
 #[cfg(test)]
 mod tests;
 mod yamux;
 
+pub use crate::message::{Frame, Message, Request, Response, Status};
 pub use address::PeerAddress;
 pub use libp2p::PeerId;
-pub use message::{Frame, Message, Request, Response, Status};
 
 use crate::{Error, limits};
 use book::{Book, Question};

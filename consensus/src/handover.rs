@@ -15,7 +15,7 @@ const FILE: &str = "handover";
 /// A small file, so that a node that is killed between block and head can still hand over.
 pub(crate) struct Handover {
     path: PathBuf,
-    before: Mutex<Option<ValidatorSet>>,
+    before: Mutex<Option<(u64, ValidatorSet)>>,
 }
 
 impl Handover {
@@ -27,13 +27,15 @@ impl Handover {
             Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(Error::file(&path, &e)),
         };
-        let before = parse(&bytes).filter(|(at, _)| *at == height).map(|(_, set)| set);
+        let before = parse(&bytes).filter(|(at, _)| *at == height);
         Ok(Self { path, before: Mutex::new(before) })
     }
 
-    /// The set before the last change.
-    pub(crate) fn before(&self) -> Option<ValidatorSet> {
-        locked(&self.before).clone()
+    /// The set before the change that the block at a height made. Of later heads only the present
+    /// validators are asked.
+    pub(crate) fn before(&self, height: u64) -> Option<ValidatorSet> {
+        let before = locked(&self.before);
+        before.as_ref().filter(|(at, _)| *at == height).map(|(_, set)| set.clone())
     }
 
     /// The block at a height changed the validators from this set.
@@ -47,7 +49,7 @@ impl Handover {
         if let Err(error) = written {
             tracing::error!("{} cannot be written: {error}", self.path.display());
         }
-        *locked(&self.before) = Some(before);
+        *locked(&self.before) = Some((height, before));
     }
 
     /// Both sets signed.
@@ -79,11 +81,12 @@ mod tests {
         let key = SecretKey::from_bytes(Algorithm::Ed25519, &Zeroizing::new([1; 32])).unwrap();
         let set = ValidatorSet(vec![key.public_key()]);
         let handover = Handover::read(dir.path(), 0).unwrap();
-        assert!(handover.before().is_none());
+        assert!(handover.before(9).is_none());
         handover.begin(9, set.clone());
-        assert_eq!(Handover::read(dir.path(), 9).unwrap().before(), Some(set));
-        assert!(Handover::read(dir.path(), 10).unwrap().before().is_none());
+        assert_eq!((handover.before(9), handover.before(10)), (Some(set.clone()), None));
+        assert_eq!(Handover::read(dir.path(), 9).unwrap().before(9), Some(set));
+        assert!(Handover::read(dir.path(), 10).unwrap().before(9).is_none());
         handover.end();
-        assert!(Handover::read(dir.path(), 9).unwrap().before().is_none());
+        assert!(Handover::read(dir.path(), 9).unwrap().before(9).is_none());
     }
 }

@@ -12,7 +12,7 @@ impl Shared {
     /// Those whose lines count for the present head: its validators, and after a change those
     /// before it too.
     fn signing_sets(&self) -> Vec<ValidatorSet> {
-        let before = self.handover.before();
+        let before = self.handover.before(self.application.chain().height());
         [self.validators()].into_iter().chain(before).collect()
     }
 
@@ -32,8 +32,8 @@ impl Shared {
     /// The head of a block that changed the validators, signed by those before it: by this the new
     /// ones take the block, whose head they then sign.
     pub(crate) fn handed_over(&self) -> Option<Checkpoint> {
-        let before = self.handover.before()?;
-        let size = self.application.chain().size();
+        let chain = self.application.chain();
+        let (before, size) = (self.handover.before(chain.height())?, chain.size());
         let gather = locked(&self.gather);
         let found = gather.quorum(&self.network, size, &[&before])?;
         (found.head().size == size).then(|| found.clone())
@@ -91,7 +91,14 @@ impl Shared {
         if let [signer] = checkpoint.signers(&all)[..] {
             self.hear_of(signer);
         }
-        let liars = locked(&self.gather).add(&all, checkpoint);
+        let size = self.application.chain().size();
+        let liars = {
+            let mut gather = locked(&self.gather);
+            // Heads that the ledger went past are not shown any more; they must not keep the next
+            // ones out, whose room is bounded.
+            gather.sweep(size, Time(0));
+            gather.add(&all, checkpoint)
+        };
         for liar in &liars {
             self.evidences.keep_heads(head.height, liar);
         }

@@ -6,10 +6,32 @@ use crate::exchange::{PeerId, Request, Response};
 use crate::limits;
 use crate::ready::ReadyVote;
 use futures_util::{StreamExt as _, stream};
-use muster_ledger::Bundle;
+use muster_ledger::{BatchId, Bundle};
 use muster_registry::{Refused, Wanted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use tokio::time::{Instant, timeout};
+
+/// Why the leaves of a batch are not here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Put {
+    /// Nobody had them, or they could not be taken.
+    Off,
+    /// Another announced batch has one of its keys.
+    Behind,
+    /// Nobody can vote for it.
+    Away,
+}
+
+impl Put {
+    /// How long until they are asked for again.
+    fn wait(self) -> Duration {
+        match self {
+            Self::Off | Self::Behind => limits::LEAVES_RETRY,
+            Self::Away => limits::BATCH_REFUSED,
+        }
+    }
+}
 
 impl Shared {
     /// Fetches what is wanted, for ever: what is decided first, then by batch id, which is also
@@ -20,45 +42,53 @@ impl Shared {
             let now = Instant::now();
             put_off.retain(|_, until| *until > now);
             let mut wanted = self.application.wanted();
+            locked(&self.kept_waiting).retain(|id| wanted.iter().any(|want| want.batch == *id));
             wanted.retain(|want| !put_off.contains_key(&want.batch));
             wanted.sort_by_key(|want| (!want.decided, want.batch));
             let Some(want) = wanted.first() else {
                 let _ = timeout(limits::LOOK, self.application.wants_changed()).await;
                 continue;
             };
-            match self.fetch(want).await {
+            let fetched = self.fetch(want).await;
+            if fetched != Err(Put::Behind) {
+                locked(&self.kept_waiting).remove(&want.batch);
+            }
+            match fetched {
                 Ok(()) if want.decided => self.sign_again(),
                 Ok(()) => {}
-                Err(wait) => {
-                    put_off.insert(want.batch, Instant::now() + wait);
+                Err(put) => {
+                    if put == Put::Behind {
+                        locked(&self.kept_waiting).insert(want.batch);
+                    }
+                    put_off.insert(want.batch, Instant::now() + put.wait());
                 }
             }
         }
     }
 
-    /// Fetches one batch; else how long to wait before it is tried again.
-    async fn fetch(&self, want: &Wanted) -> Result<(), std::time::Duration> {
+    /// Fetches one batch; else why it is put off.
+    async fn fetch(&self, want: &Wanted) -> Result<(), Put> {
         let first = self.application.next_bundle(&want.batch).await;
-        let first = first.map_err(|_| limits::LEAVES_RETRY)?;
+        let first = first.map_err(|_| Put::Off)?;
         let count = Bundle::count(want.count);
         let mut bundles = stream::iter(first..count)
             .map(|index| self.bundle(want, index))
             .buffered(limits::BUNDLES_AT_ONCE);
         while let Some(bundle) = bundles.next().await {
-            let (index, bundle) = bundle.ok_or(limits::LEAVES_RETRY)?;
+            let (index, bundle) = bundle.ok_or(Put::Off)?;
             match self.application.take_bundle(&want.batch, index, bundle).await {
                 Ok(_) => {}
                 Err(why @ Refused::Later(_)) => {
                     tracing::debug!("batch {}: {why}", want.batch);
-                    return Err(limits::LEAVES_RETRY);
+                    return Err(Put::Behind);
                 }
                 Err(why @ Refused::Batch(_)) => {
                     tracing::warn!("batch {} is not voted for: {why}", want.batch);
-                    return Err(limits::BATCH_REFUSED);
+                    return Err(Put::Away);
                 }
                 Err(why @ (Refused::Peer(_) | Refused::Here(_))) => {
                     tracing::warn!("leaves of batch {} cannot be taken: {why}", want.batch);
-                    return Err(limits::LEAVES_RETRY);
+                    return Err(Put::Off);
                 }
             }
         }
@@ -84,10 +114,19 @@ impl Shared {
 
     /// Votes for batches whose leaves are here, and again before a vote runs out.
     pub(crate) async fn vote_ready(&self) {
+        let mut promised = BTreeSet::new();
         loop {
             let voting = self.votes() && !self.application.lacks_leaves();
+            let ready = self.application.ready_here();
+            promised.retain(|batch| ready.contains(batch));
             if voting && self.stopped().is_none() {
-                for batch in self.application.ready_here() {
+                for batch in ready {
+                    // Where half of the validators promised one of two batches and half the other,
+                    // neither is ever decided: the promise of the higher id is let run out.
+                    if promised.contains(&batch) && self.gives_way(&batch) {
+                        continue;
+                    }
+                    promised.insert(batch);
                     self.vote_for(batch).await;
                 }
             }
@@ -95,7 +134,12 @@ impl Shared {
         }
     }
 
-    async fn vote_for(&self, batch: muster_ledger::BatchId) {
+    /// Whether a batch that comes first waits for a promise to run out.
+    fn gives_way(&self, batch: &BatchId) -> bool {
+        locked(&self.kept_waiting).first().is_some_and(|first| first < batch)
+    }
+
+    async fn vote_for(&self, batch: BatchId) {
         let now = self.host.now().max(self.application.chain().time());
         let own = locked(&self.votes).until(&batch, &self.key);
         if own.is_some_and(|until| until.since(now) > limits::PROMISE_MS / 2) {

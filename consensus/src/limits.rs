@@ -181,6 +181,7 @@ muster_ledger::limits! {
 }
 
 /// As many of these entries as one answer holds.
+#[cfg(feature = "nodes")]
 pub(crate) fn fitting(mut entries: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let mut bytes = 0;
     let fits = entries.iter().take_while(|entry| {

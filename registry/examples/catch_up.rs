@@ -9,7 +9,7 @@ use muster_ledger::{
     Action, Block, Capabilities, Capability, Chain, EvidencePolicy, FirstOrganisation, Genesis,
     GenesisGrant, Grant, Operation, OrgKey, Rules, Time, ValidatorSet, cosign,
 };
-use muster_registry::{Application, Config, Consensus, Deciding, Registry};
+use muster_registry::{Application, Config, Consensus, Deciding, Registry, StoreUrl};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -103,6 +103,7 @@ async fn main() {
     let place = Arc::new(OnceLock::new());
     let config = Config {
         dir: dir.path().into(),
+        store: StoreUrl::Folder,
         genesis,
         deciding: Deciding::Together(Box::new(Handed(place.clone()))),
         host: Arc::new(Still),

@@ -1,7 +1,7 @@
 //! Copies of a node's files while it runs.
 
 use crate::Error;
-use crate::folder::{DIRECTORY, LEDGER, private};
+use crate::folder::{DIRECTORY, LEDGER, SIGNED_HEAD, private};
 use crate::store::sqlite::{Snapshot, copy_file};
 use muster_ledger::{Chain, Genesis};
 use std::fs::File;
@@ -31,6 +31,12 @@ pub const COPIED: [&str; 2] = [LEDGER, DIRECTORY];
 /// on writing: each copy is the file as it stood at one moment. Nothing else is copied, neither
 /// keys nor what the node signed last. `to` is there and has neither file.
 pub async fn copy(dir: &Path, genesis: &Genesis, to: &Path) -> Result<Copied, Error> {
+    if !dir.join(LEDGER).exists() && dir.join(SIGNED_HEAD).exists() {
+        return Err(Error::operator(
+            format!("{} has no ledger.db, though a node ran there", dir.display()),
+            "if it keeps its ledger in PostgreSQL (--store), copy that database with pg_dump",
+        ));
+    }
     for name in COPIED {
         let (from, target) = (dir.join(name), to.join(name));
         // Made beforehand, so that nobody else may read it at any moment.

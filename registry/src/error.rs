@@ -23,6 +23,9 @@ pub enum Error {
     /// Whoever runs this node must make room, or make the folder writable.
     #[error("nothing can be written: {0}")]
     Full(String),
+    /// The database server cannot be reached, or is starting or ending; nothing was changed.
+    #[error("the database cannot be reached: {0}")]
+    Away(String),
     /// The folder is not what this code wrote: a damaged disk, or somebody changed it.
     #[error("the store is damaged: {0}; run `muster ledger audit` and restore a backup")]
     Damaged(String),
@@ -79,6 +82,11 @@ impl From<Error> for Problem {
                 tracing::error!("{title}");
                 Self::new(507, "disk-full", "the node's disk is full, or takes no writes")
                     .cure("nothing was changed; the node's operator must make room, then try again")
+            }
+            Error::Away(_) => {
+                tracing::error!("{title}");
+                Self::new(503, "store-away", "the node's database cannot be reached")
+                    .cure("nothing was changed; try again when the node's operator has it back")
             }
             Error::Clock { .. } => Self::new(503, "clock", title).cure(CLOCK_CURE),
             Error::Starting => Self::new(503, "starting", title)

@@ -1,4 +1,5 @@
 use crate::Error;
+use crate::store::StoreUrl;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,9 +20,32 @@ const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Folder {
-    /// Makes the folder if it is missing and takes its lock. Nobody but its owner may look into
+    /// Takes the folder of a node whose store is in it or elsewhere. One that has a ledger is not
+    /// taken for a store elsewhere: the node would begin a second one.
+    pub(crate) async fn take_for(dir: &Path, store: &StoreUrl) -> Result<Self, Error> {
+        let StoreUrl::Postgres(url) = store else { return Self::take(dir).await };
+        let ledger = dir.join(LEDGER);
+        if std::fs::metadata(&ledger).is_ok_and(|found| found.len() > 0) {
+            return Err(Error::operator(
+                format!("{} has a ledger, and --store names {url}", ledger.display()),
+                "move it with `muster ledger export --whole` and `muster ledger import`, then put \
+                 ledger.db and directory.db away",
+            ));
+        }
+        Self::lock(dir).await
+    }
+
+    /// Makes the folder if it is missing and takes its lock, with the files of a store. Nobody but its owner may look into
     /// it or at the files that are secret, whoever made them.
     pub(crate) async fn take(dir: &Path) -> Result<Self, Error> {
+        let folder = Self::lock(dir).await?;
+        // SQLite gives its files beside these the same mode.
+        own_file(&dir.join(LEDGER))?;
+        own_file(&dir.join(DIRECTORY))?;
+        Ok(folder)
+    }
+
+    async fn lock(dir: &Path) -> Result<Self, Error> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -33,9 +57,6 @@ impl Folder {
         for _ in 0..ATTEMPTS {
             match lock.try_lock() {
                 Ok(()) => {
-                    // SQLite gives its files beside these the same mode.
-                    own_file(&dir.join(LEDGER))?;
-                    own_file(&dir.join(DIRECTORY))?;
                     close_to_others(&dir.join(SIGNED_HEAD), 0o600)?;
                     return Ok(Self { dir: dir.into(), lock });
                 }

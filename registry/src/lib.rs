@@ -40,12 +40,13 @@ mod succession;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod transfer;
 mod upload;
 
 /// Format of the store that this code writes and reads (`docs/formats/store.md`).
 pub const STORE_FORMAT: &str = "5";
 
-pub use audit::{AuditReport, Finding, audit};
+pub use audit::{AuditReport, Finding, audit, audit_store};
 pub use backup::{COPIED, Copied, copy, look};
 pub use consensus::{Application, Consensus, Deciding, MayEnrol, Refused, Wanted};
 pub use console::{
@@ -57,4 +58,5 @@ pub use error::Error;
 pub use readers::{Reader, Reading};
 pub use registry::{Config, Registry};
 pub use restore::{LostBatch, Restored, Restoring};
-pub use store::Act;
+pub use store::{Act, ServerUrl, StoreUrl};
+pub use transfer::{Moved, export, import};

@@ -1,8 +1,9 @@
 //! Start-up: the ledger is read back by the very code that commits it.
 
 use crate::Error;
+use crate::deciding::Step;
 use crate::signed_head::SignedHead;
-use crate::store::{BlockRow, Store};
+use crate::store::{BlockRow, Commit, Flip, Store};
 use muster_identity::cbor::Decode as _;
 use muster_ledger::merkle::{Tree, leaf_hash};
 use muster_ledger::{Block, Chain, Changes, Entry, Genesis, State, StateKey};
@@ -87,6 +88,22 @@ async fn check_state(store: &dyn Store, chain: &Chain) -> Result<(), Error> {
     } else {
         Err(Error::damaged("the state is not what the entries give"))
     }
+}
+
+/// Writes a block as a running node would; the number of its entries.
+pub(crate) async fn write_step(
+    store: &dyn Store,
+    recovered: &mut Recovered,
+    step: Step,
+    flips: Vec<Flip>,
+) -> Result<u64, Error> {
+    let commit = Commit::of(&step.after.network(), &step, flips, Vec::new())?;
+    let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
+    let count = hashes.len() as u64;
+    store.commit(vec![commit]).await?;
+    hashes.into_iter().for_each(|hash| recovered.log.push(hash));
+    recovered.chain = step.after;
+    Ok(count)
 }
 
 /// Whether the ledger goes on from what this node signed last.

@@ -9,8 +9,7 @@ use crate::node::{Kept, Node};
 use crate::readers::Reader;
 use crate::signed_head::SignedHead;
 use crate::solo::Solo;
-use crate::store::sqlite::{Sqlite, upgrade};
-use crate::store::{Act, Store};
+use crate::store::{self, Act, StoreUrl};
 use crate::succession;
 use crate::{Error, lost, recovery};
 use muster_api::{
@@ -35,6 +34,8 @@ use tokio::task::JoinHandle;
 pub struct Config {
     /// Its folder; nobody else may use it.
     pub dir: PathBuf,
+    /// Where ledger and directory are kept.
+    pub store: StoreUrl,
     /// The network.
     pub genesis: Genesis,
     /// Who decides.
@@ -88,14 +89,12 @@ impl Registry {
     /// Opens the ledger in a folder, or creates it: reads it back by the code that commits it,
     /// signs its head, and begins to decide.
     pub async fn open(config: Config) -> Result<Self, Error> {
-        let Config { dir, genesis, deciding, host, restored, accept_lost_leaves } = config;
+        let Config { dir, store, genesis, deciding, host, restored, accept_lost_leaves } = config;
         genesis.check().map_err(|e| Error::Caller(format!("the genesis: {e}")))?;
-        let folder = Folder::take(&dir).await?;
+        let folder = Folder::take_for(&dir, &store).await?;
         let signed = SignedHead::read(folder.file(folder::SIGNED_HEAD))?;
         let promises = Promises::read(folder.file(folder::PROMISES))?;
-        let (ledger, directory) = (folder.file(folder::LEDGER), folder.file(folder::DIRECTORY));
-        upgrade(&folder, Some(host.now())).await?;
-        let store: Arc<dyn Store> = Arc::new(Sqlite::open(&ledger, &directory, &genesis).await?);
+        let store = store::open(&store, &folder, &genesis, Some(host.now())).await?;
         let recovered = match recovery::recover(&*store, &genesis).await {
             Ok(recovered) => recovered,
             Err(error) => {
@@ -160,6 +159,7 @@ impl Registry {
     pub async fn close(&self) {
         self.0.node.mempool.close();
         self.0.closing.send_replace(true);
+        self.0.node.store.closing();
         let task = self.0.task().take();
         if let Some(task) = task {
             if let Err(error) = task.await {

@@ -7,11 +7,10 @@ use crate::folder::{self, Folder};
 use crate::recovery::{self, Recovered};
 use crate::signed_head::SignedHead;
 use crate::store::sqlite::{Sqlite, upgrade};
-use crate::store::{Commit, Flip, Store as _, Upload};
+use crate::store::{Flip, Store as _, Upload};
 use crate::{Error, lost};
 use muster_api::Feed;
 use muster_identity::cbor::Decode as _;
-use muster_ledger::merkle::leaf_hash;
 use muster_ledger::{Action, BatchId, Block, Checkpoint, Entry, Genesis, Head, View as _};
 use std::path::Path;
 
@@ -157,12 +156,8 @@ impl Restoring {
         let mut uploads = self.clear_uploads(&steps).await?;
         for step in steps {
             let flips = step.verified.iter().filter_map(|v| self.flip(v, &mut uploads)).collect();
-            let commit = Commit::of(&step.after.network(), &step, flips, Vec::new())?;
-            let hashes: Vec<_> = commit.entries.iter().map(|entry| leaf_hash(entry)).collect();
-            self.taken += hashes.len() as u64;
-            self.store.commit(vec![commit]).await?;
-            hashes.into_iter().for_each(|hash| self.recovered.log.push(hash));
-            self.recovered.chain = step.after;
+            self.taken +=
+                recovery::write_step(&self.store, &mut self.recovered, step, flips).await?;
         }
         Ok(())
     }

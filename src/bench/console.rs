@@ -22,7 +22,7 @@ use muster_identity::{Did, SecretKey, Signer as _};
 use muster_ledger::{
     Action, BatchId, DeviceRef, Hold, HoldId, Operation, Power, Revoke, Target, Time,
 };
-use muster_registry::{Config, Deciding, DeviceSearch, Registry};
+use muster_registry::{Config, Deciding, DeviceSearch, Registry, StoreUrl};
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -179,6 +179,7 @@ fn model(turn: u64) -> String {
 async fn open(home: &Home) -> Result<Registry> {
     let config = Config {
         dir: home.path("node"),
+        store: StoreUrl::Folder,
         genesis: home.genesis()?,
         deciding: Deciding::Solo { signer: Arc::new(home.key("node/node.pem")?), succession: None },
         host: Arc::new(Machine),

@@ -8,7 +8,7 @@ use std::str::FromStr;
 #[derive(Args)]
 pub(crate) struct ConsortiumArg {
     /// Decide with the validators of other organisations, or follow them; implied by the options
-    /// below, and by the section [consortium] of the file of settings.
+    /// below, and by the section `[consortium]` of the file of settings.
     #[arg(long)]
     consortium: bool,
     /// Where operations and leaves are exchanged with other nodes: an address and port. The engine
@@ -23,6 +23,7 @@ pub(crate) struct ConsortiumArg {
 
 impl ConsortiumArg {
     /// Whether the node is one of several.
+    #[cfg(any(feature = "node", test))]
     pub(crate) fn is_on(&self) -> bool {
         self.consortium || self.listen.is_some() || !self.peer.is_empty()
     }

@@ -1,15 +1,24 @@
 //! What is said of the commands that this build leaves out.
 
 use super::Session;
-use crate::cli::{NodeCommand, SampleCommand};
+use crate::cli::{LedgerImport, NodeCommand, SampleCommand, StoreArg};
 use anyhow::{Result, bail};
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) async fn run(_: &Session, _: NodeCommand) -> Result<ExitCode> {
     refuse()
 }
 
-pub(super) async fn audit(_: &Session) -> Result<ExitCode> {
+pub(super) async fn audit(_: &Session, _: &StoreArg) -> Result<ExitCode> {
+    refuse()
+}
+
+pub(super) async fn export(_: &Session, _: &StoreArg, _: &Path) -> Result<ExitCode> {
+    refuse()
+}
+
+pub(super) async fn import(_: &Session, _: &LedgerImport) -> Result<ExitCode> {
     refuse()
 }
 
@@ -31,7 +40,7 @@ mod tests {
     use clap::Parser as _;
 
     /// Each with options that only the whole build knows: they are not what is wrong.
-    const LEFT_OUT: [&[&str]; 10] = [
+    const LEFT_OUT: [&[&str]; 12] = [
         &["demo", "--exit"],
         &["serve", "--listen", "127.0.0.1:7700"],
         &["backup", "saved"],
@@ -42,6 +51,8 @@ mod tests {
         &["device", "new", "pump.pem"],
         &["device", "reel", "reel", "--devices", "3"],
         &["ledger", "audit"],
+        &["ledger", "export", "--whole", "ledger.jsonl"],
+        &["ledger", "import", "ledger.jsonl"],
     ];
 
     #[tokio::test]

@@ -1,16 +1,18 @@
 //! `muster ledger audit`.
 
 use super::Session;
+use super::ledger_move::store_of;
+use crate::cli::StoreArg;
 use anyhow::Result;
 use data_encoding::BASE64;
 use serde_json::json;
 use std::process::ExitCode;
 
 /// Replays the node's folder from genesis; exit status 1 if anything is not what it must be.
-pub(super) async fn run(session: &Session) -> Result<ExitCode> {
+pub(super) async fn run(session: &Session, store: &StoreArg) -> Result<ExitCode> {
     let genesis = session.home.genesis()?;
     let dir = session.home.path("node");
-    let report = muster_registry::audit(&dir, &genesis).await?;
+    let report = muster_registry::audit_store(&dir, &store_of(store)?, &genesis).await?;
     let findings: Vec<_> = report
         .findings
         .iter()

@@ -13,8 +13,12 @@ use std::process::ExitCode;
 
 pub(super) async fn run(session: &Session, command: Ledger) -> Result<ExitCode> {
     match command {
-        Ledger::Audit => super::node::audit(session).await,
-        Ledger::Export(arg) => export(session, &arg).await,
+        Ledger::Audit(store) => super::node::audit(session, &store).await,
+        Ledger::Export(arg) => match &arg.whole {
+            Some(file) => super::node::export(session, &arg.store, file).await,
+            None => export(session, &arg).await,
+        },
+        Ledger::Import(arg) => super::node::import(session, &arg).await,
         Ledger::Status(node) => status::run(session, &node).await,
     }
 }

@@ -19,6 +19,8 @@ mod init;
 mod key;
 mod ledger;
 #[cfg(feature = "node")]
+mod ledger_move;
+#[cfg(feature = "node")]
 mod lot;
 #[cfg_attr(not(feature = "node"), path = "absent.rs")]
 mod node;

@@ -2,6 +2,7 @@
 
 pub(super) use super::audit::run as audit;
 pub(super) use super::device::sample::run as sample;
+pub(super) use super::ledger_move::{export, import};
 
 use super::{Session, backup, enrol, lot, restore, serve};
 use crate::cli::NodeCommand;

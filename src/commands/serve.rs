@@ -1,3 +1,4 @@
+use super::ledger_move::store_of;
 use super::{Session, outlive_limits, stop_signal};
 use crate::begun;
 use crate::cli::Serve;
@@ -65,10 +66,12 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let succession = arg.succeed.as_ref().map(read).transpose()?;
     let accept_lost_leaves = arg.accept_lost_leaves;
     let host = Arc::new(Machine);
+    let store = store_of(&arg.store)?;
     let (deciding, seen) =
         consortium::deciding(&session.home, &arg.consortium, signer, succession)?;
-    let config = Config { dir, genesis, deciding, host, restored, accept_lost_leaves };
-    if !arg.begin {
+    let config = Config { dir, store, genesis, deciding, host, restored, accept_lost_leaves };
+    // Whoever names the newest head says that there is a ledger, wherever it is kept.
+    if !arg.begin && restored.is_none() {
         begun::check(&session.home)?;
     }
     let registry = Registry::open(config).await?;

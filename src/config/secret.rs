@@ -25,8 +25,22 @@ pub(super) fn by_name(name: &str) -> Option<&'static str> {
     )
 }
 
+/// What URLs of databases begin with.
+const DATABASES: [&str; 2] = ["postgres://", "postgresql://"];
+
 /// Why a value must not stand in a file that many read, if so. The value itself is never shown.
 pub(super) fn by_value(text: &str) -> Option<&'static str> {
+    if let Some(rest) = DATABASES.iter().find_map(|scheme| text.strip_prefix(scheme)) {
+        // A database asks for a user, and for a password that it is given otherwise.
+        let with_password = match rest.rsplit_once('@') {
+            Some((user, _)) => user.contains([':', '/', '?']),
+            None => false,
+        };
+        return (with_password || rest.contains("password")).then_some(
+            "a password does not stand in a file of settings: give it by PGPASSWORD or by a \
+             .pgpass file of mode 0600",
+        );
+    }
     let userinfo = || {
         let (_, rest) = text.split_once("://")?;
         rest.split(['/', '?', '#']).next()?.contains('@').then_some(())

@@ -11,7 +11,7 @@ use axum::routing::get;
 use muster_gateway::{AuthenticatedDevice, Gateway, GatewayConfig, MusterLayer, Reporting};
 use muster_identity::{Algorithm, SecretKey, Signer as _};
 use muster_ledger::{EvidencePolicy, Genesis};
-use muster_registry::{Config, Deciding, Registry};
+use muster_registry::{Config, Deciding, Registry, StoreUrl};
 use muster_web::Console;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -39,6 +39,7 @@ impl Parts {
         let signer = Arc::new(home.key("node/node.pem")?);
         let registry = Registry::open(Config {
             dir: home.path("node"),
+            store: StoreUrl::Folder,
             genesis: genesis.clone(),
             deciding: Deciding::Solo { signer: signer.clone(), succession: None },
             host: Arc::new(Machine),

@@ -8,9 +8,9 @@ use muster_api::{Client, ClientError, ConsensusView, NetworkView};
 use serde_json::Value;
 use std::future::Future;
 use std::process::Output;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long anything may take that must come about. A machine that is busy with other things is
@@ -33,19 +33,16 @@ pub(crate) struct Cluster {
     /// By the node that dials, then by the one that is dialled.
     links: Vec<Vec<Option<Link>>>,
     dir: tempfile::TempDir,
-    /// Two clusters at once would only wait for each other.
-    _alone: MutexGuard<'static, ()>,
+    _turn: SemaphorePermit<'static>,
 }
 
-fn alone() -> &'static Mutex<()> {
-    static ALONE: OnceLock<Mutex<()>> = OnceLock::new();
-    ALONE.get_or_init(Mutex::default)
-}
+/// Clusters at once: much of the time they wait, and more of them would only wait for each other.
+static TURNS: Semaphore = Semaphore::const_new(2);
 
 impl Cluster {
     /// Makes folders and ways; nothing runs yet.
     pub(crate) async fn new() -> Self {
-        let alone = alone().lock().await;
+        let turn = TURNS.acquire().await.expect("it is never closed");
         let dir = tempfile::tempdir().expect("a folder for the test");
         let network = Arc::new(Network::new());
         let mut nodes: Vec<_> =
@@ -66,7 +63,7 @@ impl Cluster {
         }
         let urls = nodes.iter().map(Node::url).collect();
         let watch = Watch::start(&network.genesis, urls);
-        Self { network, nodes, watch, links, dir, _alone: alone }
+        Self { network, nodes, watch, links, dir, _turn: turn }
     }
 
     /// A cluster that has signed its first head, on every node.
@@ -128,17 +125,6 @@ impl Cluster {
         size.unwrap_or_else(|why| panic!("node {} does not answer: {why}", node + 1))
     }
 
-    /// Waits until a node's log has grown by so many entries.
-    pub(crate) async fn grows(&self, node: usize, entries: u64) {
-        let goal = self.size(node).await + entries;
-        let what = format!("node {} has {goal} entries", node + 1);
-        self.until(&what, || async {
-            let size = self.ledger(node).await?.size;
-            if size >= goal { Ok(()) } else { Err(format!("it has {size}")) }
-        })
-        .await;
-    }
-
     /// Waits until these nodes say the same of the ledger.
     pub(crate) async fn agree(&self, nodes: &[usize]) {
         self.until("the same ledger everywhere", || async {
@@ -153,12 +139,6 @@ impl Cluster {
             }
         })
         .await;
-    }
-
-    /// Kills a node and starts it again.
-    pub(crate) fn kill_and_start(&mut self, node: usize) {
-        self.nodes[node].kill();
-        self.nodes[node].start();
     }
 
     /// Whether anything passes between two nodes, in both directions and over both connections.

@@ -24,6 +24,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Before what was not answered is sent again.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How long an operation may wait: also by a clock that is an hour ahead.
+const VALID_MS: u64 = 12 * 3_600_000;
+
 /// What a client has in hand: the place of an entry, its bytes, and what it proves.
 #[derive(Debug, Clone)]
 pub(crate) struct Acknowledged {
@@ -47,16 +50,19 @@ struct Device {
     did: Did,
     part: DevicePart,
     seq: u64,
-    /// The log size at its last release.
+    /// The log size under which its last change was proved.
     seen: u64,
 }
+
+/// What is told of the head of a node.
+type Saw = dyn Fn(usize, &str) + Send + Sync;
 
 /// Who may send operations to whom, and what becomes of the answers.
 #[derive(Clone)]
 pub(crate) struct Pen {
     network: Arc<Network>,
     clients: Arc<Vec<Client>>,
-    saw: Arc<dyn Fn(usize, &str) + Send + Sync>,
+    saw: Arc<Saw>,
 }
 
 /// What came of an operation.
@@ -79,17 +85,19 @@ impl Pen {
 
     /// Signs what an author does.
     pub(crate) fn sign(&self, author: Did, key: &SecretKey, action: Action) -> SignedOperation {
-        let (network, valid_until) = (self.network.genesis.network(), now().plus_ms(3_600_000));
+        let (network, valid_until) = (self.network.genesis.network(), now().plus_ms(VALID_MS));
         let operation = Operation { network, author, valid_until, action };
         operation.sign(key).expect("a key in memory signs")
     }
 
     /// Sends an operation until it is answered for good, first to one node and then to the next of
-    /// them in turn; for as long as `go_on` says.
+    /// them in turn; for as long as `go_on` says. A node whose log is shorter than what the client
+    /// knows to be in it cannot judge, and is asked again later.
     pub(crate) async fn submit(
         &self,
         operation: &SignedOperation,
         nodes: &[usize],
+        known: u64,
         go_on: impl Fn() -> bool,
     ) -> Outcome {
         let mut was_sent = false;
@@ -100,6 +108,16 @@ impl Pen {
             match timeout(ANSWER, self.clients[node].submit_operation(operation)).await {
                 Ok(Ok(proof)) => return self.acknowledged(operation, node, proof),
                 Ok(Err(ClientError::Refused(problem))) if problem.status < 500 => {
+                    let view = crate::cluster::answered(self.clients[node].network()).await;
+                    if view.is_ok_and(|view| view.size < known) {
+                        sleep(AGAIN).await;
+                        continue;
+                    }
+                    // By our clock it is valid for hours: the node's clock is wrong.
+                    if problem.code() == "expired" {
+                        sleep(AGAIN).await;
+                        continue;
+                    }
                     if was_sent {
                         return Outcome::There;
                     }
@@ -278,7 +296,7 @@ impl Writer {
     /// Whether the device may be used further.
     async fn send(&self, device: &mut Device, operation: SignedOperation) -> bool {
         let begun = Instant::now();
-        let outcome = self.pen.submit(&operation, &self.route, || true).await;
+        let outcome = self.pen.submit(&operation, &self.route, device.seen, || true).await;
         let goes_on = self.keep(device, &operation, outcome, begun.elapsed());
         sleep(PAUSE).await;
         goes_on

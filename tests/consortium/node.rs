@@ -34,10 +34,6 @@ impl Node {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port + 1))
     }
 
-    pub(crate) fn is_up(&self) -> bool {
-        self.process.is_some()
-    }
-
     /// A command in its folder.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
@@ -68,9 +64,13 @@ impl Node {
             // Timers go on as they are: it is the clock on the wall that is wrong.
             command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("FAKETIME_NO_CACHE", "1");
         }
-        let log = File::options().create(true).append(true).open(self.log()).expect("a log");
-        command.stdout(log.try_clone().expect("a second handle")).stderr(log);
-        self.process = Some(command.spawn().expect("the binary runs"));
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the binary runs");
+        // Through a pipe: the node's own disk may be full.
+        let mut words = process.stderr.take().expect("it is piped");
+        let mut log = File::options().create(true).append(true).open(self.log()).expect("a log");
+        std::thread::spawn(move || std::io::copy(&mut words, &mut log));
+        self.process = Some(process);
     }
 
     /// From its next start on its clock differs by so much.

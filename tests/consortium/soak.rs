@@ -127,6 +127,8 @@ async fn faults_at_random_from_a_seed() {
         // All of it is over: everybody has what the others have, and writes go on.
         for node in 0..NODES {
             cluster.serves(node).await;
+        }
+        for node in 0..NODES {
             caught_up(&cluster, node, (node + 1) % NODES).await;
         }
         load.goes_on(&cluster, 8).await;

@@ -68,11 +68,6 @@ impl Watch {
         assert!(seen.wrong.is_empty(), "{}", seen.wrong.join("\n"));
     }
 
-    /// What was wrong, if anything was.
-    pub(crate) fn wrong(&self) -> Vec<String> {
-        locked(&self.seen).wrong.clone()
-    }
-
     /// Every head that was seen, one of each size.
     pub(crate) fn heads(&self) -> Vec<Head> {
         locked(&self.seen).heads.values().map(|(head, _)| *head).collect()

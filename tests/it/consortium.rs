@@ -117,10 +117,18 @@ fn the_page_word_for_word() {
         "4 of 4 heard of, 3 must sign: enough",
         "pump-1 passes at the gateway of South",
         "revoked",
+        "South votes again",
+        "The node is an access node",
+        "3 validators, 3 must sign",
     ] {
         assert!(told.contains(word), "{word:?} in\n{told}");
     }
     assert_eq!(told.matches("refuses pump-1").count(), 4, "{told}");
+    // What a validator signed is in no backup.
+    let kept = fs::read_dir(muster.path("trial/south-backup")).expect("the backup");
+    let mut kept: Vec<_> = kept.map(|file| file.expect("a file").file_name()).collect();
+    kept.sort();
+    assert_eq!(kept, ["backup.json", "directory.db", "genesis.cbor", "ledger.db"]);
     // Serial numbers stay with their owner.
     for member in ["east", "south", "west"] {
         let dir = muster.path("trial").join(member);
@@ -130,12 +138,49 @@ fn the_page_word_for_word() {
     }
 }
 
+/// Stopped in the middle it leaves no node behind, and the same command goes on from there; a run in
+/// a folder that has a network enrols another lot.
 #[test]
 fn demo_of_four_tells_its_story() {
     let muster = Muster::new();
     let args = ["demo", "--nodes", "4", "--devices", "50", "--exit", "--port", "0"];
-    let told = muster.json(&args);
-    assert_eq!((&told["nodes"], &told["enrolled"]), (&4.into(), &50.into()), "{told}");
-    assert!(told["revoke_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{told}");
-    assert_eq!(told["state_root"].as_str().map(str::len), Some(44), "{told}");
+    let mut first = muster.command(&args);
+    let mut first = first.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
+    while !muster.path("home/west/node/ledger.db").exists() {
+        assert_eq!(first.try_wait().expect("its state"), None, "it should be at work");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let id = first.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+    let stopped = first.wait_with_output().expect("it ends");
+    let words = String::from_utf8_lossy(&stopped.stderr);
+    assert!(words.contains("the same command goes on from here"), "{words}");
+    assert_eq!(stopped.status.code(), Some(1), "{words}");
+
+    // One that was killed could not end its nodes.
+    let lock = fs::File::open(muster.path("home/west/node/lock")).expect("a node ran there");
+    lock.try_lock().expect("nobody has it");
+    let words = muster.refused(&args, 1);
+    assert!(words.contains("a node of West runs already"), "{words}");
+    drop(lock);
+
+    let mut entries = 0;
+    for run in 1..=2 {
+        let told = muster.json(&args);
+        assert_eq!((&told["nodes"], &told["enrolled"]), (&4.into(), &50.into()), "{told}");
+        assert!(told["revoke_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{told}");
+        assert_eq!(told["state_root"].as_str().map(str::len), Some(44), "{told}");
+        let north = muster.path("home/north");
+        let mut audit = Command::new(env!("CARGO_BIN_EXE_muster"));
+        let audit = audit.arg("--home").arg(north).args(["ledger", "audit", "--json"]).output();
+        let audit = audit.expect("the binary runs").stdout;
+        let audit: serde_json::Value = serde_json::from_slice(&audit).expect("an object");
+        assert_eq!(
+            (&audit["clean"], &audit["devices"]),
+            (&true.into(), &(run * 50).into()),
+            "{audit}"
+        );
+        assert!(audit["entries"].as_u64() > Some(entries), "{audit}");
+        entries = audit["entries"].as_u64().unwrap_or_default();
+    }
 }

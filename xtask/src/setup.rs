@@ -21,6 +21,9 @@ const DEBIAN_PACKAGES: &[&str] = &[
     // The browser of `tests/console` and who drives it.
     "chromium",
     "chromium-driver",
+    // The database server that tests of the store start themselves, and who becomes its user.
+    "postgresql",
+    "util-linux",
     // The tests make an environment of their own for paho and amqtt.
     "python3-venv",
 ];

@@ -9,7 +9,7 @@ use muster_ledger::{
     EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, Leaf, LeafTree, Operation, OrgKey,
     Revoke, Rules, SerialCommitment, SignedOperation, Target, Time, UploadRequest, ValidatorSet,
 };
-use muster_registry::{Config, Deciding, Registry};
+use muster_registry::{Config, Deciding, Registry, StoreUrl};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -111,13 +111,15 @@ impl Town {
         let key = secret("admin").public_key();
         let all = [Capability::Root, Capability::Enrol, Capability::Operate, Capability::Approve];
         let capabilities = Capabilities::of(&all);
+        let validates = Capabilities::of(&[Capability::Validator]);
+        let theirs = validators.0.iter().map(|key| OrgKey { key: *key, capabilities: validates });
         let genesis = Genesis {
             nonce: Clock::new(u64::from(port())).random(),
             time: now,
             organisation: FirstOrganisation {
                 inception: Inception::from_key(key),
                 label: "Acme".into(),
-                keys: vec![OrgKey { key, capabilities }],
+                keys: [OrgKey { key, capabilities }].into_iter().chain(theirs).collect(),
             },
             rules: Rules::DEFAULT,
             grant: GenesisGrant {
@@ -165,6 +167,7 @@ impl Town {
         });
         let config = Config {
             dir: node.dir.path().join("node"),
+            store: StoreUrl::Folder,
             genesis: self.genesis.clone(),
             deciding: Deciding::Together(Box::new(bft)),
             host: node.clock.clone(),

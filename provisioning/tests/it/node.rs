@@ -308,6 +308,7 @@ async fn batch(Shared(node): Shared<Node>, Path(batch): Path<String>) -> Respons
         seq: 0,
         standing: String::new(),
         holds: Vec::new(),
+        offer: None,
     })
     .into_response()
 }

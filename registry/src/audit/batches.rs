@@ -2,9 +2,9 @@
 
 use super::Findings;
 use super::log::{Replayed, differences};
+use super::source::Source;
 use crate::Error;
 use crate::claims::{BY_OPERATION, Claim};
-use crate::store::sqlite::Snapshot;
 use crate::tiles::{Tile, TileBuilder};
 use data_encoding::HEXLOWER;
 use muster_identity::cbor::Decode as _;
@@ -42,7 +42,7 @@ impl Numbers {
 
 /// Compares the tables; gives the number of devices.
 pub(super) async fn check(
-    snapshot: &mut Snapshot,
+    snapshot: &mut Source,
     genesis: &Genesis,
     replayed: &Replayed,
     findings: &mut Findings,
@@ -90,7 +90,7 @@ pub(super) async fn check(
 }
 
 async fn numbers(
-    snapshot: &mut Snapshot,
+    snapshot: &mut Source,
     replayed: &Replayed,
     findings: &mut Findings,
 ) -> Result<Numbers, Error> {
@@ -153,7 +153,7 @@ fn read(
 
 /// Compares a batch's root and tiles.
 async fn finish(
-    snapshot: &mut Snapshot,
+    snapshot: &mut Source,
     numbers: &Numbers,
     number: i64,
     mut group: Group,
@@ -180,7 +180,7 @@ async fn finish(
 
 /// Walks both lists in the order of digests.
 async fn check_claims(
-    snapshot: &mut Snapshot,
+    snapshot: &mut Source,
     mut claims: Claims,
     findings: &mut Findings,
 ) -> Result<(), Error> {

@@ -1,8 +1,9 @@
 //! The tables that follow from the entries alone: meta, entries, blocks, state, touched.
 
 use super::Findings;
+use super::source::Source;
 use crate::Error;
-use crate::store::sqlite::{BlockColumns, Snapshot, meta};
+use crate::store::columns::BlockColumns;
 use crate::subjects::subjects;
 use data_encoding::HEXLOWER;
 use muster_identity::cbor::Decode as _;
@@ -22,7 +23,7 @@ pub(super) struct Replayed {
 
 /// Reads all entries and applies them.
 pub(super) async fn replay(
-    snapshot: &mut Snapshot,
+    snapshot: &mut Source,
     genesis: &Genesis,
     findings: &mut Findings,
 ) -> Result<Replayed, Error> {
@@ -120,13 +121,12 @@ impl Replayed {
 }
 
 async fn check_meta(
-    snapshot: &mut Snapshot,
+    snapshot: &mut Source,
     genesis: &Genesis,
     findings: &mut Findings,
 ) -> Result<(), Error> {
     let found: BTreeMap<_, _> = snapshot.meta().await?.into_iter().collect();
-    let computed = meta(genesis).map(|(key, value)| (key.as_bytes().to_vec(), value));
-    let computed: BTreeMap<_, _> = computed.into_iter().collect();
+    let computed = snapshot.expected_meta(genesis);
     differences("meta", &found, &computed, |k| String::from_utf8_lossy(k).into(), findings);
     Ok(())
 }
@@ -155,7 +155,7 @@ pub(super) fn differences<K: Ord, V: PartialEq>(
 
 /// Compares the tables with what the entries give.
 pub(super) async fn check(
-    snapshot: &mut Snapshot,
+    snapshot: &mut Source,
     replayed: &Replayed,
     findings: &mut Findings,
 ) -> Result<(), Error> {

@@ -3,13 +3,14 @@
 
 mod batches;
 mod log;
+mod source;
 
 use crate::Error;
-use crate::folder::{DIRECTORY, LEDGER, SIGNED_HEAD};
+use crate::folder::SIGNED_HEAD;
 use crate::signed_head::SignedHead;
-use crate::store::sqlite::{Snapshot, declared_by_us};
+use crate::store::StoreUrl;
 use muster_ledger::Genesis;
-use std::collections::BTreeMap;
+use source::Source;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -69,28 +70,22 @@ impl Findings {
     }
 }
 
-/// Compares the declarations: a trigger or a view would change what every statement does.
-async fn check_schema(snapshot: &mut Snapshot, findings: &mut Findings) -> Result<(), Error> {
-    let by_name = |all: Vec<_>| -> BTreeMap<_, _> {
-        all.into_iter().map(|(file, kind, name, on, sql)| ((file, kind, name), (on, sql))).collect()
-    };
-    let found = by_name(snapshot.schema().await?);
-    let ours = by_name(declared_by_us().await?);
-    let name = |(file, kind, name): &(String, String, String)| format!("{file}, {kind} {name}");
-    log::differences("sqlite_schema", &found, &ours, name, findings);
-    Ok(())
-}
-
 /// Audits the ledger in a folder, reading only. The node may be running or stopped.
 pub async fn audit(dir: &Path, genesis: &Genesis) -> Result<AuditReport, Error> {
+    audit_store(dir, &StoreUrl::Folder, genesis).await
+}
+
+/// The same of a node whose store is in its folder or elsewhere.
+pub async fn audit_store(
+    dir: &Path,
+    store: &StoreUrl,
+    genesis: &Genesis,
+) -> Result<AuditReport, Error> {
     // Read first: the ledger only grows beyond what was signed.
     let signed = SignedHead::read(dir.join(SIGNED_HEAD))?;
-    let mut snapshot = Snapshot::open(&dir.join(LEDGER), &dir.join(DIRECTORY)).await?;
+    let mut snapshot = Source::open(dir, store).await?;
     let mut findings = Findings::default();
-    for word in snapshot.integrity().await? {
-        findings.add("sqlite", "", word);
-    }
-    check_schema(&mut snapshot, &mut findings).await?;
+    snapshot.check_schema(&mut findings).await?;
     let replayed = log::replay(&mut snapshot, genesis, &mut findings).await?;
     if let Some(last) = signed.last() {
         let root = replayed.tree.root_at(last.size);

@@ -1,19 +1,30 @@
-//! Where the ledger lies. Everything that knows SQL is in this folder, behind one trait, so that
-//! another database can take SQLite's place.
+//! Where the ledger lies. Everything that knows SQL is in this folder, behind one trait: files of
+//! SQLite, or a PostgreSQL server.
 
+pub(crate) mod columns;
 mod commit;
 mod gateways;
+mod line;
 mod lots;
 mod notes;
+mod place;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 mod rows;
 mod search;
 pub(crate) mod sqlite;
+pub(crate) mod tables;
+#[cfg(all(test, feature = "postgres"))]
+mod tests;
 
 pub(crate) use gateways::{GatewayRow, GatewaysSave, SeenRow, Sighting, SizeRow};
 pub(crate) use lots::{
     Asked, Counted, LineRow, LotDevice, LotDevices, LotGroup, Noted, WhichLots, Word,
 };
 pub use notes::Act;
+#[cfg(not(feature = "postgres"))]
+pub(crate) use place::without;
+pub use place::{ServerUrl, StoreUrl};
 pub(crate) use rows::{
     BlockRow, CheckedRow, Clash, Clashes, Commit, DirectoryRow, Flip, Found, LeafRow, NewUpload,
     Place, Plan, Serial, Settlement, StagedLeaf, Upload,
@@ -27,12 +38,14 @@ pub(crate) use search::{
 use crate::Error;
 use crate::claims::Claim;
 use crate::counters::Counters;
+use crate::folder::{DIRECTORY, Folder, LEDGER};
 use crate::tiles::Tile;
 use muster_api::{BoxFuture, LineRecord, Problem, RowVerdict};
 use muster_identity::Did;
-use muster_ledger::{BatchId, Refusal};
+use muster_ledger::{BatchId, Genesis, Refusal, Time};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tables::{Table, Value};
 
 /// What a store answers.
 pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -239,8 +252,43 @@ pub(crate) trait Store: Send + Sync {
     /// be older than the other.
     fn pass_numbers(&self) -> Answer<'_, ()>;
 
+    /// Rows of a table behind a key, in the order of keys.
+    fn rows(
+        &self,
+        table: &'static Table,
+        after: Option<Vec<Value>>,
+        count: u64,
+    ) -> Answer<'_, tables::Rows>;
+
+    /// Writes rows of a table that are new.
+    fn put_rows(&self, table: &'static Table, rows: tables::Rows) -> Answer<'_, ()>;
+
+    /// Whoever waits for a database that is away does so no longer: the node is about to close.
+    fn closing(&self) {}
+
     /// Finishes writes and lets go of all files.
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Opens the store of a node, or makes it for a new network. Files of an earlier format are brought
+/// up to this one; `now` names the copy that is made of them before.
+pub(crate) async fn open(
+    url: &StoreUrl,
+    folder: &Folder,
+    genesis: &Genesis,
+    now: Option<Time>,
+) -> Result<Arc<dyn Store>, Error> {
+    match url {
+        StoreUrl::Folder => {
+            sqlite::upgrade(folder, now).await?;
+            let (ledger, directory) = (folder.file(LEDGER), folder.file(DIRECTORY));
+            Ok(Arc::new(sqlite::Sqlite::open(&ledger, &directory, genesis).await?))
+        }
+        #[cfg(feature = "postgres")]
+        StoreUrl::Postgres(url) => Ok(Arc::new(postgres::Postgres::open(url, genesis).await?)),
+        #[cfg(not(feature = "postgres"))]
+        StoreUrl::Postgres(url) => Err(without(url)),
+    }
 }
 
 /// What came of staging rows.

@@ -157,7 +157,7 @@ async fn a_backup_without_a_signed_head_needs_the_newest_head() {
     assert!(what.contains("no signed-head says what this node signed"), "{what}");
     assert!(cure.contains("newest head that a gateway"), "{cure}");
     // An audit says so too.
-    let report = muster_registry::audit(network.dir.path(), &network.genesis).await.unwrap();
+    let report = crate::network::audit(network.dir.path(), &network.genesis).await.unwrap();
     let named: Vec<_> = report.findings.iter().map(|f| f.table).collect();
     assert_eq!(named, ["signed-head"]);
     // Older than the head that others have, or another ledger.

@@ -7,7 +7,7 @@ use muster_ledger::{
     EvidencePolicy, Genesis, NewKey, NextProtocol, OrgKey, ProposalId, Propose, Revoke, Target,
     UpgradeProtocol, View as _, WithdrawProposal, limits,
 };
-use muster_registry::{Covered, audit};
+use muster_registry::Covered;
 
 /// Another person, who operates and approves.
 fn second() -> SecretKey {
@@ -102,7 +102,7 @@ async fn what_is_approved_shows_as_what_it_did() {
 
     // The store is what the entries give, and is read back.
     network.registry.close().await;
-    let report = audit(network.dir.path(), &network.genesis).await.unwrap();
+    let report = crate::network::audit(network.dir.path(), &network.genesis).await.unwrap();
     assert_eq!(report.findings.len(), 0, "{:?}", report.findings);
     network.reopen().await.unwrap();
     assert_eq!(standing(&network, &devices[2]).await, "revoked");

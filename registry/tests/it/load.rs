@@ -41,7 +41,7 @@ async fn revocations_do_not_wait_for_an_import() {
     assert_eq!((view.size, view.devices), (42, 8_040));
     // Waiting operations shared blocks.
     assert!(view.height <= 42);
-    let report = muster_registry::audit(network.dir.path(), &network.genesis).await.unwrap();
+    let report = crate::network::audit(network.dir.path(), &network.genesis).await.unwrap();
     assert_eq!(report.findings, []);
 }
 
@@ -100,7 +100,7 @@ async fn rows_in_the_order_of_leaves_are_sealed_from_memory() {
         assert_eq!(network.registry.seal(&upload).await.unwrap().count, kept.len() as u64);
         network.submit_batch(&upload, kept).await.unwrap();
     }
-    let report = muster_registry::audit(network.dir.path(), &network.genesis).await.unwrap();
+    let report = crate::network::audit(network.dir.path(), &network.genesis).await.unwrap();
     assert_eq!(report.findings, []);
     for device in devices.iter().step_by(97) {
         let receipt = network.registry.receipt(&device.did).await.unwrap().unwrap();

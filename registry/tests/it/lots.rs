@@ -100,7 +100,7 @@ async fn lots_follow_the_ledger() {
     let organisation = Some(fleet[0].did.to_string());
     let query = LotQuery { organisation, ..LotQuery::default() };
     assert!(network.registry.lots(&query).await.unwrap().lots.is_empty());
-    let report = muster_registry::audit(network.dir.path(), &network.genesis).await.unwrap();
+    let report = crate::network::audit(network.dir.path(), &network.genesis).await.unwrap();
     assert_eq!(report.findings, []);
 }
 

@@ -14,9 +14,14 @@ mod governance;
 mod load;
 mod lots;
 mod network;
+#[cfg(feature = "postgres")]
+mod on_postgres;
 mod readers;
 mod restore;
+#[cfg(feature = "postgres")]
+mod server;
 mod standing;
 mod together;
+mod transfer;
 mod uploads;
 mod verdicts;

@@ -10,7 +10,7 @@ use muster_ledger::{
     EvidencePolicy, FirstOrganisation, Genesis, GenesisGrant, Leaf, LeafTree, Operation, OrgKey,
     Rules, SerialCommitment, SignedOperation, Target, Time, UploadRequest, ValidatorSet, VouchedBy,
 };
-use muster_registry::{Config, Deciding, Error, Registry};
+use muster_registry::{AuditReport, Config, Deciding, Error, Registry, StoreUrl};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -147,6 +147,25 @@ pub(crate) fn genesis(devices: u64, evidence: EvidencePolicy) -> Genesis {
     }
 }
 
+/// Where the node of a folder keeps its ledger: in the folder, or, when `on_postgres` runs these
+/// tests once more, in a database that is made for the folder and noted in it.
+#[cfg(feature = "postgres")]
+pub(crate) async fn store_of(dir: &Path) -> StoreUrl {
+    if std::env::var_os(crate::on_postgres::ASKED).is_none() {
+        return StoreUrl::Folder;
+    }
+    let noted = dir.join("database");
+    if !noted.exists() {
+        std::fs::write(&noted, crate::server::shared().database().await).unwrap();
+    }
+    std::fs::read_to_string(noted).unwrap().parse().unwrap()
+}
+
+#[cfg(not(feature = "postgres"))]
+pub(crate) async fn store_of(_: &Path) -> StoreUrl {
+    StoreUrl::Folder
+}
+
 pub(crate) async fn open(
     dir: &Path,
     genesis: &Genesis,
@@ -154,6 +173,30 @@ pub(crate) async fn open(
     signer: &Arc<TestSigner>,
 ) -> Result<Registry, Error> {
     open_restored(dir, genesis, host, signer, None).await
+}
+
+/// Audits the ledger of a folder's node.
+pub(crate) async fn audit(dir: &Path, genesis: &Genesis) -> Result<AuditReport, Error> {
+    muster_registry::audit_store(dir, &store_of(dir).await, genesis).await
+}
+
+/// Another node of the network: in this folder, on this store.
+pub(crate) async fn open_at(
+    dir: &Path,
+    store: &StoreUrl,
+    network: &Network,
+    restored: Option<(u64, [u8; 32])>,
+) -> Result<Registry, Error> {
+    let config = Config {
+        dir: dir.into(),
+        store: store.clone(),
+        genesis: network.genesis.clone(),
+        deciding: Deciding::Solo { signer: network.signer.clone(), succession: None },
+        host: network.host.clone(),
+        restored,
+        accept_lost_leaves: false,
+    };
+    Registry::open(config).await
 }
 
 async fn open_restored(
@@ -165,6 +208,7 @@ async fn open_restored(
 ) -> Result<Registry, Error> {
     let config = Config {
         dir: dir.into(),
+        store: store_of(dir).await,
         genesis: genesis.clone(),
         deciding: Deciding::Solo { signer: signer.clone(), succession: None },
         host: host.clone(),

@@ -71,7 +71,7 @@ async fn uploads_of_the_backup_become_what_they_became() {
     assert!(network.registry.device(&view(21)).await.unwrap().is_none());
     assert_eq!(network.registry.batch(&second).await.unwrap().unwrap().count, 4);
     assert!(network.registry.leaves(&second, None).await.unwrap().unwrap().0.is_empty());
-    let report = muster_registry::audit(network.dir.path(), &network.genesis).await.unwrap();
+    let report = crate::network::audit(network.dir.path(), &network.genesis).await.unwrap();
     let named: Vec<_> = report.findings.iter().map(|f| (f.table, f.row.clone())).collect();
     assert_eq!(named, [("batches", second.to_string())]);
 
@@ -103,7 +103,7 @@ async fn uploads_of_the_backup_become_what_they_became() {
     let refused = network.submit_batch(&again, &half).await.unwrap_err();
     assert_eq!(refused.code(), "batch-exists");
     network.submit_batch(&upload, &others).await.unwrap();
-    let report = muster_registry::audit(network.dir.path(), &network.genesis).await.unwrap();
+    let report = crate::network::audit(network.dir.path(), &network.genesis).await.unwrap();
     assert_eq!(report.findings, []);
     assert_eq!(report.devices, 12);
 }

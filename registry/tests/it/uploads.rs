@@ -31,7 +31,7 @@ async fn the_purge_leaves_live_batches_alone() {
         let found = network.registry.device(&mine[0].did).await.unwrap().is_some();
         assert_eq!(found, submitted.is_ok(), "trial {trial}");
     }
-    let report = muster_registry::audit(network.dir.path(), &network.genesis).await.unwrap();
+    let report = crate::network::audit(network.dir.path(), &network.genesis).await.unwrap();
     assert_eq!(report.findings, []);
 }
 
@@ -58,7 +58,7 @@ async fn dropping_leaves_live_batches_alone() {
         let found = network.registry.device(&mine[0].did).await.unwrap().is_some();
         assert_eq!(found, submitted, "trial {trial}");
     }
-    let report = muster_registry::audit(network.dir.path(), &network.genesis).await.unwrap();
+    let report = crate::network::audit(network.dir.path(), &network.genesis).await.unwrap();
     assert_eq!(report.findings, []);
 }
 
@@ -112,6 +112,6 @@ async fn a_batch_keeps_its_number_to_itself() {
     network.registry.drop_upload(&upload).await.unwrap();
     assert!(network.registry.device(&devices[0].did).await.unwrap().is_some());
     network.enrol(&network.devices(5..8)).await;
-    let report = muster_registry::audit(network.dir.path(), &network.genesis).await.unwrap();
+    let report = crate::network::audit(network.dir.path(), &network.genesis).await.unwrap();
     assert_eq!(report.findings, []);
 }

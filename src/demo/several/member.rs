@@ -7,6 +7,8 @@ use crate::home::Home;
 use anyhow::{Context as _, Result, bail, ensure};
 use muster_api::{Client, ConsensusView};
 use serde_json::Value;
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -35,6 +37,27 @@ impl Member {
 
     pub(super) fn gateway_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.gateway)
+    }
+
+    /// Refuses a folder in which a node runs: a demonstration that is killed cannot end its nodes.
+    pub(super) fn check_free(&self) -> Result<()> {
+        let path = self.home.path("node/lock");
+        let lock = match File::open(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            found => found.with_context(|| format!("cannot open {}", path.display()))?,
+        };
+        match lock.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => bail!(
+                "a node of {} runs already, perhaps of a demonstration that was killed: stop it \
+                 (`fuser {}` names its process), then the same command goes on from here",
+                self.name,
+                path.display()
+            ),
+            Err(TryLockError::Error(e)) => {
+                Err(e).with_context(|| format!("cannot lock {}", path.display()))
+            }
+        }
     }
 
     pub(super) fn client(&self) -> Result<Client> {

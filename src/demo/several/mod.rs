@@ -12,7 +12,7 @@ use crate::commands::{Session, stop_signal};
 use crate::consortium;
 use crate::home::Home;
 use crate::output::Output;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use member::{Member, PATIENCE};
 use muster_identity::SecretKey;
 pub(crate) use ports::Ports;
@@ -45,8 +45,13 @@ pub(super) async fn run(session: &Session, arg: &cli::Demo) -> Result<ExitCode> 
         .zip(ports)
         .map(|(name, ports)| Member::new(name, Home::at(&folder(name)), ports))
         .collect();
+    members.iter().try_for_each(Member::check_free)?;
     make_folder(home)?;
-    let told = tell(out, arg, &mut members).await;
+    // Whoever stops it in the middle leaves no node behind.
+    let told = tokio::select! {
+        told = tell(out, arg, &mut members) => told,
+        () = stop_signal() => Err(anyhow!("stopped; the same command goes on from here")),
+    };
     let story = match told {
         Ok(story) => story,
         Err(error) => {

@@ -27,9 +27,8 @@ pub(super) async fn folders(members: &[Member]) -> Result<()> {
 /// Starts the nodes; each dials all others.
 pub(super) async fn nodes(members: &mut [Member]) -> Result<()> {
     let places: Vec<String> = members.iter().map(Member::exchange).collect();
-    for i in 0..members.len() {
-        let peers = others(&places, i);
-        members[i].start_node(&peers).await?;
+    for (i, member) in members.iter_mut().enumerate() {
+        member.start_node(&others(&places, i)).await?;
     }
     Ok(())
 }

@@ -4,15 +4,14 @@
 use super::bulk::Insert;
 use super::fault::{fault, integer, natural};
 use crate::Error;
-use crate::store::{LineRow, Noted, Word};
-use muster_api::{LineRecord, LineResult};
+use crate::store::line::{
+    Known, PlaceColumns, StandColumns, WordColumns, earlier_from, places_from, rows_from, text,
+};
+use crate::store::{LineRow, Noted};
+use muster_api::LineRecord;
 use muster_identity::Did;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use std::collections::BTreeMap;
-
-/// Different things that are kept of one device: a board is repaired a few times, and a line that
-/// says something else each minute fills no disk.
-const RUNS: u64 = 64;
 
 static LINE: Insert = Insert::new(
     "INSERT INTO line",
@@ -24,13 +23,6 @@ static LINE: Insert = Insert::new(
 );
 static EARLIER: Insert =
     Insert::new("INSERT INTO line_earlier", "(?,?,?,?,?,?,?,?,?)", "ON CONFLICT DO NOTHING");
-
-/// Serial number, lot, order, station, result, counters.
-type WordColumns = (String, String, String, String, i64, Option<i64>, Option<i64>);
-
-/// Serial number, times, batch, born; serial number, upload, whether it is live.
-type StandColumns = (String, i64, Option<i64>, i64);
-type PlaceColumns = (String, i64, bool);
 
 pub(super) async fn note(
     pool: &SqlitePool,
@@ -46,54 +38,18 @@ pub(super) async fn note(
         .map_err(fault)?;
     let serials: Vec<&str> = records.iter().map(|record| record.serial.as_str()).collect();
     let serials = serde_json::to_string(&serials).map_err(|e| Error::Us(e.to_string()))?;
-    let mut rows = rows(&mut tx, number, &serials).await?;
-    let mut earlier = earlier(&mut tx, number, &serials).await?;
-    let places = places(&mut tx, number, &serials).await?;
-    let (mut noted, mut replaced) = (Noted::default(), Vec::new());
-    let mut changed: BTreeMap<String, LineRow> = BTreeMap::new();
-    for (place, record) in records.into_iter().enumerate() {
-        let serial = record.serial.clone();
-        let place_of = places.get(&serial).copied();
-        let row = match rows.remove(&serial) {
-            None => {
-                let born = record.result == LineResult::Scrap && is_staged(place_of);
-                noted.further += 1;
-                LineRow { record, runs: 1, batch: place_of.map(|(n, _)| n), born }
-            }
-            Some(mut row) => {
-                let said = earlier.entry(serial.clone()).or_default();
-                let before = row.clone();
-                match row.judge(said, &record) {
-                    Word::Known => {}
-                    Word::Scrapped => noted.scrapped.push(place),
-                    Word::Last => {
-                        let old = std::mem::replace(&mut row.record, record);
-                        if row.runs <= RUNS {
-                            noted.further += 1;
-                            replaced.push((row.runs, old.clone()));
-                            said.push(old);
-                        }
-                        row.runs += 1;
-                    }
-                }
-                row.batch = place_of.map(|(n, _)| n);
-                row.born |= row.record.result == LineResult::Scrap && is_staged(place_of);
-                if row == before {
-                    rows.insert(serial, row);
-                    continue;
-                }
-                row
-            }
-        };
-        changed.insert(serial.clone(), row.clone());
-        rows.insert(serial, row);
-    }
-    if noted.further > room {
+    let known = Known {
+        rows: rows(&mut tx, number, &serials).await?,
+        earlier: earlier(&mut tx, number, &serials).await?,
+        places: places(&mut tx, number, &serials).await?,
+    };
+    let judged = known.judge(records);
+    if judged.noted.further > room {
         return Ok(None);
     }
-    write(&mut tx, number, changed.into_values().collect(), replaced).await?;
+    write(&mut tx, number, judged.changed, judged.replaced).await?;
     tx.commit().await.map_err(fault)?;
-    Ok(Some(noted))
+    Ok(Some(judged.noted))
 }
 
 /// Records of an organisation, present and earlier.
@@ -107,11 +63,6 @@ pub(super) async fn count(pool: &SqlitePool, organisation: Did) -> Result<u64, E
         .await
         .map_err(fault)?;
     natural(count)
-}
-
-/// Whether a device is in an upload that is no batch yet.
-fn is_staged(place: Option<(u64, bool)>) -> bool {
-    place.is_some_and(|(_, live)| !live)
 }
 
 async fn write(
@@ -142,29 +93,6 @@ async fn write(
     Ok(())
 }
 
-/// Nothing is the empty text here, so that lots without a name are found by an index too.
-fn text(text: &Option<String>) -> String {
-    text.clone().unwrap_or_default()
-}
-
-pub(super) fn result(number: i64) -> Result<LineResult, Error> {
-    LineResult::of_number(natural(number)?).ok_or_else(|| Error::damaged("a test result"))
-}
-
-fn record(columns: WordColumns) -> Result<LineRecord, Error> {
-    let (serial, lot, order, station, number, before, after) = columns;
-    let some = |text: String| Some(text).filter(|text| !text.is_empty());
-    Ok(LineRecord {
-        serial,
-        result: result(number)?,
-        lot: some(lot),
-        order: some(order),
-        station: some(station),
-        before: before.map(natural).transpose()?,
-        after: after.map(natural).transpose()?,
-    })
-}
-
 async fn rows(
     connection: &mut SqliteConnection,
     organisation: i64,
@@ -189,19 +117,7 @@ async fn rows(
         .fetch_all(connection)
         .await
         .map_err(fault)?;
-    let mut stands: BTreeMap<String, _> = stands
-        .into_iter()
-        .map(|(serial, runs, batch, born)| (serial, (runs, batch, born)))
-        .collect();
-    let mut rows = BTreeMap::new();
-    for columns in words {
-        let record = record(columns)?;
-        let Some((runs, batch, born)) = stands.remove(&record.serial) else { continue };
-        let batch = batch.map(natural).transpose()?;
-        let row = LineRow { runs: natural(runs)?, batch, born: born == 1, record };
-        rows.insert(row.record.serial.clone(), row);
-    }
-    Ok(rows)
+    rows_from(words, stands)
 }
 
 async fn earlier(
@@ -217,12 +133,7 @@ async fn earlier(
         .fetch_all(connection)
         .await
         .map_err(fault)?;
-    let mut earlier: BTreeMap<String, Vec<LineRecord>> = BTreeMap::new();
-    for columns in words {
-        let record = record(columns)?;
-        earlier.entry(record.serial.clone()).or_default().push(record);
-    }
-    Ok(earlier)
+    earlier_from(words)
 }
 
 /// The upload or batch of each device, and whether it is a batch.
@@ -242,5 +153,5 @@ async fn places(
         .fetch_all(connection)
         .await
         .map_err(fault)?;
-    found.into_iter().map(|(serial, upload, live)| Ok((serial, (natural(upload)?, live)))).collect()
+    places_from(found)
 }

@@ -1,11 +1,11 @@
 //! Lots are read. Balances come from indexes that hold all they need, in their own order.
 
 use super::fault::{fault, fixed, integer, natural};
-use super::line::result;
 use super::reading::hex_list;
 use crate::Error;
 use crate::claims::Claim;
 use crate::counters::Counters;
+use crate::store::line::result;
 use crate::store::{Asked, Counted, LotDevice, LotDevices, LotGroup, WhichLots};
 use futures_util::TryStreamExt as _;
 use muster_api::LineResult;

@@ -11,6 +11,7 @@ mod line;
 mod lots;
 mod notes;
 mod reading;
+mod rows;
 mod schema;
 mod sealing;
 mod search;
@@ -22,9 +23,10 @@ mod uploads;
 pub(crate) use copying::copy_file;
 pub(crate) use index::{Further, Index, LOT_NAMES, LogHour, LotNames, LotSize};
 pub(crate) use schema::FORMAT;
-pub(crate) use snapshot::{BlockColumns, Snapshot, declared_by_us};
+pub(crate) use snapshot::{Snapshot, declared_by_us};
 pub(crate) use upgrade::upgrade;
 
+use super::tables::{self, Table, Value};
 use super::{
     Answer, Asked, BlockRow, CheckedRow, Commit, DirectoryRow, Flip, GatewayHour, GatewayRow,
     GatewaysSave, Judge, LeafRow, ListedLeaf, LotDevices, LotGroup, NameRange, NewUpload, Noted,
@@ -445,6 +447,19 @@ impl Store for Sqlite {
 
     fn pass_numbers(&self) -> Answer<'_, ()> {
         Box::pin(uploads::pass_numbers(&self.writer))
+    }
+
+    fn rows(
+        &self,
+        table: &'static Table,
+        after: Option<Vec<Value>>,
+        count: u64,
+    ) -> Answer<'_, tables::Rows> {
+        Box::pin(rows::rows(&self.readers, table, after, count))
+    }
+
+    fn put_rows(&self, table: &'static Table, rows: tables::Rows) -> Answer<'_, ()> {
+        Box::pin(rows::put(&self.writer, table, rows))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,12 +1,12 @@
-use super::BlockColumns;
 use super::fault::{fault, fixed, integer, natural};
 use crate::Error;
 use crate::claims::Claim;
+use crate::store::columns::{BlockColumns, DirectoryColumns, block_from, tile_from};
 use crate::store::{BlockRow, DirectoryRow, LeafRow, SerialOf, StagedLeaf};
 use crate::tiles::Tile;
 use data_encoding::HEXLOWER;
 use muster_identity::Did;
-use muster_ledger::{BatchId, Time};
+use muster_ledger::BatchId;
 use sqlx::sqlite::SqlitePool;
 
 type Bytes = Vec<u8>;
@@ -46,18 +46,6 @@ pub(super) async fn blocks(
         .await
         .map_err(fault)?;
     rows.into_iter().map(block_from).collect()
-}
-
-pub(super) fn block_from(
-    (height, time, size, log_root, state_root): BlockColumns,
-) -> Result<BlockRow, Error> {
-    Ok(BlockRow {
-        height: natural(height)?,
-        time: Time(natural(time)?),
-        size: natural(size)?,
-        log_root: fixed(&log_root)?,
-        state_root: fixed(&state_root)?,
-    })
 }
 
 pub(super) async fn state(pool: &SqlitePool) -> Result<Vec<(Bytes, Bytes)>, Error> {
@@ -112,13 +100,6 @@ pub(super) async fn leaf(pool: &SqlitePool, did: Did) -> Result<Option<LeafRow>,
     .transpose()
 }
 
-pub(super) type TileColumns = (i64, i64, Bytes, Bytes);
-
-pub(super) fn tile_from((level, index, first, hashes): TileColumns) -> Result<Tile, Error> {
-    let first = Did::from_digest(fixed(&first)?);
-    Ok(Tile { level: natural(level)?, index: natural(index)?, first, hashes })
-}
-
 pub(super) async fn tile_of(
     pool: &SqlitePool,
     batch: u64,
@@ -168,14 +149,6 @@ pub(super) async fn touched(
         .map_err(fault)?;
     found.reverse();
     found.into_iter().map(natural).collect()
-}
-
-pub(super) type DirectoryColumns = (Bytes, String, Option<String>, i64, i64);
-
-pub(super) fn directory_from(row: DirectoryColumns) -> Result<DirectoryRow, Error> {
-    let (name, serial, lot, upload, row) = row;
-    let name = Claim(fixed(&name)?);
-    Ok(DirectoryRow { name, serial, lot, upload: natural(upload)?, row: natural(row)? })
 }
 
 /// The row of a device, and whose it is.

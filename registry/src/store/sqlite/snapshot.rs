@@ -1,8 +1,8 @@
 use super::fault::{fault, integer};
-use super::reading::block_from;
 use super::{PATIENCE, schema};
 use crate::Error;
 use crate::store::BlockRow;
+use crate::store::columns::{BlockColumns, TileColumns, block_from};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions as _, Connection as _, FromRow};
 use std::path::Path;
@@ -15,12 +15,6 @@ pub(crate) struct Snapshot(SqliteConnection);
 const PAGE: i64 = 4_096;
 
 type Bytes = Vec<u8>;
-
-/// Columns of a block: height, time, size, log root, state root.
-pub(crate) type BlockColumns = (i64, i64, i64, Bytes, Bytes);
-
-/// Columns of a tile: level, place, first, hashes.
-type TileColumns = (i64, i64, Bytes, Bytes);
 
 /// File, kind, name, table and text of a declaration.
 pub(crate) type Declared = (String, String, String, String, Option<String>);

@@ -1,9 +1,10 @@
 use super::bulk::Insert;
 use super::fault::{fault, fixed, integer, natural};
-use super::reading::{DirectoryColumns, directory_from, hex_list};
+use super::reading::hex_list;
 use super::uploads;
 use crate::Error;
 use crate::claims::Claim;
+use crate::store::columns::{DirectoryColumns, directory_from};
 use crate::store::{CheckedRow, DirectoryRow, Found, Judge, Place, Plan, Staged};
 use muster_api::Problem;
 use muster_identity::Did;

@@ -2,12 +2,12 @@
 //! that decides. Scenarios know it by [`Cluster`] alone.
 
 use super::cluster::{Cluster, validator};
-use crate::network::{Network, TestHost, TestSigner};
+use crate::network::{Network, TestHost, TestSigner, store_of};
 use futures_util::FutureExt as _;
 use muster_api::{BoxFuture, Host as _};
 use muster_identity::cbor::Decode as _;
 use muster_ledger::{BatchId, Block, Bundle, Checkpoint, Entry, Genesis, Time};
-use muster_registry::{Application, Config, Consensus, Deciding, Refused, Registry};
+use muster_registry::{Application, Config, Consensus, Deciding, Refused, Registry, StoreUrl};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -69,8 +69,11 @@ async fn open(
     all: &Applications,
     place: usize,
 ) -> Registry {
+    // Asked for PostgreSQL, every other node is on it: the two kinds agree.
+    let store = if place % 2 == 1 { store_of(dir).await } else { StoreUrl::Folder };
     let config = Config {
         dir: dir.into(),
+        store,
         genesis: genesis.clone(),
         deciding: Deciding::Together(Box::new(Handed { place, all: all.clone() })),
         host: host.clone(),

@@ -2,8 +2,9 @@
 
 use super::cluster::{Cluster, genesis, shown, until};
 use super::lockstep::Lockstep;
-use crate::network::{Device, Network, admin, codes, rows};
-use muster_ledger::{Action, Revoke, View as _};
+use crate::network::{Device, Network, admin, codes, rows, store_of};
+use muster_ledger::{Action, Revoke, Time, View as _};
+use muster_registry::{StoreUrl, export, import};
 use std::path::Path;
 
 async fn revoke(node: &Network, device: &Device) {
@@ -20,12 +21,40 @@ fn mentions(dir: &Path, text: &str) -> bool {
     })
 }
 
+/// Where a node that was stopped has its ledger.
+async fn store(node: &Network) -> StoreUrl {
+    let dir = node.dir.path();
+    if dir.join("ledger.db").exists() { StoreUrl::Folder } else { store_of(dir).await }
+}
+
 async fn sound(cluster: &impl Cluster) {
     for n in 0..cluster.nodes() {
         let node = cluster.node(n);
-        let report = muster_registry::audit(node.dir.path(), &node.genesis).await.unwrap();
+        let store = store(node).await;
+        let audited = muster_registry::audit_store(node.dir.path(), &store, &node.genesis).await;
+        let report = audited.unwrap();
         assert!(report.findings.is_empty(), "node {n}: {:?}", report.findings);
     }
+}
+
+/// Takes a node's ledger to another folder; gives what was on its way.
+async fn moved(node: &Network) -> String {
+    let (dir, genesis) = (node.dir.path(), &node.genesis);
+    let mut bytes = Vec::new();
+    let out = export(dir, &store(node).await, genesis, Time(node.host_now()), &mut bytes).await;
+    let out = out.unwrap();
+    let there = tempfile::tempdir().unwrap();
+    let (home, file) = (there.path().join("node"), there.path().join("ledger.jsonl"));
+    std::fs::write(&file, &bytes).unwrap();
+    // What was signed goes along.
+    std::fs::create_dir(&home).unwrap();
+    std::fs::copy(dir.join("signed-head"), home.join("signed-head")).unwrap();
+    let moved = import(&home, &StoreUrl::Folder, genesis, &file).await.unwrap();
+    assert_eq!((moved.size, moved.devices), (out.size, out.devices));
+    assert_eq!((moved.log_root, moved.state_root), (out.log_root, out.state_root));
+    let report = muster_registry::audit(&home, genesis).await.unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    String::from_utf8(bytes).unwrap()
 }
 
 /// Enrolled by one, revoked by another, the same everywhere; what is private stays where it was.
@@ -66,10 +95,12 @@ async fn one_enrols_another_revokes(cluster: &mut impl Cluster) {
     assert!(mentions(cluster.node(0).dir.path(), serial), "the owner's node knows it");
     for n in 1..cluster.nodes() {
         let dir = cluster.node(n).dir.path();
+        let kept = moved(cluster.node(n)).await;
         for text in ["SN-0000311", "SN-00", "lot 7"] {
-            assert!(!mentions(dir, text), "node {n} has `{text}`");
+            assert!(!mentions(dir, text) && !kept.contains(text), "node {n} has `{text}`");
         }
     }
+    assert!(moved(cluster.node(0)).await.contains(serial));
 }
 
 /// A node that was off takes what it missed, and the leaves with it.

@@ -151,8 +151,10 @@ async fn a_batch_whose_leaves_are_withheld_stops_nothing() {
     network.begun().await;
     // Announced by whoever has, or has not, its leaves: nobody else ever sees them.
     let enrol = network.sign("admin", Action::Enrol(batch.enrol.clone()));
-    liar.exchange.tell_all(&Message::Operation(enrol.0));
+    let enrol = Message::Operation(enrol.0);
     until("the batch is wanted everywhere", || {
+        // Again and again: it may not have been connected yet.
+        liar.exchange.tell_all(&enrol);
         let wants = |view: &muster_api::ConsensusView| {
             view.batches.iter().any(|b| b.batch == batch.id.to_string())
         };

@@ -8,7 +8,7 @@ use muster_ledger::{
     Action, Capabilities, Capability, ChangeKeys, EntryProof, EvidencePolicy, FirstOrganisation,
     Genesis, GenesisGrant, NewKey, Operation, OrgKey, Rules, SignedOperation, Time, ValidatorSet,
 };
-use muster_registry::{Config, Deciding, Registry};
+use muster_registry::{Config, Deciding, Registry, StoreUrl};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -135,6 +135,7 @@ impl Honest {
         let view = bft.view();
         let registry = Registry::open(Config {
             dir,
+            store: StoreUrl::Folder,
             genesis: genesis.clone(),
             deciding: Deciding::Together(Box::new(bft)),
             host: Arc::new(Machine),

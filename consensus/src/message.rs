@@ -112,7 +112,8 @@ pub enum Frame {
 
 impl Response {
     /// Whether this may answer such a request.
-    pub(super) fn answers(&self, request: &Request) -> bool {
+    #[cfg(feature = "nodes")]
+    pub(crate) fn answers(&self, request: &Request) -> bool {
         match (request, self) {
             (_, Self::None | Self::Busy) => true,
             (Request::Feed { count, .. }, Self::Feed { entries, .. }) => {
