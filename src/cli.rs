@@ -28,8 +28,8 @@ pub(crate) use approve::{Approve, ProposeArg};
 pub(crate) use backup::{Backup, Restore};
 #[cfg(feature = "node")]
 pub(crate) use bench::{
-    Bench, BenchAuthenticate, BenchBare, BenchConsole, BenchEnrol, BenchFormat, BenchGateway,
-    BenchResolve, BenchRevoke,
+    Bench, BenchAuthenticate, BenchBare, BenchConsole, BenchConsortium, BenchEnrol, BenchFormat,
+    BenchGateway, BenchResolve, BenchRevoke,
 };
 pub(crate) use cohort::Cohort;
 pub(crate) use config::{ConfigCheck, ConfigCommand, LogFormat, LogLevel};

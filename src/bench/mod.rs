@@ -3,6 +3,7 @@
 
 mod authenticate;
 mod console;
+mod consortium;
 mod cores;
 mod disk;
 mod during;
@@ -58,6 +59,7 @@ async fn measure(session: &Session, bench: &Bench) -> Result<Vec<Figure>> {
         Bench::Bare(_) => Ok(Vec::new()),
         Bench::Console(arg) => console::run(session, arg).await,
         Bench::Revoke(arg) => revoke::run(session, arg).await,
+        Bench::Consortium(arg) => consortium::run(session, arg).await,
     }
 }
 

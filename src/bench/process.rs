@@ -54,6 +54,13 @@ impl Server {
         Self::start(command, home, &["serve", "--metrics", "127.0.0.1:0"], "node.log").await
     }
 
+    /// Starts a node that is one of several.
+    pub(super) async fn member(home: &Home, among: &[&str]) -> Result<Self> {
+        let command = Command::new(std::env::current_exe()?);
+        let args = [&["serve", "--metrics", "off"], among].concat();
+        Self::start(command, home, &args, "node.log").await
+    }
+
     /// Starts a gateway that has a core for itself, as far as the system allows.
     pub(super) async fn gateway(home: &Home, node: &Self, audience: &str) -> Result<Self> {
         let args =
@@ -98,6 +105,11 @@ impl Server {
     /// Seconds of processor that it used.
     pub(super) fn cpu_seconds(&self) -> Option<f64> {
         self.process.cpu_seconds()
+    }
+
+    /// The same, threads that have ended included.
+    pub(super) fn cpu_of_all(&self) -> Option<f64> {
+        self.process.cpu_of_all()
     }
 
     /// Asks it to stop, as an operator would, and waits for its end.

@@ -21,6 +21,37 @@ pub(crate) enum Bench {
     Revoke(BenchRevoke),
     /// What consoles ask of a node with many devices: searches, counts, effects.
     Console(BenchConsole),
+    /// Several validators on this machine, beside one node that decides alone.
+    Consortium(BenchConsortium),
+}
+
+#[derive(Args)]
+pub(crate) struct BenchConsortium {
+    /// Validators, each a process of its own.
+    #[arg(long, default_value_t = 4, value_parser = value_parser!(u64).range(4..=16))]
+    pub(crate) nodes: u64,
+    /// Devices of the batch that is enrolled while devices are revoked.
+    #[arg(long, default_value_t = 100_000, value_parser = value_parser!(u64).range(100..=1_048_576))]
+    pub(crate) devices: u64,
+    /// Operations that are submitted one after the other.
+    #[arg(long, default_value_t = 200, value_parser = value_parser!(u64).range(10..=100_000))]
+    pub(crate) operations: u64,
+    /// Operations that are under way at once where many are.
+    #[arg(long, default_value_t = 256, value_parser = value_parser!(u64).range(1..=2_048))]
+    pub(crate) in_flight: u64,
+    /// For how many seconds.
+    #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=600))]
+    pub(crate) seconds: u64,
+    /// Seconds of quiet.
+    #[arg(long, default_value_t = 20, value_parser = value_parser!(u64).range(1..=600))]
+    pub(crate) quiet: u64,
+    /// Blocks that one node is behind; none leaves that out.
+    #[arg(long, default_value_t = 2_000, value_parser = value_parser!(u64).range(0..=100_000))]
+    pub(crate) blocks: u64,
+    /// Folder to work in, new or empty; it is kept. By default one below the system's folder for
+    /// temporary files, which is removed.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[derive(Args)]

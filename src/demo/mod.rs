@@ -9,6 +9,7 @@ mod visitor;
 
 pub(crate) use fleet::{Fleet, Lot, did_of};
 pub(crate) use parts::{AUDIENCE, Parts};
+pub(crate) use several::Ports;
 pub(crate) use visitor::Visitor;
 
 use crate::cli;

@@ -15,7 +15,7 @@ use crate::output::Output;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use member::{Member, PATIENCE};
 use muster_identity::SecretKey;
-use ports::Ports;
+pub(crate) use ports::Ports;
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -16,10 +16,10 @@ const TRIALS: usize = 64;
 
 /// The ports of one member; the engine's is the one behind the exchange's.
 #[derive(Clone, Copy)]
-pub(super) struct Ports {
-    pub(super) node: u16,
-    pub(super) gateway: u16,
-    pub(super) exchange: u16,
+pub(crate) struct Ports {
+    pub(crate) node: u16,
+    pub(crate) gateway: u16,
+    pub(crate) exchange: u16,
 }
 
 impl Ports {
@@ -33,7 +33,7 @@ impl Ports {
     }
 
     /// For so many members from a port on, or anywhere if it is 0.
-    pub(super) fn choose(first: u16, members: u16) -> Result<Vec<Self>> {
+    pub(crate) fn choose(first: u16, members: u16) -> Result<Vec<Self>> {
         let of = |base: u16| -> Vec<Self> {
             (0..members).map(|i| Self::at(base.saturating_add(i * OF_ONE))).collect()
         };
