@@ -170,24 +170,3 @@ fn what_consoles_ask_is_measured() {
         assert!(ours(&figures, &format!("page: {page}, bare p99")) > 0.0, "{page}");
     }
 }
-
-#[cfg(feature = "consortium")]
-#[test]
-fn several_that_decide_together_are_measured_beside_one_alone() {
-    let size = ["--devices", "200", "--operations", "10", "--in-flight", "16", "--blocks", "10"];
-    let figures = figures(&[&["consortium", "--seconds", "1", "--quiet", "1"], &size[..]].concat());
-    let [p50, p99] =
-        ["p50", "p99"].map(|what| ours(&figures, &format!("consortium: acknowledged, {what}")));
-    assert!(0.0 < p50 && p50 <= p99);
-    assert!(ours(&figures, "consortium: many at once") > 0.0);
-    assert!(ours(&figures, "consortium: batch, against alone") > 0.0);
-    assert!(ours(&figures, "consortium: batch, revocation meanwhile, number") >= 1.0);
-    // An operation is in a block of its own: the next one is signed when it is acknowledged.
-    assert!(ours(&figures, "consortium: 10 blocks behind, taken") > 0.0);
-    if cfg!(target_os = "linux") {
-        for node in 1..=4 {
-            let name = format!("consortium: quiet after all that, node {node}, memory");
-            assert!(ours(&figures, &name) > 1.0);
-        }
-    }
-}
