@@ -187,6 +187,12 @@ impl Exchange {
         joined.map(|peer| peer.state.clone()).collect()
     }
 
+    /// What a connected peer last said of itself.
+    pub fn status_of(&self, peer: PeerId) -> Option<Status> {
+        let book = self.shared.book();
+        book.peers.get(&peer).filter(|known| known.joined)?.state.status
+    }
+
     /// The configured peers.
     pub fn configured(&self) -> Vec<ConfiguredPeer> {
         self.shared.book().configured.clone()

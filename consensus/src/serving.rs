@@ -84,8 +84,8 @@ impl Shared {
     }
 
     fn is_validator(&self, peer: PeerId) -> bool {
-        let peers = self.exchange().map(|exchange| exchange.peers()).unwrap_or_default();
-        peers.iter().any(|p| p.id == peer && p.status.is_some_and(|s| s.engine_port != 0))
+        let status = self.exchange().and_then(|exchange| exchange.status_of(peer));
+        status.is_some_and(|status| status.engine_port != 0)
     }
 
     fn hear_vote(&self, peer: PeerId, vote: &ReadyVote) {
