@@ -10,6 +10,8 @@ const DEBIAN_PACKAGES: &[&str] = &[
     "caddy",
     "curl",
     "haproxy",
+    // What docs/consortium.md reads answers with.
+    "jq",
     "nginx",
     "openssl",
     // The broker, its headers (the plugin's structures are compared with them) and its clients.

@@ -8,9 +8,14 @@ use std::process::Stdio;
 /// The bare-metal program: the device crate without an operating system's library.
 const DEVICE_PROGRAM: &str = "device/no_std/Cargo.toml";
 
+/// Bytes of what failed tests said that are told again at the end: enough for the first few.
+const MAX_FAILURES: usize = 20_000;
+
 /// How the tests went.
 pub(crate) struct Report {
     count: Count,
+    /// What the failed tests said, again: the lines above may be many thousands.
+    failures: String,
     tests_succeeded: bool,
     device_succeeded: bool,
 }
@@ -30,7 +35,7 @@ impl Report {
 
     /// The last line of a run.
     pub(crate) fn line(&self) -> String {
-        let mut notes = String::new();
+        let mut notes = self.failures.clone();
         if !self.device_succeeded {
             notes.push_str("FAILED: the no_std device program (see above)\n");
         }
@@ -61,10 +66,10 @@ pub(crate) fn run() -> Result<Report> {
     let mut child =
         command.stdout(Stdio::piped()).spawn().map_err(|e| cannot_start(&command, &e))?;
     let output = child.stdout.take().expect("standard output was piped");
-    let count = stream(BufReader::new(output), io::stdout())
+    let (count, failures) = stream(BufReader::new(output), io::stdout())
         .map_err(|e| format!("reading test output: {e}"))?;
     let status = child.wait().map_err(|e| format!("waiting for the tests: {e}"))?;
-    Ok(Report { count, tests_succeeded: status.success(), device_succeeded })
+    Ok(Report { count, failures, tests_succeeded: status.success(), device_succeeded })
 }
 
 fn device_program() -> Result<bool> {
@@ -75,17 +80,22 @@ fn device_program() -> Result<bool> {
     succeeds(&mut cargo(&["run", "--quiet", "--locked", "--manifest-path", DEVICE_PROGRAM]))
 }
 
-/// Passes the lines through as they come and adds up the summaries.
-fn stream(mut lines: impl BufRead, mut out: impl Write) -> io::Result<Count> {
-    let mut count = Count::default();
+/// Passes the lines through as they come, adds up the summaries and keeps what failed tests said.
+fn stream(mut lines: impl BufRead, mut out: impl Write) -> io::Result<(Count, String)> {
+    let (mut count, mut failures, mut failing) = (Count::default(), String::new(), false);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line)? > 0 {
         out.write_all(&line)?;
         out.flush()?;
-        count.add(&String::from_utf8_lossy(&line));
+        let text = String::from_utf8_lossy(&line);
+        count.add(&text);
+        failing = !text.starts_with("test result:") && (failing || text.trim_end() == "failures:");
+        if failing && failures.len() < MAX_FAILURES {
+            failures.push_str(&text);
+        }
         line.clear();
     }
-    Ok(count)
+    Ok((count, failures))
 }
 
 impl Count {
@@ -109,17 +119,23 @@ mod tests {
     fn summaries_add_up_and_other_lines_do_not() {
         let output = "running 2 tests\ntest a ... ok\ntest 9 passed ... ok\n\
             test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out\n\
+            failures:\n---- b stdout ----\nit broke\n\
             test result: FAILED. 7 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
         let mut passed_on = Vec::new();
-        let count = stream(output.as_bytes(), &mut passed_on).unwrap();
+        let (count, failures) = stream(output.as_bytes(), &mut passed_on).unwrap();
         assert_eq!(count, Count { passed: 19, failed: 2 });
+        assert_eq!(failures, "failures:\n---- b stdout ----\nit broke\n");
         assert_eq!(passed_on, output.as_bytes());
     }
 
     #[test]
     fn a_run_that_never_started_does_not_pass() {
-        let report =
-            Report { count: Count::default(), tests_succeeded: false, device_succeeded: true };
+        let report = Report {
+            count: Count::default(),
+            failures: String::new(),
+            tests_succeeded: false,
+            device_succeeded: true,
+        };
         assert!(!report.passed());
         assert!(report.line().ends_with("\n0 passed, 0 failed"), "{}", report.line());
     }
