@@ -31,11 +31,19 @@ pub trait Decode: Sized {
 
     /// Reads the whole input; trailing bytes are an error.
     fn from_cbor(bytes: &[u8]) -> Result<Self> {
-        let mut r = Reader::new(bytes);
-        let value = Self::decode(&mut r)?;
-        r.end()?;
-        Ok(value)
+        whole(Reader::new(bytes))
     }
+
+    /// As [`Self::from_cbor`], for bytes that were read and checked before ([`Reader::again`]).
+    fn from_cbor_again(bytes: &[u8]) -> Result<Self> {
+        whole(Reader::again(bytes))
+    }
+}
+
+fn whole<T: Decode>(mut r: Reader<'_>) -> Result<T> {
+    let value = T::decode(&mut r)?;
+    r.end()?;
+    Ok(value)
 }
 
 /// Writes items in shortest form.
@@ -113,12 +121,30 @@ impl Writer {
 /// Reads items and refuses every encoding but the deterministic one.
 pub struct Reader<'b> {
     inner: Decoder<'b>,
+    again: bool,
 }
 
 impl<'b> Reader<'b> {
     /// Starts at the first byte.
     pub fn new(bytes: &'b [u8]) -> Self {
-        Self { inner: Decoder::new(bytes) }
+        Self { inner: Decoder::new(bytes), again: false }
+    }
+
+    /// As [`Self::new`], for bytes that this program or a quorum read and checked before, such as
+    /// records of the state. Whether a key is a point of its curve is not computed again, which
+    /// costs half of a signature's verification; every verification by the key finds out anyway.
+    pub fn again(bytes: &'b [u8]) -> Self {
+        Self { inner: Decoder::new(bytes), again: true }
+    }
+
+    /// A value that is the whole of a byte string in these bytes.
+    pub fn nested<T: Decode>(&self, bytes: &[u8]) -> Result<T> {
+        whole(Reader { inner: Decoder::new(bytes), again: self.again })
+    }
+
+    /// Whether these bytes were checked before.
+    pub(crate) fn is_again(&self) -> bool {
+        self.again
     }
 
     /// Refuses trailing bytes.

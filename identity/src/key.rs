@@ -100,6 +100,21 @@ impl PublicKey {
         }
     }
 
+    /// As [`Self::from_multicodec`], for a key that was checked before: by its form alone.
+    fn again(bytes: &[u8]) -> Result<Self, KeyFault> {
+        let (prefix, raw) = bytes.split_first_chunk::<2>().ok_or(KeyFault::Length)?;
+        match *prefix {
+            ED25519_PREFIX => {
+                let raw = raw.try_into().map_err(|_| KeyFault::Length)?;
+                is_canonical_y(&raw).then_some(Self(Point::Ed25519(raw))).ok_or(KeyFault::Point)
+            }
+            P256_PREFIX if matches!(raw.first(), Some(2 | 3)) => {
+                Ok(Self(Point::P256(raw.try_into().map_err(|_| KeyFault::Length)?)))
+            }
+            _ => Self::from_multicodec(bytes),
+        }
+    }
+
     /// The bytes that an Ed25519 Multikey states, whether or not they are a key: for whoever only
     /// hands them on to somebody who verifies a signature by them ([`Self::ed25519_verified`]).
     pub fn stated_ed25519(multikey: &str) -> Option<[u8; 32]> {
@@ -233,7 +248,9 @@ impl Encode for PublicKey {
 
 impl Decode for PublicKey {
     fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        Ok(Self::from_multicodec(r.bytes(MAX_KEY_BYTES)?)?)
+        let bytes = r.bytes(MAX_KEY_BYTES)?;
+        let key = if r.is_again() { Self::again(bytes) } else { Self::from_multicodec(bytes) };
+        Ok(key?)
     }
 }
 
@@ -319,6 +336,12 @@ impl Encode for AgreementKey {
 
 impl Decode for AgreementKey {
     fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
-        Ok(Self::from_multicodec(r.bytes(MAX_KEY_BYTES)?)?)
+        let bytes = r.bytes(MAX_KEY_BYTES)?;
+        match bytes.split_first_chunk::<2>() {
+            Some((&X25519_PREFIX, raw)) if r.is_again() => {
+                Ok(Self(raw.try_into().map_err(|_| KeyFault::Length)?))
+            }
+            _ => Ok(Self::from_multicodec(bytes)?),
+        }
     }
 }

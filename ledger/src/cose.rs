@@ -31,7 +31,12 @@ pub(crate) fn sign(
 
 pub(crate) fn verify<'b>(typ: &'static str, bytes: &'b [u8]) -> Result<Checked<'b>, Error> {
     let (checked, signed, signature) = read(typ, bytes)?;
-    checked.key.verify(&signed, &signature)?;
+    if let Err(error) = checked.key.verify(&signed, &signature) {
+        // A key that is none is the better reason.
+        PublicKey::from_multicodec(&checked.key.to_multicodec())
+            .map_err(muster_identity::Error::from)?;
+        return Err(error.into());
+    }
     Ok(checked)
 }
 
@@ -70,7 +75,8 @@ fn protected_header(typ: &str, key: &PublicKey) -> Vec<u8> {
 }
 
 fn read_protected(typ: &'static str, bytes: &[u8]) -> Result<PublicKey, Error> {
-    let mut r = Reader::new(bytes);
+    // Whether the key is a point is asked where the signature is verified by it, not twice.
+    let mut r = Reader::again(bytes);
     let mut m = r.map()?;
     let alg = m.required(1)?.int()?;
     let key = PublicKey::decode(m.required(4)?)?;

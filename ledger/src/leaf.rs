@@ -267,7 +267,7 @@ impl<'a> Parts<'a> {
 impl Decode for Leaf {
     fn decode(r: &mut Reader<'_>) -> Result<Self, muster_identity::Error> {
         let parts = Parts::decode(r)?;
-        let inception = Inception::from_cbor(parts.inception)?;
+        let inception = r.nested(parts.inception)?;
         Ok(parts.leaf(inception))
     }
 }

@@ -188,7 +188,7 @@ impl View for State {
     /// lies elsewhere in memory and is every core's.
     fn read<T: Decode>(&self, key: StateKey) -> Result<Option<T>, Refusal> {
         let leaf = self.find(&key);
-        leaf.map(|leaf| T::from_cbor(&leaf.value).map_err(|_| Refusal::Corrupt("a record")))
+        leaf.map(|leaf| T::from_cbor_again(&leaf.value).map_err(|_| Refusal::Corrupt("a record")))
             .transpose()
     }
 }

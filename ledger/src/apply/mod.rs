@@ -26,10 +26,10 @@ pub trait View {
     /// The bytes of a record.
     fn record(&self, key: &StateKey) -> Option<Arc<[u8]>>;
 
-    /// A record, decoded.
+    /// A record, decoded. What is in a state was checked when it came there.
     fn read<T: Decode>(&self, key: StateKey) -> Result<Option<T>, Refusal> {
         self.record(&key)
-            .map(|bytes| T::from_cbor(&bytes).map_err(|_| Refusal::Corrupt("a record")))
+            .map(|bytes| T::from_cbor_again(&bytes).map_err(|_| Refusal::Corrupt("a record")))
             .transpose()
     }
 
