@@ -57,7 +57,7 @@ pub trait Service: Send + Sync + 'static {
     /// A peer told something. Until this resolves the peer tells nothing more of its kind: that is
     /// the back-pressure. In the order in which the peer said it; operations in an order of their
     /// own. After eight seconds it is dropped, and the peer tells it again.
-    fn told(&self, peer: PeerId, message: Message) -> BoxFuture<'_, ()>;
+    fn told(&self, peer: PeerId, messages: Vec<Message>) -> BoxFuture<'_, ()>;
     /// A peer asks something. After eight seconds it is dropped, and the peer hears `Busy`.
     fn asked(&self, peer: PeerId, request: Request) -> BoxFuture<'_, Response>;
     /// Where this node stands, told to every peer on connecting and every second. Must be cheap.

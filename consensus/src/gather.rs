@@ -10,7 +10,20 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub(crate) struct Gather {
     /// By size and time, and of those the different ones that validators signed.
-    heads: BTreeMap<(u64, Time), Vec<Checkpoint>>,
+    heads: BTreeMap<(u64, Time), Vec<Signed>>,
+}
+
+/// A head, and whose good signatures it has.
+#[derive(Debug)]
+struct Signed {
+    checkpoint: Checkpoint,
+    by: BTreeSet<PublicKey>,
+}
+
+impl Signed {
+    fn has_quorum(&self, set: &ValidatorSet) -> bool {
+        set.0.iter().filter(|key| self.by.contains(key)).count() >= set.quorum()
+    }
 }
 
 /// Two heads of one size that one validator signed, with other roots: proof that it lies.
@@ -21,39 +34,39 @@ pub(crate) struct TwoHeads {
 }
 
 impl Gather {
-    /// Takes the good signatures of validators in a checkpoint. Tells of each validator that has
-    /// signed another ledger of the same size.
-    pub(crate) fn add(
-        &mut self,
-        validators: &ValidatorSet,
-        checkpoint: &Checkpoint,
-    ) -> Vec<TwoHeads> {
-        let fresh = checkpoint.only(validators);
-        let signers = fresh.signers(validators);
+    /// Takes a checkpoint with good signatures only, and whose they are. Tells of each validator
+    /// that has signed another ledger of the same size.
+    pub(crate) fn add(&mut self, fresh: &Checkpoint, signers: &[PublicKey]) -> Vec<TwoHeads> {
         if signers.is_empty() {
             return Vec::new();
         }
         let head = *fresh.head();
         let mut liars = Vec::new();
-        for other in self.of_size(head.size).filter(|other| !other.head().same_ledger(&head)) {
-            let both = other.signers(validators);
-            for validator in signers.iter().filter(|key| both.contains(key)) {
+        let another = |other: &&Signed| !other.checkpoint.head().same_ledger(&head);
+        for other in self.of_size(head.size).filter(another) {
+            for validator in signers.iter().filter(|key| other.by.contains(key)) {
                 let only = ValidatorSet(vec![*validator]);
-                let notes = [other.only(&only).to_note(), fresh.only(&only).to_note()];
+                let notes = [&other.checkpoint, fresh].map(|note| note.only(&only).to_note());
                 liars.push(TwoHeads { validator: *validator, notes });
             }
         }
         // Of each validator one ledger of a size counts: a liar cannot crowd the others out.
         let honest = |key: &&PublicKey| !liars.iter().any(|liar| liar.validator == **key);
-        let honest = ValidatorSet(signers.iter().filter(honest).copied().collect());
-        if honest.0.is_empty() {
+        let honest: BTreeSet<_> = signers.iter().filter(honest).copied().collect();
+        if honest.is_empty() {
             return liars;
         }
-        let fresh = fresh.only(&honest);
+        let fresh = match honest.len() == signers.len() {
+            true => fresh.clone(),
+            false => fresh.only(&ValidatorSet(honest.iter().copied().collect())),
+        };
         let known = self.heads.entry((head.size, head.time)).or_default();
-        match known.iter_mut().find(|known| *known.head() == head) {
-            Some(known) => known.join(&fresh),
-            None => known.push(fresh),
+        match known.iter_mut().find(|known| *known.checkpoint.head() == head) {
+            Some(known) => {
+                known.checkpoint.join(&fresh);
+                known.by.extend(honest);
+            }
+            None => known.push(Signed { checkpoint: fresh, by: honest }),
         }
         // What lies furthest ahead goes first: a liar may have made it up.
         while self.heads.len() > limits::GATHERED_HEADS {
@@ -62,20 +75,15 @@ impl Gather {
         liars
     }
 
-    fn of_size(&self, size: u64) -> impl Iterator<Item = &Checkpoint> {
+    fn of_size(&self, size: u64) -> impl Iterator<Item = &Signed> {
         self.heads.range((size, Time(0))..=(size, Time(u64::MAX))).flat_map(|(_, all)| all)
     }
 
     /// The latest head of at most this size that a quorum of each of the sets signed.
-    pub(crate) fn quorum(
-        &self,
-        network: &Network,
-        size: u64,
-        sets: &[&ValidatorSet],
-    ) -> Option<&Checkpoint> {
-        let signed = |c: &&Checkpoint| sets.iter().all(|set| c.verify(network, set).is_ok());
+    pub(crate) fn quorum(&self, size: u64, sets: &[&ValidatorSet]) -> Option<&Checkpoint> {
         let reached = self.heads.range(..=(size, Time(u64::MAX))).rev();
-        reached.flat_map(|(_, all)| all).find(signed)
+        let whole = |signed: &&Signed| sets.iter().all(|set| signed.has_quorum(set));
+        reached.flat_map(|(_, all)| all).find(whole).map(|signed| &signed.checkpoint)
     }
 
     /// Forgets heads below a size, and those of the size that are older than a time.
@@ -188,23 +196,28 @@ mod tests {
         }
     }
 
+    fn add(gather: &mut Gather, set: &ValidatorSet, head: &Head, key: &SecretKey) -> Vec<TwoHeads> {
+        let (fresh, signers) = cosign(head, key).unwrap().signed_only(set);
+        gather.add(&fresh, &signers)
+    }
+
     #[test]
     fn a_quorum_of_lines_makes_a_checkpoint() {
         let (keys, set) = keys();
         let mut gather = Gather::default();
         for key in &keys[..3] {
-            assert!(gather.quorum(&NETWORK, 5, &[&set]).is_none());
-            assert!(gather.add(&set, &cosign(&head(5, 10), key).unwrap()).is_empty());
+            assert!(gather.quorum(5, &[&set]).is_none());
+            assert!(add(&mut gather, &set, &head(5, 10), key).is_empty());
         }
-        assert_eq!(gather.quorum(&NETWORK, 5, &[&set]).unwrap().head(), &head(5, 10));
+        assert_eq!(gather.quorum(5, &[&set]).unwrap().head(), &head(5, 10));
         // Each set must have signed, where there are two.
         let other = ValidatorSet(vec![keys[3].public_key()]);
-        assert!(gather.quorum(&NETWORK, 5, &[&set, &other]).is_none());
+        assert!(gather.quorum(5, &[&set, &other]).is_none());
         // The same ledger at a later time is no lie; the later one counts once it is whole.
         for key in &keys[..3] {
-            assert!(gather.add(&set, &cosign(&head(5, 20), key).unwrap()).is_empty());
+            assert!(add(&mut gather, &set, &head(5, 20), key).is_empty());
         }
-        assert_eq!(gather.quorum(&NETWORK, 5, &[&set]).unwrap().head().time, Time(20));
+        assert_eq!(gather.quorum(5, &[&set]).unwrap().head().time, Time(20));
         gather.sweep(5, Time(20));
         assert_eq!(gather.heads.len(), 1);
         gather.sweep(6, Time(0));
@@ -215,10 +228,10 @@ mod tests {
     fn who_signs_two_ledgers_of_one_size_is_shown() {
         let (keys, set) = keys();
         let mut gather = Gather::default();
-        assert!(gather.add(&set, &cosign(&head(5, 10), &keys[0]).unwrap()).is_empty());
+        assert!(add(&mut gather, &set, &head(5, 10), &keys[0]).is_empty());
         let forged = Head { log_root: [9; 32], ..head(5, 11) };
-        assert!(gather.add(&set, &cosign(&forged, &keys[1]).unwrap()).is_empty());
-        let liars = gather.add(&set, &cosign(&forged, &keys[0]).unwrap());
+        assert!(add(&mut gather, &set, &forged, &keys[1]).is_empty());
+        let liars = add(&mut gather, &set, &forged, &keys[0]);
         assert_eq!(liars.len(), 1);
         assert_eq!(liars[0].validator, keys[0].public_key());
         for note in &liars[0].notes {
@@ -232,13 +245,13 @@ mod tests {
         let (keys, set) = keys();
         let mut gather = Gather::default();
         for size in 0..limits::GATHERED_HEADS as u64 + 9 {
-            gather.add(&set, &cosign(&head(size, 1), &keys[0]).unwrap());
+            add(&mut gather, &set, &head(size, 1), &keys[0]);
         }
         assert_eq!(gather.heads.len(), limits::GATHERED_HEADS);
         let stranger =
             SecretKey::from_bytes(Algorithm::Ed25519, &Zeroizing::new([99; 32])).unwrap();
         let mut gather = Gather::default();
-        gather.add(&set, &cosign(&head(1, 1), &stranger).unwrap());
+        add(&mut gather, &set, &head(1, 1), &stranger);
         assert!(gather.heads.is_empty());
     }
 

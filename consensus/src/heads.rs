@@ -35,7 +35,7 @@ impl Shared {
         let chain = self.application.chain();
         let (before, size) = (self.handover.before(chain.height())?, chain.size());
         let gather = locked(&self.gather);
-        let found = gather.quorum(&self.network, size, &[&before])?;
+        let found = gather.quorum(size, &[&before])?;
         (found.head().size == size).then(|| found.clone())
     }
 
@@ -87,8 +87,9 @@ impl Shared {
         all.sort();
         all.dedup();
         let all = ValidatorSet(all);
+        let (fresh, signers) = checkpoint.signed_only(&all);
         // One line each, as a rule: a checkpoint of others says nothing of who is there now.
-        if let [signer] = checkpoint.signers(&all)[..] {
+        if let [signer] = signers[..] {
             self.hear_of(signer);
         }
         let size = self.application.chain().size();
@@ -97,7 +98,7 @@ impl Shared {
             // Heads that the ledger went past are not shown any more; they must not keep the next
             // ones out, whose room is bounded.
             gather.sweep(size, Time(0));
-            gather.add(&all, checkpoint)
+            gather.add(&fresh, &signers)
         };
         for liar in &liars {
             self.evidences.keep_heads(head.height, liar);
@@ -108,7 +109,7 @@ impl Shared {
     fn publish(&self, sets: &[ValidatorSet]) {
         let chain = self.application.chain();
         let sets: Vec<_> = sets.iter().collect();
-        let found = locked(&self.gather).quorum(&self.network, chain.size(), &sets).cloned();
+        let found = locked(&self.gather).quorum(chain.size(), &sets).cloned();
         let Some(checkpoint) = found else { return };
         let (size, time) = (checkpoint.head().size, checkpoint.head().time);
         let shown = self.application.published();

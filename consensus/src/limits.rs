@@ -118,6 +118,10 @@ muster_ledger::limits! {
     /// Shortest time between two requests of one lane: what is said meanwhile goes in one.
     pub const LANE_PACE: Duration = Duration::from_millis(4) => "milliseconds";
 
+    /// The same of operations. The first goes at once; under load a node then works at dozens at a
+    /// time, and waking up for each would cost more than the work.
+    pub const OPERATIONS_PACE: Duration = Duration::from_millis(20) => "milliseconds";
+
     /// How long a node leaves a peer alone that said it was busy.
     pub const BUSY_PAUSE: Duration = Duration::from_millis(250) => "milliseconds";
 

@@ -11,27 +11,33 @@ use muster_ledger::{Checkpoint, SignedOperation};
 use tokio::sync::broadcast::error::RecvError;
 
 impl Service for Shared {
-    fn told(&self, peer: PeerId, message: Message) -> BoxFuture<'_, ()> {
+    fn told(&self, peer: PeerId, messages: Vec<Message>) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            match message {
-                Message::Operation(bytes) => self.hear_operation(peer, bytes).await,
-                Message::Ready { batch, until, validator, signature } => {
-                    let vote = ReadyVote { batch, until, validator, signature };
-                    self.hear_vote(peer, &vote);
-                }
-                Message::Cosignature(note) => {
-                    if let Ok(checkpoint) = Checkpoint::parse(&note) {
-                        self.take_lines(&checkpoint);
+            let mut operations = Vec::new();
+            for message in messages {
+                match message {
+                    Message::Operation(bytes) => operations.push(SignedOperation(bytes)),
+                    Message::Ready { batch, until, validator, signature } => {
+                        let vote = ReadyVote { batch, until, validator, signature };
+                        self.hear_vote(peer, &vote);
+                    }
+                    Message::Cosignature(note) => {
+                        if let Ok(checkpoint) = Checkpoint::parse(&note) {
+                            self.take_lines(&checkpoint);
+                        }
+                    }
+                    Message::Beat { size, time, validator, signature } => {
+                        self.take_beat(&Beat { size, time, validator, signature });
+                    }
+                    Message::Status(status) => {
+                        if status.height > self.application.chain().height() {
+                            self.news.notify_waiters();
+                        }
                     }
                 }
-                Message::Beat { size, time, validator, signature } => {
-                    self.take_beat(&Beat { size, time, validator, signature });
-                }
-                Message::Status(status) => {
-                    if status.height > self.application.chain().height() {
-                        self.news.notify_waiters();
-                    }
-                }
+            }
+            if !operations.is_empty() {
+                self.hear_operations(peer, operations).await;
             }
         })
     }
@@ -68,18 +74,18 @@ impl Service for Shared {
 }
 
 impl Shared {
-    async fn hear_operation(&self, peer: PeerId, bytes: Vec<u8>) {
-        let message = Message::Operation(bytes.clone());
-        match self.application.told(SignedOperation(bytes)).await {
-            Ok(true) => {
-                self.news.notify_waiters();
-                // Validators tell all others themselves; who does not vote may know this one alone.
-                if let Some(exchange) = self.exchange().filter(|_| !self.is_validator(peer)) {
-                    exchange.tell_others(peer, &message);
-                }
+    async fn hear_operations(&self, peer: PeerId, operations: Vec<SignedOperation>) {
+        let new = match self.application.told(operations).await {
+            Ok(new) if new.is_empty() => return,
+            Ok(new) => new,
+            Err(error) => return tracing::debug!("operations of {peer} are refused: {error}"),
+        };
+        self.news.notify_waiters();
+        // Validators tell all others themselves; who does not vote may know this one alone.
+        if let Some(exchange) = self.exchange().filter(|_| !self.is_validator(peer)) {
+            for operation in new {
+                exchange.tell_others(peer, &Message::Operation(operation.0));
             }
-            Ok(false) => {}
-            Err(problem) => tracing::debug!("an operation of {peer} is refused: {problem}"),
         }
     }
 
@@ -144,9 +150,8 @@ impl Shared {
         }
         self.sign_again();
         if let Ok(Response::Pending(operations)) = exchange.ask(peer, Request::Pending).await {
-            for operation in operations {
-                let _ = self.application.told(SignedOperation(operation)).await;
-            }
+            let operations = operations.into_iter().map(SignedOperation).collect();
+            let _ = self.application.told(operations).await;
             self.news.notify_waiters();
         }
     }

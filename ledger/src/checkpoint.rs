@@ -203,11 +203,15 @@ impl Checkpoint {
     /// The same head with the good signatures of these validators alone: what a stranger added is
     /// not carried any further.
     pub fn only(&self, validators: &ValidatorSet) -> Self {
-        let body = self.head.body();
-        let good: Vec<_> = validators.0.iter().filter(|key| self.signed_by(key, &body)).collect();
+        self.signed_only(validators).0
+    }
+
+    /// As [`Self::only`], and whose signatures those are: each is verified once.
+    pub fn signed_only(&self, validators: &ValidatorSet) -> (Self, Vec<PublicKey>) {
+        let good = self.signers(validators);
         let names: Vec<_> = good.iter().map(|key| key.to_multikey()).collect();
         let lines = self.lines.iter().filter(|line| names.contains(&line.name)).cloned().collect();
-        Self { head: self.head, lines }
+        (Self { head: self.head, lines }, good)
     }
 
     /// Which of these validators signed.

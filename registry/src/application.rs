@@ -4,7 +4,7 @@ use crate::Error;
 use crate::consensus::{Application, MayEnrol, Refused, Wanted};
 use crate::limits::TOLD_AT_ONCE;
 use crate::node::{Node, locked};
-use muster_api::{BoxFuture, Problem};
+use muster_api::BoxFuture;
 use muster_identity::Signer;
 use muster_ledger::{
     Action, BatchId, Block, Bundle, Chain, Checkpoint, Genesis, Head, QuorumCheckpoint,
@@ -100,8 +100,11 @@ impl Application for Node {
         })
     }
 
-    fn told(&self, operation: SignedOperation) -> BoxFuture<'_, Result<bool, Problem>> {
-        Box::pin(self.hear(operation))
+    fn told(
+        &self,
+        operations: Vec<SignedOperation>,
+    ) -> BoxFuture<'_, Result<Vec<SignedOperation>, Error>> {
+        Box::pin(self.hear(operations))
     }
 
     fn pending(&self) -> Vec<SignedOperation> {

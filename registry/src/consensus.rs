@@ -2,7 +2,7 @@
 //! among several nodes is another, behind the same trait.
 
 use crate::Error;
-use muster_api::{BoxFuture, Problem};
+use muster_api::BoxFuture;
 use muster_identity::{Did, Signer};
 use muster_ledger::{
     BatchId, Block, Bundle, Chain, Checkpoint, Genesis, GrantId, Head, QuorumCheckpoint,
@@ -119,8 +119,12 @@ pub trait Application: Send + Sync {
     /// Waits for operations that clients brought to this node since the last call, and gives them.
     fn submitted(&self) -> BoxFuture<'_, Vec<SignedOperation>>;
 
-    /// Takes an operation from a peer; true: it is new.
-    fn told(&self, operation: SignedOperation) -> BoxFuture<'_, Result<bool, Problem>>;
+    /// Takes operations from a peer; gives those that are new. What is refused is left out: whoever
+    /// tells is not the one who asked for it.
+    fn told(
+        &self,
+        operations: Vec<SignedOperation>,
+    ) -> BoxFuture<'_, Result<Vec<SignedOperation>, Error>>;
 
     /// Some of what waits, in the order of arrival, to be told to a peer that connected.
     fn pending(&self) -> Vec<SignedOperation>;

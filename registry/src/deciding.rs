@@ -89,11 +89,22 @@ impl Node {
             .map_err(|e| Error::Us(e.to_string()))?
     }
 
+    /// What a block that was decided makes of the ledger, computed again only if it is not the one
+    /// that was checked last.
+    async fn step_of(&self, block: Block) -> Result<Step, Error> {
+        let before = self.decided();
+        let checked = locked(&self.checked).take();
+        match checked.filter(|step| step.before.size() == before.size() && step.block == block) {
+            Some(step) => Ok(step),
+            None => self.extend(before, block).await,
+        }
+    }
+
     /// Commits a block that was decided.
     pub(crate) async fn commit_block(&self, block: Block) -> Result<(), Error> {
         let started = tokio::time::Instant::now();
         let hashes: Vec<_> = block.operations.iter().map(|signed| signed.hash()).collect();
-        let result = match self.extend(self.decided(), block).await {
+        let result = match self.step_of(block).await {
             Ok(step) => self.commit_steps(vec![step]).await,
             Err(error) => Err(error),
         };

@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use crate::coverage::Coverage;
-use crate::deciding::Undelivered;
+use crate::deciding::{Step, Undelivered};
 use crate::folder::Folder;
 use crate::foreign::Foreign;
 use crate::lost::Lost;
@@ -63,6 +63,8 @@ pub(crate) struct Node {
     pub(crate) signed: Mutex<SignedHead>,
     /// Hashes of all entries decided.
     pub(crate) log: RwLock<Tree>,
+    /// The block that was voted for last, and what it makes of the ledger: as a rule it is decided.
+    pub(crate) checked: Mutex<Option<Step>>,
     /// Keys that the block under way brings.
     pub(crate) proposed: Mutex<Vec<Reserved>>,
     /// Operations of blocks that are not signed yet.
@@ -137,6 +139,7 @@ impl Node {
             decided: Mutex::new(VecDeque::from([decided])),
             signed: Mutex::new(signed),
             log: RwLock::new(recovered.log),
+            checked: Mutex::default(),
             proposed: Mutex::default(),
             undelivered: Mutex::default(),
             foreign,

@@ -235,6 +235,7 @@ impl Node {
         if step.batches(&self.network).iter().any(refused) {
             return peer("a block enrols a batch that was found to be bad");
         }
+        *locked(&self.checked) = Some(step);
         Ok(())
     }
 }

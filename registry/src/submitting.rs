@@ -7,7 +7,9 @@ use crate::metrics::Metrics;
 use crate::node::{Node, unsigned};
 use crate::registry::Registry;
 use muster_api::Problem;
-use muster_ledger::{Action, EntryProof, Refusal, SignedOperation, VerifiedOperation, limits};
+use muster_ledger::{
+    Action, EntryProof, Refusal, SignedOperation, Time, VerifiedOperation, limits,
+};
 use tokio::sync::oneshot;
 
 /// Checks what needs no state.
@@ -35,16 +37,51 @@ impl Node {
         self.lost.check()
     }
 
-    /// Takes an operation from a peer; true: it is new.
-    pub(crate) async fn hear(&self, signed: SignedOperation) -> Result<bool, Problem> {
-        let hash = signed.hash();
-        if self.mempool.knows(&hash) {
-            return Ok(false);
+    /// Takes operations from a peer; gives those that are new.
+    pub(crate) async fn hear(
+        &self,
+        mut operations: Vec<SignedOperation>,
+    ) -> Result<Vec<SignedOperation>, Error> {
+        operations.retain(|signed| !self.mempool.knows(&signed.hash()));
+        if operations.is_empty() {
+            return Ok(operations);
         }
-        let checked = tokio::task::spawn_blocking(move || verify(&signed).map(|v| (signed, v)));
-        let (signed, verified) = checked.await.map_err(|e| Error::Us(e.to_string()))??;
         let (chain, since) = (self.decided(), self.pace.check()?);
-        if let Err(refusal) = chain.try_apply(&verified, since.max(chain.time())) {
+        let time = since.max(chain.time());
+        let judge = move || {
+            let judged = operations.into_iter().map(|signed| {
+                let verified = verify(&signed)?;
+                let refusal = chain.try_apply(&verified, time).err();
+                Ok((signed, verified, refusal))
+            });
+            judged.collect::<Vec<Result<_, Problem>>>()
+        };
+        let judged = tokio::task::spawn_blocking(judge).await;
+        let mut new = Vec::new();
+        for judged in judged.map_err(|e| Error::Us(e.to_string()))? {
+            let taken = match judged {
+                Ok((signed, verified, refusal)) => {
+                    let taken = self.take_told(&signed, verified, refusal, since).await;
+                    taken.map(|is_new| new.extend(is_new.then_some(signed)))
+                }
+                Err(problem) => Err(problem),
+            };
+            if let Err(problem) = taken {
+                tracing::debug!("an operation that a peer told is refused: {problem}");
+            }
+        }
+        Ok(new)
+    }
+
+    /// Lets an operation of a peer wait; true: it did not before.
+    async fn take_told(
+        &self,
+        signed: &SignedOperation,
+        verified: VerifiedOperation,
+        refusal: Option<Refusal>,
+        since: Time,
+    ) -> Result<bool, Problem> {
+        if let Some(refusal) = refusal {
             let for_good = matches!(
                 refusal,
                 Refusal::Expired { .. } | Refusal::WrongNetwork | Refusal::TooLongLived
@@ -58,7 +95,8 @@ impl Node {
             Action::Enrol(enrol) => Some(enrol.clone()),
             _ => None,
         };
-        let added = self.mempool.add(Waiting { signed, verified, since }, None, None)?;
+        let waiting = Waiting { signed: signed.clone(), verified, since };
+        let added = self.mempool.add(waiting, None, None)?;
         if let Some(enrol) = enrol {
             self.recognise(&enrol).await?;
             self.foreign.tell();

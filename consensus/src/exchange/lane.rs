@@ -53,6 +53,8 @@ impl Said {
 pub(super) struct Lane {
     most: usize,
     most_bytes: usize,
+    /// Shortest time between two requests.
+    pace: Duration,
     waiting: VecDeque<Said>,
     bytes: usize,
     on_its_way: Option<(Vec<Said>, Instant)>,
@@ -64,10 +66,11 @@ pub(super) struct Lane {
 pub(super) struct Overflow;
 
 impl Lane {
-    fn new(most: usize, most_bytes: usize) -> Self {
+    fn new(most: usize, most_bytes: usize, pace: Duration) -> Self {
         Self {
             most,
             most_bytes,
+            pace,
             waiting: VecDeque::new(),
             bytes: 0,
             on_its_way: None,
@@ -77,11 +80,11 @@ impl Lane {
     }
 
     pub(super) fn operations() -> Self {
-        Self::new(limits::LANE_MESSAGES, limits::LANE_BYTES)
+        Self::new(limits::LANE_MESSAGES, limits::LANE_BYTES, limits::OPERATIONS_PACE)
     }
 
     pub(super) fn urgent() -> Self {
-        Self::new(limits::URGENT_MESSAGES, limits::URGENT_BYTES)
+        Self::new(limits::URGENT_MESSAGES, limits::URGENT_BYTES, limits::LANE_PACE)
     }
 
     fn remove(&mut self, at: usize) {
@@ -131,7 +134,7 @@ impl Lane {
             frame.extend_from_slice(&said.bytes);
         }
         self.on_its_way = Some((taken, now));
-        self.not_before = Some(now + limits::LANE_PACE);
+        self.not_before = Some(now + self.pace);
         Some(frame)
     }
 
@@ -259,7 +262,7 @@ mod tests {
         assert_eq!(lane.due(), None, "the answer is what is missing");
         lane.arrived(now);
         assert!(lane.next(now).is_none());
-        assert_eq!(lane.due(), Some(now + limits::LANE_PACE));
-        assert!(lane.next(now + limits::LANE_PACE).is_some());
+        assert_eq!(lane.due(), Some(now + limits::OPERATIONS_PACE));
+        assert!(lane.next(now + limits::OPERATIONS_PACE).is_some());
     }
 }

@@ -195,9 +195,7 @@ impl Driver {
 async fn work(service: &dyn Service, peer: PeerId, frame: Frame) -> Vec<u8> {
     let response = match frame {
         Frame::Told(messages) => {
-            for message in messages {
-                service.told(peer, message).await;
-            }
+            service.told(peer, messages).await;
             Response::None
         }
         Frame::Asked(request) => service.asked(peer, request).await,

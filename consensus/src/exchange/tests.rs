@@ -55,9 +55,10 @@ impl Desk {
 }
 
 impl Service for Desk {
-    fn told(&self, peer: PeerId, message: Message) -> BoxFuture<'_, ()> {
+    fn told(&self, peer: PeerId, messages: Vec<Message>) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.heard.lock().unwrap().push((peer, message));
+            let messages = messages.into_iter().map(|message| (peer, message));
+            self.heard.lock().unwrap().extend(messages);
             let slow = *self.slow.lock().unwrap() == Some(peer);
             if slow {
                 sleep(Duration::from_secs(6)).await;

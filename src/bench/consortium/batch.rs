@@ -4,10 +4,11 @@ use super::super::figure::{Figure, quantile};
 use super::super::manifest::{Manifest, Seed, serial};
 use super::super::{cores, during, process};
 use super::ASKED_MEANWHILE_MS;
-use super::town::Town;
+use super::town::{LOOK, PATIENCE, Town};
 use crate::cli::BenchFormat;
 use crate::demo::did_of;
 use anyhow::{Context as _, Result};
+use muster_identity::Did;
 use muster_ledger::DeviceRef;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,20 @@ pub(super) struct Batch {
     meanwhile: Vec<f64>,
 }
 
+/// Waits until a node serves a device: it has the block then, and the leaves.
+async fn served(town: &Town, node: usize, did: &Did) -> Result<()> {
+    let client = town.client(node)?;
+    let until = Instant::now() + PATIENCE;
+    while let Err(error) = client.device_part(did).await {
+        if Instant::now() > until {
+            return Err(error)
+                .with_context(|| format!("node {} serves no device of the batch", node + 1));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
 impl Batch {
     pub(super) async fn measure(
         town: &Town,
@@ -53,10 +68,7 @@ impl Batch {
         let enrolled =
             process::enrol(town.home(), town.node(0)?, &manifest.file, &[], devices).await?;
         for i in 0..town.len() {
-            let all = |view: &muster_api::ConsensusView| view.missing_leaves.is_empty();
-            town.until(i, "it has all leaves", all).await?;
-            let part = town.client(i)?.device_part(&did).await;
-            part.with_context(|| format!("node {} serves no device of the batch", i + 1))?;
+            served(town, i, &did).await?;
         }
         let seconds = start.elapsed().as_secs_f64();
         let cpu = before.zip(town.cpu_seconds()).map(|(before, after)| after - before);

@@ -25,10 +25,10 @@ use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 /// How often it is looked whether something has come to pass: far below what is measured by it.
-const LOOK: Duration = Duration::from_millis(10);
+pub(super) const LOOK: Duration = Duration::from_millis(10);
 
 /// What must have come to pass by then, else the network does not work.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long the grant lasts: longer than any run.
 const GRANT_MS: u64 = 24 * 60 * 60 * 1_000;

@@ -111,7 +111,7 @@ impl engine::Host for Part {
 }
 
 impl Service for Part {
-    fn told(&self, _: PeerId, _: Message) -> BoxFuture<'_, ()> {
+    fn told(&self, _: PeerId, _: Vec<Message>) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
 

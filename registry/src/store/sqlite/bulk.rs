@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 /// values stay below SQLite's 32,766.
 const TOGETHER: usize = 256;
 
+/// Rows of one statement where fewer are left: a block seldom has more.
+const SOME: usize = 16;
+
 /// A statement that is being given its values.
 pub(super) type Binding = Query<'static, Sqlite, SqliteArguments>;
 
@@ -21,12 +24,14 @@ pub(super) struct Insert {
     /// What follows the rows.
     tail: &'static str,
     many: OnceLock<String>,
+    some: OnceLock<String>,
     one: OnceLock<String>,
 }
 
 impl Insert {
     pub(super) const fn new(head: &'static str, row: &'static str, tail: &'static str) -> Self {
-        Self { head, row, tail, many: OnceLock::new(), one: OnceLock::new() }
+        let many = OnceLock::new();
+        Self { head, row, tail, many, some: OnceLock::new(), one: OnceLock::new() }
     }
 
     fn sql(&self, rows: usize) -> String {
@@ -41,11 +46,14 @@ impl Insert {
         bind: impl Fn(Binding, &T) -> Result<Binding, Error>,
     ) -> Result<u64, Error> {
         let mut written = 0;
-        let (groups, rest) = items.as_chunks::<TOGETHER>();
-        let groups = groups.iter().map(<[T; TOGETHER]>::as_slice);
-        for part in groups.chain(rest.chunks(1)) {
+        let (many, rest) = items.as_chunks::<TOGETHER>();
+        let (some, rest) = rest.as_chunks::<SOME>();
+        let many = many.iter().map(<[T; TOGETHER]>::as_slice);
+        let some = some.iter().map(<[T; SOME]>::as_slice);
+        for part in many.chain(some).chain(rest.chunks(1)) {
             let sql = match part.len() {
                 TOGETHER => self.many.get_or_init(|| self.sql(TOGETHER)),
+                SOME => self.some.get_or_init(|| self.sql(SOME)),
                 _ => self.one.get_or_init(|| self.sql(1)),
             };
             let mut query = sqlx::query(sql.as_str());

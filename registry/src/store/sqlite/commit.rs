@@ -1,9 +1,11 @@
+use super::bulk::{Binding, Insert};
 use super::fault::{fault, integer};
 use super::staging;
 use crate::Error;
 use crate::claims::{BY_OPERATION, Claim};
 use crate::store::{Commit, Flip};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use std::sync::Arc;
 
 /// Writes blocks and everything that follows from them: all or nothing.
 pub(super) async fn commit(pool: &SqlitePool, commits: Vec<Commit>) -> Result<(), Error> {
@@ -15,14 +17,13 @@ pub(super) async fn commit(pool: &SqlitePool, commits: Vec<Commit>) -> Result<()
 }
 
 async fn write(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error> {
-    for (place, entry) in (commit.first..).zip(&commit.entries) {
-        sqlx::query("INSERT INTO entries VALUES (?, ?)")
-            .bind(integer(place)?)
-            .bind(&entry[..])
-            .execute(&mut *tx)
-            .await
-            .map_err(fault)?;
-    }
+    static ENTRIES: Insert = Insert::new("INSERT INTO entries", "(?,?)", "");
+    static TOUCHED: Insert = Insert::new("INSERT INTO touched", "(?,?)", "");
+    let entries: Vec<_> = (commit.first..).zip(&commit.entries).collect();
+    let bind = |query: Binding, (place, entry): &(u64, &Vec<u8>)| {
+        Ok(query.bind(integer(*place)?).bind((*entry).clone()))
+    };
+    ENTRIES.run(tx, &entries, bind).await?;
     let block = &commit.block;
     sqlx::query("INSERT INTO blocks VALUES (?, ?, ?, ?, ?)")
         .bind(integer(block.height)?)
@@ -33,9 +34,7 @@ async fn write(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error> 
         .execute(&mut *tx)
         .await
         .map_err(fault)?;
-    for (key, value) in &commit.state {
-        write_record(tx, key, value).await?;
-    }
+    write_records(tx, &commit.state).await?;
     staging::evict(tx, &commit.evict).await?;
     for claim in &commit.keys {
         write_claim(tx, claim).await?;
@@ -43,14 +42,10 @@ async fn write(tx: &mut SqliteConnection, commit: &Commit) -> Result<(), Error> 
     for flip in &commit.flips {
         write_flip(tx, flip).await?;
     }
-    for (subject, entry) in &commit.touched {
-        sqlx::query("INSERT INTO touched VALUES (?, ?)")
-            .bind(&subject[..])
-            .bind(integer(*entry)?)
-            .execute(&mut *tx)
-            .await
-            .map_err(fault)?;
-    }
+    let bind = |query: Binding, (subject, entry): &([u8; 32], u64)| {
+        Ok(query.bind(subject.to_vec()).bind(integer(*entry)?))
+    };
+    TOUCHED.run(tx, &commit.touched, bind).await?;
     Ok(())
 }
 
@@ -83,20 +78,19 @@ async fn write_flip(connection: &mut SqliteConnection, flip: &Flip) -> Result<()
     }
 }
 
-pub(super) async fn write_record(
+pub(super) async fn write_records(
     connection: &mut SqliteConnection,
-    key: &[u8],
-    value: &[u8],
+    records: &[(Vec<u8>, Arc<[u8]>)],
 ) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO state VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value",
-    )
-    .bind(key)
-    .bind(value)
-    .execute(connection)
-    .await
-    .map_err(fault)?;
-    Ok(())
+    static STATE: Insert = Insert::new(
+        "INSERT INTO state(key, value)",
+        "(?,?)",
+        "ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+    );
+    let bind = |query: Binding, (key, value): &(Vec<u8>, Arc<[u8]>)| {
+        Ok(query.bind(key.clone()).bind(value.to_vec()))
+    };
+    STATE.run(connection, records, bind).await.map(drop)
 }
 
 pub(super) async fn write_claim(

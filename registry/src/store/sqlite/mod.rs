@@ -168,8 +168,10 @@ async fn create(pool: &SqlitePool, genesis: &Genesis) -> Result<(), Error> {
                 .await
                 .map_err(fault)?;
         }
-        for (key, value) in genesis.state().iter() {
-            commit::write_record(&mut tx, &key.to_bytes(), value).await?;
+        let state = genesis.state();
+        let records = state.iter().map(|(key, value)| (key.to_bytes(), value.into()));
+        commit::write_records(&mut tx, &records.collect::<Vec<_>>()).await?;
+        for (key, _) in state.iter() {
             if let Some(claim) = Claim::of_record(&key) {
                 commit::write_claim(&mut tx, &claim).await?;
             }

@@ -202,7 +202,7 @@ impl Driver {
             told.extend(application.pending());
             for (_, to) in running.iter().filter(|(to, _)| to != from) {
                 for operation in &told {
-                    let _ = to.told(operation.clone()).await;
+                    let _ = to.told(vec![operation.clone()]).await;
                 }
             }
         }
