@@ -73,11 +73,22 @@ impl Shared {
         let count = Bundle::count(want.count);
         let mut bundles = stream::iter(first..count)
             .map(|index| self.bundle(want, index))
-            .buffered(limits::BUNDLES_AT_ONCE);
-        while let Some(bundle) = bundles.next().await {
-            let (index, bundle) = bundle.ok_or(Put::Off)?;
-            match self.application.take_bundle(&want.batch, index, bundle).await {
-                Ok(_) => {}
+            .buffered(limits::BUNDLES_AT_ONCE)
+            .ready_chunks(limits::BUNDLES_AT_ONCE);
+        let mut next = first;
+        while let Some(ready) = bundles.next().await {
+            // What came before one that did not is taken.
+            let asked = ready.len();
+            let bundles: Vec<_> = ready.into_iter().map_while(|bundle| bundle).collect();
+            let all = bundles.len() == asked;
+            if bundles.is_empty() {
+                return Err(Put::Off);
+            }
+            let place = next;
+            next += bundles.len() as u64;
+            match self.application.take_bundles(&want.batch, place, bundles).await {
+                Ok(_) if all => {}
+                Ok(_) => return Err(Put::Off),
                 Err(why @ Refused::Later(_)) => {
                     tracing::debug!("batch {}: {why}", want.batch);
                     return Err(Put::Behind);
@@ -97,19 +108,21 @@ impl Shared {
     }
 
     /// 256 leaves from any peer whose answer proves itself.
-    async fn bundle(&self, want: &Wanted, index: u64) -> Option<(u64, Bundle)> {
+    async fn bundle(&self, want: &Wanted, index: u64) -> Option<Bundle> {
         let exchange = self.exchange()?;
-        let read = |answer: &Response| match answer {
+        let proves = |answer: &Response| match answer {
             Response::Bundle { leaves, path } => {
                 let bundle = Bundle { leaves: leaves.clone(), path: path.clone() };
-                bundle.verify(&want.root, want.count, index).is_ok().then_some(bundle)
+                bundle.verify(&want.root, want.count, index).is_ok()
             }
-            _ => None,
+            _ => false,
         };
         let request = Request::Bundle { batch: want.batch, index };
-        let (_, answer): (PeerId, _) =
-            exchange.ask_any(request, |answer| read(answer).is_some()).await.ok()?;
-        Some((index, read(&answer)?))
+        let (_, answer): (PeerId, _) = exchange.ask_any(request, proves).await.ok()?;
+        match answer {
+            Response::Bundle { leaves, path } => Some(Bundle { leaves, path }),
+            _ => None,
+        }
     }
 
     /// Votes for batches whose leaves are here, and again before a vote runs out.

@@ -136,13 +136,13 @@ impl Application for Node {
         Box::pin(self.serve_bundle(batch, index))
     }
 
-    fn take_bundle<'a>(
+    fn take_bundles<'a>(
         &'a self,
         batch: &'a BatchId,
-        index: u64,
-        bundle: Bundle,
+        first: u64,
+        bundles: Vec<Bundle>,
     ) -> BoxFuture<'a, Result<bool, Refused>> {
-        Box::pin(self.take(batch, index, bundle))
+        Box::pin(self.take(batch, first, bundles))
     }
 
     fn promise<'a>(&'a self, batch: &'a BatchId, until: Time) -> BoxFuture<'a, Result<(), Error>> {

@@ -150,13 +150,14 @@ pub trait Application: Send + Sync {
         index: u64,
     ) -> BoxFuture<'a, Result<Option<Bundle>, Error>>;
 
-    /// Takes a bundle of a wanted batch, in ascending order of their places; true: it was the
-    /// last, and the batch is ready.
-    fn take_bundle<'a>(
+    /// Takes bundles of a wanted batch, from a place on, in ascending order: all or none. True: the
+    /// last is among them, and the batch is ready. Several are written at once, which costs the
+    /// disk as much as one.
+    fn take_bundles<'a>(
         &'a self,
         batch: &'a BatchId,
-        index: u64,
-        bundle: Bundle,
+        first: u64,
+        bundles: Vec<Bundle>,
     ) -> BoxFuture<'a, Result<bool, Refused>>;
 
     /// Promises to keep the leaves of a batch that is ready here, and to vote for nothing that

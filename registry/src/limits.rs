@@ -24,6 +24,9 @@ pub(crate) const REMEMBERED: usize = 4 * muster_ledger::limits::BLOCK_OPERATIONS
 /// newest head is published next.
 pub(crate) const UNSIGNED_BLOCKS: usize = 64;
 
+/// Bundles of leaves that are staged by one transaction: as many rows as a client's upload has.
+pub(crate) const BUNDLES_TOGETHER: usize = 16;
+
 /// Batches of others that are fetched or kept before they are decided: with full batches some 4 GB.
 pub(crate) const FOREIGN_BATCHES: usize = 16;
 

@@ -6,7 +6,7 @@ use super::token;
 use crate::Error;
 use crate::consensus::{Refused, Wanted};
 use crate::deciding::Step;
-use crate::limits::FOREIGN_BATCHES;
+use crate::limits::{BUNDLES_TOGETHER, FOREIGN_BATCHES};
 use crate::node::{Node, locked};
 use crate::reserved::Reserved;
 use crate::store::{CheckedRow, Flip, NewUpload, Opened, Upload};
@@ -45,12 +45,12 @@ impl Node {
         Ok(found.map_or(0, |upload| upload.staged / bounds::BUNDLE_LEAVES))
     }
 
-    /// Takes a bundle; true: the batch is complete.
+    /// Takes bundles; true: the batch is complete.
     pub(crate) async fn take(
         &self,
         batch: &BatchId,
-        index: u64,
-        bundle: Bundle,
+        first: u64,
+        bundles: Vec<Bundle>,
     ) -> Result<bool, Refused> {
         let _one = self.foreign.taking.lock().await;
         let caller = |what: String| Refused::Here(Error::Caller(what));
@@ -59,16 +59,25 @@ impl Node {
         let upload = self.open_foreign(&wanted).await?;
         if upload.staged < wanted.count {
             let next = upload.staged / bounds::BUNDLE_LEAVES;
-            if index != next {
-                return Err(caller(format!("the next bundle is {next}, not {index}")));
+            if first != next || bundles.is_empty() || bundles.len() > BUNDLES_TOGETHER {
+                let came = bundles.len();
+                let most = BUNDLES_TOGETHER;
+                return Err(caller(format!(
+                    "the next bundle is {next}, not {first}, and 1 to {most} of them: {came} came"
+                )));
             }
             let (root, count) = (wanted.root, wanted.count);
             let verified = tokio::task::spawn_blocking(move || {
-                bundle.verify(&root, count, index).map(|()| bundle)
+                let mut leaves = Vec::new();
+                for (index, bundle) in (first..).zip(bundles) {
+                    bundle.verify(&root, count, index)?;
+                    leaves.extend(bundle.leaves);
+                }
+                Ok::<_, muster_ledger::Error>(leaves)
             });
-            let bundle = verified.await.map_err(failed)?;
-            let bundle = bundle.map_err(|e| Refused::Peer(e.to_string()))?;
-            let staged = self.stage_bundle(&wanted, &upload, bundle).await;
+            let leaves = verified.await.map_err(failed)?;
+            let leaves = leaves.map_err(|e| Refused::Peer(e.to_string()))?;
+            let staged = self.stage_leaves(&wanted, &upload, leaves).await;
             if let Err(Refused::Batch(why)) = &staged {
                 self.give_up(&wanted, upload.number, why).await;
             }
@@ -151,11 +160,11 @@ impl Node {
     }
 
     /// Checks leaves and stages them; gives how many there are then.
-    async fn stage_bundle(
+    async fn stage_leaves(
         &self,
         wanted: &Wanted,
         upload: &Upload,
-        bundle: Bundle,
+        leaves: Vec<Vec<u8>>,
     ) -> Result<u64, Refused> {
         let (network, owner, decided) = (self.network, wanted.organisation, wanted.decided);
         let chain = self.decided();
@@ -165,7 +174,7 @@ impl Node {
         let needs = needs.max(rules.evidence);
         let first = upload.staged;
         let row = move |(number, leaf)| Row { number, leaf, serial: String::new(), lot: None };
-        let rows: Vec<Row> = (first..).zip(bundle.leaves).map(row).collect();
+        let rows: Vec<Row> = (first..).zip(leaves).map(row).collect();
         let checked = tokio::task::spawn_blocking(move || {
             if decided {
                 // The validators checked it; its owner may be another by now.

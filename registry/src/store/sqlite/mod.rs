@@ -70,6 +70,10 @@ pub(crate) struct Sqlite {
 /// its own order, everything else in that of names, so few are ever read again.
 const CACHE_KIB: i64 = 16 << 10;
 
+/// The same of a connection that only reads. There are several, and what they read again the
+/// system has in its own cache.
+const READER_CACHE_KIB: i64 = 2 << 10;
+
 /// Pages of the write-ahead log before it is copied into its file (32 MiB): each copy flushes two
 /// files, and pages that change again meanwhile are copied once.
 const CHECKPOINT_PAGES: u32 = 8_192;
@@ -78,20 +82,25 @@ const CHECKPOINT_PAGES: u32 = 8_192;
 /// that whatever ends the process while rows are added leaves a serial number without its leaf,
 /// which holds nobody up. While rows are taken away it may leave a leaf without its serial
 /// number, which its seal finds.
-fn options(directory: &Path) -> SqliteConnectOptions {
+fn options(directory: &Path, cache_kib: i64) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(directory)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(PATIENCE)
-        .pragma("cache_size", format!("-{CACHE_KIB}"))
+        .pragma("cache_size", format!("-{cache_kib}"))
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
         .disable_statement_logging()
 }
 
 /// A pool whose connections all have the ledger attached.
-fn pool(connections: u32, ledger: PathBuf, prepare: &'static str) -> SqlitePoolOptions {
+fn pool(
+    connections: u32,
+    ledger: PathBuf,
+    cache_kib: i64,
+    prepare: &'static str,
+) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .idle_timeout(None)
@@ -111,7 +120,7 @@ fn pool(connections: u32, ledger: PathBuf, prepare: &'static str) -> SqlitePoolO
                     .bind(ledger)
                     .execute(&mut *connection)
                     .await?;
-                let cache = format!("PRAGMA ledger.cache_size = -{CACHE_KIB};");
+                let cache = format!("PRAGMA ledger.cache_size = -{cache_kib};");
                 sqlx::raw_sql(sqlx::AssertSqlSafe(cache)).execute(&mut *connection).await?;
                 sqlx::raw_sql(prepare).execute(&mut *connection).await?;
                 Ok(())
@@ -127,14 +136,14 @@ impl Sqlite {
         genesis: &Genesis,
     ) -> Result<Self, Error> {
         const WRITING: &str = "PRAGMA ledger.journal_mode = WAL; PRAGMA ledger.synchronous = FULL;";
-        let writer = pool(1, ledger.into(), WRITING)
-            .connect_with(options(directory).create_if_missing(true))
+        let writer = pool(1, ledger.into(), CACHE_KIB, WRITING)
+            .connect_with(options(directory, CACHE_KIB).create_if_missing(true))
             .await
             .map_err(fault)?;
         create(&writer, genesis).await?;
         check(&writer, genesis).await?;
-        let readers = pool(READERS, ledger.into(), "PRAGMA query_only = ON;")
-            .connect_with(options(directory))
+        let readers = pool(READERS, ledger.into(), READER_CACHE_KIB, "PRAGMA query_only = ON;")
+            .connect_with(options(directory, READER_CACHE_KIB))
             .await
             .map_err(fault)?;
         Ok(Self { writer, readers })

@@ -86,21 +86,21 @@ async fn a_bundle_is_checked_before_it_is_staged() {
     let mut bent = good.clone();
     bent.leaves[3] = bent.leaves[4].clone();
     for wrong in [bent, second.clone(), Bundle { path: Vec::new(), ..good.clone() }] {
-        let taken = other.take_bundle(&batch, 0, wrong).await;
+        let taken = other.take_bundles(&batch, 0, vec![wrong]).await;
         assert!(matches!(taken, Err(Refused::Peer(_))), "{taken:?}");
     }
-    let early = other.take_bundle(&batch, 1, second.clone()).await;
+    let early = other.take_bundles(&batch, 1, vec![second.clone()]).await;
     assert!(matches!(early, Err(Refused::Here(_))), "{early:?}");
     assert_eq!(other.next_bundle(&batch).await, Ok(0));
-    assert_eq!(other.take_bundle(&batch, 0, good.clone()).await, Ok(false));
-    assert!(matches!(other.take_bundle(&batch, 0, good).await, Err(Refused::Here(_))));
+    assert_eq!(other.take_bundles(&batch, 0, vec![good.clone()]).await, Ok(false));
+    assert!(matches!(other.take_bundles(&batch, 0, vec![good]).await, Err(Refused::Here(_))));
     assert_eq!(other.next_bundle(&batch).await, Ok(1));
     assert!(other.ready_here().is_empty());
     let early = other.promise(&batch, muster_ledger::Time(cluster.node(0).host_now())).await;
     assert!(early.is_err(), "nothing is promised of leaves that are not here");
-    assert_eq!(other.take_bundle(&batch, 1, second).await, Ok(false));
+    assert_eq!(other.take_bundles(&batch, 1, vec![second]).await, Ok(false));
     let last = owner.bundle(&batch, 2).await.unwrap().unwrap();
-    assert_eq!(other.take_bundle(&batch, 2, last).await, Ok(true));
+    assert_eq!(other.take_bundles(&batch, 2, vec![last]).await, Ok(true));
     assert_eq!(other.ready_here(), [batch]);
     assert!(!waits.is_finished(), "two of four are no quorum");
     cluster.starve(2, false);

@@ -218,7 +218,7 @@ impl Driver {
                 for _ in 0..Bundle::count(wanted.count) {
                     let index = application.next_bundle(&id).await.unwrap();
                     let Some(bundle) = Self::ask(running, *node, &id, index).await else { break };
-                    match application.take_bundle(&id, index, bundle).await {
+                    match application.take_bundles(&id, index, vec![bundle]).await {
                         Ok(false) => {}
                         Ok(true) | Err(Refused::Later(_) | Refused::Batch(_)) => break,
                         Err(other) => panic!("node {node}, batch {id}: {other}"),
