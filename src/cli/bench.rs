@@ -37,7 +37,7 @@ pub(crate) struct BenchConsortium {
     #[arg(long, default_value_t = 200, value_parser = value_parser!(u64).range(10..=100_000))]
     pub(crate) operations: u64,
     /// Operations that are under way at once where many are.
-    #[arg(long, default_value_t = 256, value_parser = value_parser!(u64).range(1..=2_048))]
+    #[arg(long, default_value_t = 512, value_parser = value_parser!(u64).range(1..=2_048))]
     pub(crate) in_flight: u64,
     /// For how many seconds.
     #[arg(long, default_value_t = 10, value_parser = value_parser!(u64).range(1..=600))]

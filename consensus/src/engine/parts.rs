@@ -67,7 +67,7 @@ impl Streams {
         let stream = self.open.get_mut(&key)?;
         let done = Stream { begun: stream.begun, refused: true, ..Stream::default() };
         let done = std::mem::replace(stream, done);
-        let bytes: Vec<u8> = done.pieces.into_values().flatten().collect();
+        let bytes = done.pieces.into_values().collect::<Vec<_>>().concat();
         let head = done.head?;
         let whole = bytes.len() == head.bytes as usize && ValueId::of(&bytes) == head.value;
         whole.then_some((head, bytes))

@@ -18,6 +18,9 @@ use tokio::task::JoinSet;
 /// Questions under way while device parts are asked for, before any clock runs.
 const ASKED_AT_ONCE: usize = 32;
 
+/// Of those under way at one node: it takes few more connections.
+const AT_ONE_NODE: usize = 400;
+
 /// Devices that were enrolled beforehand, each to be revoked once.
 pub(super) struct Pool(Vec<DeviceRef>);
 
@@ -113,7 +116,7 @@ pub(super) async fn sustained(
     let used = town.cpu_seconds();
     let start = Instant::now();
     let mut tasks = JoinSet::new();
-    for n in 0..usize::try_from(in_flight)? {
+    for n in 0..usize::try_from(in_flight)?.min(AT_ONE_NODE * town.len()) {
         let (signed, next) = (signed.clone(), next.clone());
         let client = town.client(n % town.len())?;
         tasks.spawn(async move {
