@@ -14,7 +14,7 @@ const FILE: &str = "votes-from";
 impl Shared {
     /// Reads it, or finds it out: zero for a node that began with an empty ledger or as the only
     /// validator of its network, the height after the next for one that was put back.
-    pub(crate) async fn votes_from(&self, dir: &Path) -> Result<u64, Error> {
+    pub(crate) async fn find_votes_from(&self, dir: &Path) -> Result<u64, Error> {
         let path = dir.join(FILE);
         match fs::read_to_string(&path) {
             Ok(text) => {
