@@ -62,7 +62,9 @@ impl Shared {
                 .collect();
             let height = self.application.chain().height();
             if heights.len() >= needed && heights.iter().all(|theirs| *theirs <= height) {
-                return height + 2;
+                let from = height + 2;
+                tracing::info!("this node votes from height {from} on");
+                return from;
             }
             self.heard(limits::LOOK).await;
         }
