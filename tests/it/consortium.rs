@@ -1,11 +1,14 @@
 //! Several organisations, each with processes of its own: what `docs/consortium.md` says, word for
 //! word, and the demonstration of it.
 
-use crate::muster::Muster;
+use crate::muster::{Muster, get};
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
 
 fn root() -> PathBuf {
     // Not env!: two checkouts may share a target directory.
@@ -33,9 +36,12 @@ fn moved(text: &str, base: u16) -> String {
 
 /// Eighty ports in a row that are free, below those of outgoing connections.
 fn base() -> u16 {
+    /// Another test may have chosen ports at which nobody listens yet.
+    static TRIED: AtomicU64 = AtomicU64::new(0);
     let seed = u64::from(std::process::id());
     let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    (0..100u64)
+    std::iter::repeat_with(|| TRIED.fetch_add(1, Ordering::Relaxed))
+        .take(100)
         .map(|n| 20_000 + ((seed * 80 + n * 880) % 12_000) as u16)
         .find(|base| (*base..*base + 80).all(free))
         .expect("free ports")
@@ -142,6 +148,34 @@ fn the_page_word_for_word() {
     }
 }
 
+/// Nodes that start together need each other's signatures. Who asks one of them meanwhile waits.
+#[test]
+fn a_command_waits_for_a_node_that_has_no_signed_head_yet() {
+    let (north, access) = (Muster::new(), Muster::new());
+    north.json(&["init", "--unsealed"]);
+    let genesis = north.home().join("genesis.cbor");
+    access.json(&["init", "--unsealed", "--genesis", genesis.to_str().expect("text")]);
+    let base = base();
+    let at = |offset: u16| format!("127.0.0.1:{}", base + offset);
+    let (first, second) = (at(10), at(30));
+    let args = ["serve", "--consortium-listen", &second, "--consortium-peer", &first];
+    let waits = access.serve_on(&args, &at(20));
+    let (status, answer) = get(&format!("{}/v1/network", waits.url), &[]);
+    assert_eq!((status, answer.contains("problem:starting")), (503, true), "{answer}");
+
+    let mut command = access.command(&["ledger", "status", "--json", "--node", &waits.url]);
+    let mut asks = command.stdout(Stdio::piped()).spawn().expect("it runs");
+    sleep(Duration::from_secs(1));
+    assert_eq!(asks.try_wait().expect("its state"), None, "it should wait");
+    let signs = north.serve_on(&["serve", "--consortium-listen", &first], &at(0));
+    let told = asks.wait_with_output().expect("it ends");
+    assert!(told.status.success(), "{}", told.status);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("an object");
+    assert_eq!(told["consensus"]["role"], "access", "{told}");
+    waits.stop();
+    signs.stop();
+}
+
 /// Stopped in the middle it leaves no node behind, and the same command goes on from there; a run in
 /// a folder that has a network enrols another lot.
 #[test]
@@ -152,7 +186,7 @@ fn demo_of_four_tells_its_story() {
     let mut first = first.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
     while !muster.path("home/west/node/ledger.db").exists() {
         assert_eq!(first.try_wait().expect("its state"), None, "it should be at work");
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        sleep(Duration::from_millis(50));
     }
     let id = first.id().to_string();
     assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
