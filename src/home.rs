@@ -143,7 +143,9 @@ impl Home {
             return Ok(());
         }
         let record = [&size.to_be_bytes()[..], &validators.to_cbor()].concat();
-        let (file, beside) = (self.path("validators"), self.path("validators.new"));
+        // A name of its own: two commands may learn it at once.
+        let beside = self.path(&format!("validators.{}.new", std::process::id()));
+        let file = self.path("validators");
         let _ = fs::remove_file(&beside);
         write(&beside, &record, 0o644)?;
         fs::rename(&beside, &file).with_context(|| format!("cannot write {}", file.display()))

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Talks to one node.
 #[derive(Clone)]
@@ -16,6 +17,8 @@ pub struct Client {
     http: reqwest::Client,
     /// Signs questions, where the node asks for it.
     signer: Option<Arc<dyn SignsReads>>,
+    /// How long a node may say that it has no signed head yet.
+    patience: Duration,
 }
 
 impl fmt::Debug for Client {
@@ -80,6 +83,9 @@ type Result<T> = std::result::Result<T, ClientError>;
 /// Longest answer read: a full feed with room to spare.
 const ANSWER_BYTES: usize = 32 << 20;
 
+/// Between two questions to a node that is starting.
+const AGAIN: Duration = Duration::from_millis(200);
+
 impl Client {
     /// A client of the node at this address, such as `http://127.0.0.1:7700` or
     /// `https://node.example`. Plain HTTP beyond this machine is refused.
@@ -114,7 +120,14 @@ impl Client {
             .no_proxy()
             .build()
             .map_err(|_| fault("no HTTP client can be made"))?;
-        Ok(Self { base: url.trim_end_matches('/').into(), http, signer: None })
+        let base = url.trim_end_matches('/').into();
+        Ok(Self { base, http, signer: None, patience: Duration::ZERO })
+    }
+
+    /// Asks again for so long where a node says that it has no signed head yet: it has just started
+    /// and waits for the others. Whatever it was asked, it has done nothing of it.
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Signs questions, where the node asks for it.
@@ -163,6 +176,23 @@ impl Client {
         path: &str,
         most: usize,
     ) -> Result<Vec<u8>> {
+        let until = Instant::now() + self.patience;
+        let mut request = request;
+        loop {
+            let again = request.try_clone().filter(|_| Instant::now() < until);
+            match (self.send_once(request, path, most).await, again) {
+                (Err(ClientError::Refused(problem)), Some(again))
+                    if problem.code() == Problem::STARTING =>
+                {
+                    tokio::time::sleep(AGAIN).await;
+                    request = again;
+                }
+                (sent, _) => return sent,
+            }
+        }
+    }
+
+    async fn send_once(&self, request: RequestBuilder, path: &str, most: usize) -> Result<Vec<u8>> {
         let response = self.answer(request, path).await?;
         let status = response.status();
         let bytes = self.body(response, path, most).await?;

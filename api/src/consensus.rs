@@ -64,6 +64,10 @@ pub struct ConsensusView {
     /// While it fetches blocks that others decided: the height it goes for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catching_up_to: Option<u64>,
+    /// From which height on it votes while it is a validator. None as long as that is not known: it
+    /// was put back from a backup and has not heard how far the others are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub votes_from: Option<u64>,
     /// What validators signed and must not have, kept as files.
     pub evidence: Vec<EvidenceView>,
 }

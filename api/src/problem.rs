@@ -19,6 +19,9 @@ pub struct Problem {
 const PREFIX: &str = "urn:muster:problem:";
 
 impl Problem {
+    /// The code of a node that has no signed head to answer by yet: it waits for the others.
+    pub const STARTING: &str = "starting";
+
     /// A refusal with a stable code.
     pub fn new(status: u16, code: &str, title: impl Into<String>) -> Self {
         Self { kind: format!("{PREFIX}{code}"), title: title.into(), status, detail: None }

@@ -78,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) news: Notify,
     /// Why this node takes no further part: its ledger is not the others'.
     stopped: watch::Sender<Option<String>>,
+    /// From which height on it votes, once that is known.
+    pub(crate) votes_from: OnceLock<u64>,
     /// The height it fetches blocks up to.
     pub(crate) catching_up: Mutex<Option<u64>>,
     view: watch::Sender<ConsensusView>,
@@ -176,6 +178,7 @@ impl Bft {
             engine_view: watch_engine,
             news: Notify::new(),
             stopped: watch::Sender::new(None),
+            votes_from: OnceLock::new(),
             catching_up: Mutex::default(),
             view: self.view,
             application,
@@ -194,7 +197,7 @@ impl Bft {
             network,
             timeouts: Timeouts::default(),
         };
-        let starting = shared.votes_from(&dir);
+        let starting = shared.find_votes_from(&dir);
         tokio::select! {
             () = shared.relay() => {}
             () = shared.greet() => {}
@@ -218,6 +221,7 @@ impl Shared {
         view: watch::Sender<EngineView>,
     ) -> Result<(), Error> {
         let votes_from = votes_from.await?;
+        let votes_from = *self.votes_from.get_or_init(|| votes_from);
         self.sign_again();
         loop {
             if self.stopped().is_some() {

@@ -22,11 +22,15 @@ impl engine::Host for Arc<Shared> {
 
     fn begin(&self, height: u64) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            let validators = self.validators();
+            let may_enrol = self.may_enrol(&validators);
+            // News are looked at at once. Where they come faster than a busy store answers, that look
+            // would never end: this one goes on beside it.
+            let mut steady = self.application.waiting(&may_enrol);
             // Behind a peer, the next height is decided already, and the engine fetches it.
             while self.highest() < height {
-                let validators = self.validators();
-                let may_enrol = self.may_enrol(&validators);
                 tokio::select! {
+                    () = &mut steady => return,
                     () = self.application.waiting(&may_enrol) => return,
                     () = self.heard(limits::LOOK) => {}
                 }
@@ -79,8 +83,10 @@ impl engine::Host for Arc<Shared> {
 impl Shared {
     /// Whether enough validators promised a batch for a block of about now.
     fn may_enrol(&self, validators: &ValidatorSet) -> impl Fn(&BatchId) -> bool + Send + Sync {
-        let time = self.host.now().plus_ms(limits::PROMISE_MARGIN_MS);
-        move |batch| locked(&self.votes).proof(batch, validators, time).is_some()
+        move |batch| {
+            let time = self.host.now().plus_ms(limits::PROMISE_MARGIN_MS);
+            locked(&self.votes).proof(batch, validators, time).is_some()
+        }
     }
 
     async fn proposal(&self, height: u64) -> Option<Proposal> {

@@ -65,16 +65,19 @@ impl Shared {
             batches: self.batches(false).await,
             missing_leaves: self.batches(true).await,
             catching_up_to: *locked(&self.catching_up),
+            votes_from: self.votes_from.get().copied(),
             evidence: self.evidences.views(),
         }
     }
 
     fn peer_views(&self, height: u64) -> Vec<PeerView> {
         let Some(exchange) = self.exchange() else { return Vec::new() };
-        let highest = self.highest().max(height);
+        // Asked once: a peer may say a greater height meanwhile.
+        let peers = exchange.peers();
+        let heights = peers.iter().filter_map(|peer| peer.status).map(|status| status.height);
+        let highest = heights.max().unwrap_or_default().max(height);
         let now = self.host.now();
-        let mut views: Vec<_> = exchange
-            .peers()
+        let mut views: Vec<_> = peers
             .iter()
             .map(|peer| PeerView {
                 id: peer.id.to_string(),

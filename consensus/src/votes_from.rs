@@ -14,7 +14,7 @@ const FILE: &str = "votes-from";
 impl Shared {
     /// Reads it, or finds it out: zero for a node that began with an empty ledger or as the only
     /// validator of its network, the height after the next for one that was put back.
-    pub(crate) async fn votes_from(&self, dir: &Path) -> Result<u64, Error> {
+    pub(crate) async fn find_votes_from(&self, dir: &Path) -> Result<u64, Error> {
         let path = dir.join(FILE);
         match fs::read_to_string(&path) {
             Ok(text) => {
@@ -62,7 +62,9 @@ impl Shared {
                 .collect();
             let height = self.application.chain().height();
             if heights.len() >= needed && heights.iter().all(|theirs| *theirs <= height) {
-                return height + 2;
+                let from = height + 2;
+                tracing::info!("this node votes from height {from} on");
+                return from;
             }
             self.heard(limits::LOOK).await;
         }

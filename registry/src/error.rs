@@ -89,7 +89,7 @@ impl From<Error> for Problem {
                     .cure("nothing was changed; try again when the node's operator has it back")
             }
             Error::Clock { .. } => Self::new(503, "clock", title).cure(CLOCK_CURE),
-            Error::Starting => Self::new(503, "starting", title)
+            Error::Starting => Self::new(503, Self::STARTING, title)
                 .cure("it waits for the signatures of the network's validators; try again later"),
             Error::Closing => Self::new(503, "closing", title).cure("try again when it is back"),
             // What the disk says is for the operator's log, not for whoever asked.

@@ -7,6 +7,11 @@ use muster_api::{Client, KeyPin, Reach, TrustedProxies};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
+
+/// How long a command waits for a node that has no signed head yet: validators that start together
+/// need some seconds until enough of them hear of each other.
+const STARTING_WITHIN: Duration = Duration::from_secs(30);
 
 /// How to reach a node.
 #[derive(Args, Clone)]
@@ -24,7 +29,8 @@ pub(crate) struct NodeArg {
 impl NodeArg {
     /// A client of the node.
     pub(crate) fn client(&self) -> Result<Client> {
-        Ok(Client::reach(&self.node, &self.ca.reach(self.without_tls)?)?)
+        let client = Client::reach(&self.node, &self.ca.reach(self.without_tls)?)?;
+        Ok(client.patient(STARTING_WITHIN))
     }
 }
 

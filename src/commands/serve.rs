@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     outlive_limits();
+    // From now on: a ledger takes its time to be opened, and who stops the node meanwhile is heard.
+    let mut stop = Box::pin(stop_signal());
     let hosts = arg.public_url.iter().map(Origin::host).chain(arg.listen.host());
     let own = Own::new(session.home.path("node/tls"), hosts.chain(arg.tls.names()));
     if arg.tls.tls_self_signed && own.is_without_key() && begun::has_ledger(&session.home) {
@@ -74,7 +76,11 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     if !arg.begin && restored.is_none() {
         begun::check(&session.home)?;
     }
-    let registry = Registry::open(config).await?;
+    let registry = tokio::select! {
+        opened = Registry::open(config) => opened?,
+        // As after a crash, which a node is made for: nothing was begun that must be ended.
+        () = &mut stop => return Ok(ExitCode::SUCCESS),
+    };
     begun::note(&session.home)?;
     // A node that joined has none until it heard of the others.
     let head = registry.head().ok();
@@ -88,7 +94,6 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
         .of(session.home.organisation()?)
         .imports_in(session.home.path("node/imports"), session.home.node_directory_secret()?)
         .context("imports at the console")?;
-    let stop = stop_signal();
     let peer_words =
         peer.as_ref().map(|peer| format!("exchange {peer}, engine at the next port\n"));
     session.output.result(

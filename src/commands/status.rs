@@ -91,6 +91,12 @@ fn table(view: &ConsensusView) -> Result<String, std::fmt::Error> {
     if let Some(to) = view.catching_up_to {
         write!(words, ", fetching blocks up to {to}")?;
     }
+    match view.votes_from {
+        _ if view.role != ConsensusRole::Validator => {}
+        None => words.push_str(", does not know yet from which height on it votes"),
+        Some(from) if from > view.height + 1 => write!(words, ", votes from height {from} on")?,
+        Some(_) => {}
+    }
     let quorum = view.quorum;
     let enough = if quorum.present >= quorum.needed { "enough" } else { "TOO FEW to decide" };
     write!(
@@ -169,6 +175,7 @@ mod tests {
         let view = ConsensusView {
             role: ConsensusRole::Validator,
             height: 12,
+            votes_from: Some(13),
             round: 2,
             quorum: QuorumView { needed: 3, present: 2, of: 4 },
             validators: vec![ValidatorView {
@@ -205,6 +212,12 @@ mod tests {
         ] {
             assert!(words.contains(told), "{told} in {words}");
         }
+        assert!(!words.contains("votes from"), "height 13 is the next one: {words}");
+        let restored = ConsensusView { role: view.role, height: 12, ..ConsensusView::default() };
+        let words = table(&restored).expect("written");
+        assert!(words.contains("at height 12, does not know yet from which"), "{words}");
+        let words = table(&ConsensusView { votes_from: Some(14), ..restored }).expect("written");
+        assert!(words.contains("at height 12, votes from height 14 on"), "{words}");
         let alone = table(&ConsensusView::default()).expect("written");
         assert_eq!(alone.trim(), "The node decides alone (solo).");
     }

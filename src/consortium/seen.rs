@@ -37,6 +37,15 @@ impl Seen {
         Ok(view)
     }
 
+    /// Whether this node does its part: a validator that was put back from a backup, and does not
+    /// know yet from which height on it votes, cannot be counted on while another one goes.
+    pub(crate) fn ready(&self) -> bool {
+        let Some(told) = &self.told else { return true };
+        let view = told.borrow();
+        let begun = !view.network.is_empty();
+        begun && (view.role != ConsensusRole::Validator || view.votes_from.is_some())
+    }
+
     /// A node that decides alone is its own quorum.
     async fn of_one(&self, registry: &Registry) -> Result<ConsensusView, Problem> {
         let network = registry.network().await?;
@@ -63,5 +72,30 @@ impl Seen {
             validators: vec![validator],
             ..ConsensusView::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_identity::{Algorithm, SecretKey, Signer as _};
+    use zeroize::Zeroizing;
+
+    #[test]
+    fn who_does_not_know_when_it_votes_is_not_ready() {
+        let key = SecretKey::from_bytes(Algorithm::Ed25519, &Zeroizing::new([7; 32]));
+        let key = key.expect("a key").public_key();
+        assert!(Seen::alone(key).ready());
+        let (tell, told) = watch::channel(ConsensusView::default());
+        let seen = Seen { key, told: Some(told) };
+        assert!(!seen.ready(), "nothing was looked at yet");
+        let network = "n".to_owned();
+        let role = ConsensusRole::Access;
+        tell.send_replace(ConsensusView { network, role, ..ConsensusView::default() });
+        assert!(seen.ready(), "nobody counts on its vote");
+        tell.send_modify(|view| view.role = ConsensusRole::Validator);
+        assert!(!seen.ready());
+        tell.send_modify(|view| view.votes_from = Some(9));
+        assert!(seen.ready());
     }
 }

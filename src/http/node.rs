@@ -306,9 +306,10 @@ async fn resolve(
 }
 
 async fn ready(State(node): State<Node>) -> Answer {
-    if node.registry.ready().await {
-        Ok("ready\n".into_response())
-    } else {
-        Err(Failure(Problem::new(503, "not-ready", "the node cannot commit at present")))
+    let problem = |why| Err(Failure(Problem::new(503, "not-ready", why)));
+    match (node.registry.ready().await, node.seen.ready()) {
+        (true, true) => Ok("ready\n".into_response()),
+        (false, _) => problem("the node cannot commit at present"),
+        (true, false) => problem("the node does not know yet from which height on it votes"),
     }
 }

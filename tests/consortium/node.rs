@@ -1,10 +1,14 @@
 //! One node: its folder, its ports, and its process while it runs.
 
+use crate::cluster::PATIENCE;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
 
 /// Where a node listens: HTTP, the exchange, and the engine at the port after that.
 const PORTS: u16 = 3;
@@ -91,11 +95,24 @@ impl Node {
 
     /// Asks it to end, as an operator would, and waits for that.
     pub(crate) async fn stop(&mut self) {
+        self.listens().await;
         self.signal("TERM");
         let mut process = self.process.take().expect("it runs");
         let ended = tokio::task::spawn_blocking(move || process.wait().expect("it ends"));
         let status = ended.await.expect("it ends");
         assert!(status.success(), "{} should end cleanly: {status}", self.home.display());
+    }
+
+    /// Waits until it takes connections: before that a signal may come to a program that is only
+    /// being loaded, and ends it.
+    async fn listens(&mut self) {
+        let begun = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            let home = self.home.display().to_string();
+            assert_eq!(self.ended(), None, "{home} ended by itself");
+            assert!(begun.elapsed() < PATIENCE, "{home} does not listen");
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) fn signal(&self, name: &str) {

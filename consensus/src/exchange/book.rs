@@ -22,6 +22,8 @@ pub(super) struct Peer {
     pub(super) urgent: Lane,
     pub(super) operations: Lane,
     pub(super) budget: Budget,
+    /// When it last asked, told or answered anything.
+    heard: Instant,
     /// Turns of this node to ask it.
     pub(super) turns: Arc<Semaphore>,
     /// One connection of each direction.
@@ -38,10 +40,22 @@ impl Peer {
             urgent: Lane::urgent(),
             operations: Lane::operations(),
             budget: Budget::new(now),
+            heard: now,
             turns: Arc::new(Semaphore::new(limits::ASKED_AT_ONCE)),
             dialled: None,
             accepted: None,
         }
+    }
+
+    /// It said something.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// Whether nothing was heard of it for as long as an answer may take. One that is only slow goes
+    /// on talking; to connect anew would cost both sides more than they have.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.heard) >= limits::ANSWER_WITHIN
     }
 
     pub(super) fn lane(&mut self, which: Which) -> &mut Lane {

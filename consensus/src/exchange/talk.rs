@@ -20,37 +20,12 @@ pub(super) const STRANGE: &str = "speaks no exchange of this network and version
 impl Driver {
     pub(super) fn talk(&mut self, event: Talk) {
         match event {
-            Event::Message { peer, message, .. } => match message {
-                Wire::Request { request_id, request, channel } => {
-                    self.request(peer, request_id, request, channel);
+            Event::Message { peer, message, .. } => {
+                if let Some(entry) = self.shared.book().peers.get_mut(&peer) {
+                    entry.heard(Instant::now());
                 }
-                Wire::Response { request_id, response } => {
-                    match self.sent.remove(&request_id) {
-                        Some(Way::Told(peer, which, since)) => {
-                            let answer = Response::from_cbor(&response);
-                            let now = Instant::now();
-                            let mut book = self.shared.book();
-                            let Some(entry) = book.same(peer, since) else { return };
-                            match answer {
-                                Ok(Response::None) => {
-                                    let took = entry.lane(which).arrived(now);
-                                    entry.state.round_trip = took.or(entry.state.round_trip);
-                                }
-                                Ok(Response::Busy) => entry.lane(which).busy(now),
-                                _ => {
-                                    book.unwanted(peer, "answers what was only told", true);
-                                    return;
-                                }
-                            }
-                            drop(book);
-                            self.joined(peer);
-                        }
-                        // Nobody waits any more if this fails.
-                        Some(Way::Asked(answer)) => drop(answer.send(Ok(response))),
-                        None => {}
-                    }
-                }
-            },
+                self.message(peer, message);
+            }
             Event::OutboundFailure { peer, request_id, error, .. } => {
                 if let Some(way) = self.sent.remove(&request_id) {
                     self.not_answered(peer, way, &error);
@@ -61,6 +36,40 @@ impl Driver {
                 self.not_heard(peer, &error);
             }
             Event::ResponseSent { request_id, .. } => self.worked(request_id),
+        }
+    }
+
+    fn message(&mut self, peer: PeerId, message: Wire<Vec<u8>, Vec<u8>>) {
+        match message {
+            Wire::Request { request_id, request, channel } => {
+                self.request(peer, request_id, request, channel);
+            }
+            Wire::Response { request_id, response } => {
+                match self.sent.remove(&request_id) {
+                    Some(Way::Told(peer, which, since)) => {
+                        let answer = Response::from_cbor(&response);
+                        let now = Instant::now();
+                        let mut book = self.shared.book();
+                        let Some(entry) = book.same(peer, since) else { return };
+                        match answer {
+                            Ok(Response::None) => {
+                                let took = entry.lane(which).arrived(now);
+                                entry.state.round_trip = took.or(entry.state.round_trip);
+                            }
+                            Ok(Response::Busy) => entry.lane(which).busy(now),
+                            _ => {
+                                book.unwanted(peer, "answers what was only told", true);
+                                return;
+                            }
+                        }
+                        drop(book);
+                        self.joined(peer);
+                    }
+                    // Nobody waits any more if this fails.
+                    Some(Way::Asked(answer)) => drop(answer.send(Ok(response))),
+                    None => {}
+                }
+            }
         }
     }
 
@@ -160,10 +169,12 @@ impl Driver {
                 let Some(entry) = book.same(peer, since) else { return };
                 // With the lazy negotiation of streams another protocol shows as an ended stream.
                 let strange = !entry.announced;
-                let worn = entry.lane(which).failed(Instant::now()).is_err();
+                let now = Instant::now();
+                let silent = entry.is_silent(now);
+                let worn = entry.lane(which).failed(now).is_err();
                 match error {
                     OutboundFailure::UnsupportedProtocols => book.unwanted(peer, STRANGE, true),
-                    OutboundFailure::Timeout => {
+                    OutboundFailure::Timeout if silent || worn => {
                         book.unwanted(peer, "does not answer what it is told", false);
                     }
                     _ if worn && strange => book.unwanted(peer, STRANGE, true),

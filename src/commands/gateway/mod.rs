@@ -45,6 +45,7 @@ fn config(session: &Session, folder: GatewayFolder, audience: Audience) -> Resul
 
 async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     outlive_limits();
+    let mut stop = Box::pin(stop_signal());
     let dir = arg.folder.dir.clone().unwrap_or_else(|| session.home.path("gateway"));
     ensure!(
         !arg.tls.tls_self_signed || !arg.tls.tls_name.is_empty() || !arg.listen.is_everywhere(),
@@ -93,8 +94,10 @@ async fn serve(session: &Session, arg: GatewayRun) -> Result<ExitCode> {
     let metrics = metrics::bind(&arg.metrics.place(), port, tls.as_ref()).await?;
     let metrics_at = metrics.url()?;
     let dir = config.dir.clone();
-    let gateway = Gateway::start(config).await?;
-    let stop = stop_signal();
+    let gateway = tokio::select! {
+        started = Gateway::start(config) => started?,
+        () = &mut stop => return Ok(ExitCode::SUCCESS),
+    };
     session.output.result(
         &json!({
             "listening": address,

@@ -1,8 +1,8 @@
 //! Organisations of one network: who is let in, who has to go, and whose keys decide.
 
-use super::super::Session;
 use super::super::approve::do_or_propose;
 use super::super::confirm::agree;
+use super::super::{Session, replay};
 use super::{ROOT, ours};
 use crate::cli::{OrgAdmit, OrgExpel, OrgValidators};
 use crate::signing::Desk;
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use muster_identity::PublicKey;
 use muster_identity::cbor::Decode as _;
 use muster_ledger::{
-    Action, Admission, Admit, Capability, ChangeValidators, Expel, ValidatorSet, limits,
+    Action, Admission, Admit, Capability, ChangeValidators, Expel, ValidatorSet, View as _, limits,
 };
 use serde_json::json;
 use std::fmt::Write as _;
@@ -68,9 +68,11 @@ pub(super) async fn validators(session: &Session, arg: &OrgValidators) -> Result
         return list(session, arg).await;
     }
     let desk = Desk::open(&session.home, &arg.sign, ROOT)?;
-    let present = desk.client.consensus().await?.validators;
+    // Those of the signed head, checked here: what the node says of itself may be a moment older,
+    // and is signed by nobody.
+    let (chain, _) = replay(&session.home, &desk.client, |_, _| Ok(())).await?;
+    let mut set = chain.state().validators()?.0;
     let key = |text: &String| PublicKey::from_multikey(text).with_context(|| text.clone());
-    let mut set = present.iter().map(|one| key(&one.key)).collect::<Result<Vec<_>>>()?;
     for text in &arg.remove {
         let gone = key(text).context("--remove")?;
         ensure!(set.contains(&gone), "--remove: {text} is no validator");

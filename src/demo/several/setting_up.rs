@@ -30,6 +30,11 @@ pub(super) async fn nodes(members: &mut [Member]) -> Result<()> {
     for (i, member) in members.iter_mut().enumerate() {
         member.start_node(&others(&places, i)).await?;
     }
+    // Where the network goes on from an earlier run, it takes several of them to sign a head, and
+    // before that none can say who is a member.
+    for member in &*members {
+        member.until("it has a signed head", |view| view.checkpoint_time > 0).await?;
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use crate::limits;
 use muster_identity::cbor::{Decode as _, Encode as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::super::Frame;
 
@@ -189,6 +190,25 @@ async fn a_peer_that_hears_nothing_loses_its_lane_and_nobody_else_does() {
     ends.await.unwrap();
     let all = most as usize + 2_000;
     until("the honest one hears all", || honest.desk.messages().len() == all).await;
+    node.serves(&honest).await;
+}
+
+/// On a machine that is overloaded answers come late. To part with who is only slow would have both
+/// connect anew, again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_answers_late_and_goes_on_talking_stays() {
+    let (node, honest) = pair().await;
+    let mut slow = Raw::dial(9, node.exchange.listens()).await.unwrap();
+    // What the node tells it is neither answered nor refused.
+    let mut held = Vec::new();
+    let begun = Instant::now();
+    while begun.elapsed() < limits::ANSWER_WITHIN + Duration::from_secs(3) {
+        assert_eq!(read(&slow.ask(&status()).await.expect("it stays")), Response::None);
+        let waits = sleep(Duration::from_millis(500));
+        slow.with_streams(waits, |stream| held.push(stream)).await.expect("it stays");
+    }
+    assert!(!held.is_empty(), "the node told it nothing");
+    node.sees(&[2, 9]).await;
     node.serves(&honest).await;
 }
 

@@ -44,16 +44,26 @@ impl Raw {
 
     /// Does something while the connection is read and written. `Err` when it ends.
     pub(super) async fn during<T>(&mut self, action: impl Future<Output = T>) -> io::Result<T> {
+        // Streams that the node opens are dropped: it hears nothing.
+        self.with_streams(action, drop).await
+    }
+
+    /// The same; what becomes of the streams that the node opens is the caller's.
+    pub(super) async fn with_streams<T>(
+        &mut self,
+        action: impl Future<Output = T>,
+        mut opened: impl FnMut(SubstreamBox),
+    ) -> io::Result<T> {
         let mut action = pin!(action);
         let muxer = &mut self.0;
         poll_fn(|cx| {
             if let Poll::Ready(value) = action.as_mut().poll(cx) {
                 return Poll::Ready(Ok(value));
             }
-            // Streams that the node opens are dropped: it hears nothing.
             while let Poll::Ready(stream) = muxer.poll_inbound_unpin(cx) {
-                if let Err(error) = stream {
-                    return Poll::Ready(Err(error));
+                match stream {
+                    Ok(stream) => opened(stream),
+                    Err(error) => return Poll::Ready(Err(error)),
                 }
             }
             match muxer.poll_unpin(cx) {
