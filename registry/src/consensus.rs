@@ -19,7 +19,7 @@ pub type MayEnrol<'a> = &'a (dyn Fn(&BatchId) -> bool + Send + Sync);
 pub struct Wanted {
     /// The batch.
     pub batch: BatchId,
-    /// Who enrols it, or owns it if it is decided.
+    /// Who enrols or enrolled it, whoever owns it by now.
     pub organisation: Did,
     /// Under which grant.
     pub grant: GrantId,

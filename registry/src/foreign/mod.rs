@@ -89,7 +89,7 @@ impl Node {
             let record = chain.state().batch(&batch).ok()??;
             Some(Wanted {
                 batch,
-                organisation: record.owner,
+                organisation: chain.state().manufacturer(&record).ok()?,
                 grant: record.grant,
                 model: record.model,
                 count: record.count,
