@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 const HEARS_WITHIN: Duration = Duration::from_secs(20);
 
 pub(crate) struct Door {
-    pub(crate) server: Server,
+    /// Ends with it.
+    _server: Server,
     url: String,
 }
 
@@ -16,7 +17,7 @@ impl Door {
         let server =
             muster.serve(&[&["gateway", "--audience", "pumps.example"][..], args].concat());
         let url = format!("{}/v1/authenticate", server.url);
-        Self { server, url }
+        Self { _server: server, url }
     }
 
     /// What a device hears that signs with this key: `let through`, or the reason.

@@ -53,21 +53,22 @@ fn a_device_that_declared_it_gets_another_key() {
     let refused = |line: String| muster.refused(&line.split(' ').collect::<Vec<_>>(), 1);
     let done = |line: String| muster.json(&line.split(' ').collect::<Vec<_>>());
     // Not for whom nobody was declared, nor by whom was not.
-    for (did, new, by) in [
-        (&plain, "plain-2.pem", &[][..]),
-        (&plain, "plain-2.pem", &["--with", "safe.pem"]),
-        (&keyed, "keyed-2.pem", &[]),
-        (&keyed, "keyed-2.pem", &["--with", "keyed.pem"]),
-        (&owned, "owned-2.pem", &["--with", "safe.pem"]),
+    let (none, stranger) = ("no-recovery", "unknown-author");
+    for (did, new, by, why) in [
+        (&plain, "plain-2.pem", &[][..], none),
+        (&plain, "plain-2.pem", &["--with", "safe.pem"], none),
+        (&keyed, "keyed-2.pem", &[], none),
+        (&keyed, "keyed-2.pem", &["--with", "keyed.pem"], none),
+        (&owned, "owned-2.pem", &["--with", "safe.pem"], stranger),
     ] {
         let words = refused(recover(did, new, by));
-        assert!(words.contains("declared no recovery"), "{did} {by:?}: {words}");
+        assert!(words.contains(why), "{did} {by:?}: {words}");
     }
     done(recover(&owned, "owned-2.pem", &[]));
     done(recover(&keyed, "keyed-2.pem", &["--with", "safe.pem"]));
 
     for (name, did) in [("owned", &owned), ("keyed", &keyed)] {
-        door.hears(&muster, &format!("{name}.pem"), did, "wrong-key");
+        door.hears(&muster, &format!("{name}.pem"), did, "key-revoked");
         door.hears(&muster, &format!("{name}-2.pem"), did, "let through");
         // It stays visible for ever, with the key that went.
         let first = &muster.json(&["key", "show", &format!("{name}.pem")])["key"];
