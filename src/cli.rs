@@ -34,7 +34,7 @@ pub(crate) use bench::{
 pub(crate) use cohort::Cohort;
 pub(crate) use config::{ConfigCheck, ConfigCommand, LogFormat, LogLevel};
 pub(crate) use consortium::ConsortiumArg;
-pub(crate) use device::{AlgorithmArg, Device, DeviceKey, DevicePresent, DeviceRun};
+pub(crate) use device::{AlgorithmArg, Device, DeviceDid, DevicePresent, DeviceRun};
 #[cfg(feature = "node")]
 pub(crate) use device::{DeviceNew, DeviceReel};
 #[cfg(feature = "node")]

@@ -15,6 +15,8 @@ impl Shared {
         let mut seen: BTreeMap<PublicKey, u64> = BTreeMap::new();
         loop {
             self.show(self.look(&mut seen).await);
+            // Whoever was ahead may have gone.
+            self.application.peers_at(self.highest());
             tokio::time::sleep(limits::LOOK).await;
         }
     }

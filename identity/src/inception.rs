@@ -1,5 +1,6 @@
 use crate::cbor::{Decode, Encode, Fields, Reader, Writer};
 use crate::{AgreementKey, Error, PublicKey};
+use core::{fmt, str::FromStr};
 
 /// A device's (or an organisation's) beginning: its first key and what it binds itself to.
 /// The DID is its hash, so nothing in it can ever change.
@@ -18,7 +19,7 @@ pub struct Inception {
     pub recovery: Option<Recovery>,
 }
 
-/// Who may recover a DID, as the device itself declared.
+/// Who may recover a DID, as the device itself declared. As text: `owner`, or the key's Multikey.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recovery {
     /// The organisation that owns the device at the time of recovery.
@@ -26,6 +27,29 @@ pub enum Recovery {
     /// The holder of this key.
     Key(PublicKey),
 }
+
+impl FromStr for Recovery {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            OWNER => Ok(Self::Owner),
+            key => Ok(Self::Key(PublicKey::from_multikey(key)?)),
+        }
+    }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Owner => f.write_str(OWNER),
+            Self::Key(key) => f.write_str(&key.to_multikey()),
+        }
+    }
+}
+
+/// The word for a recovery by the owner, in the inception and in manifests.
+const OWNER: &str = "owner";
 
 impl Inception {
     /// The inception of a bare key: one authentication key, every other field absent. Importer
@@ -48,7 +72,7 @@ impl Encode for Inception {
         }
         match &self.recovery {
             Some(Recovery::Owner) => {
-                w.uint(4).text("owner");
+                w.uint(4).text(OWNER);
             }
             Some(Recovery::Key(key)) => {
                 w.uint(4).value(key);
@@ -77,7 +101,7 @@ fn recovery(r: &mut Reader<'_>) -> Result<Recovery, Error> {
         return Ok(Recovery::Key(r.value()?));
     }
     match r.text(5)? {
-        "owner" => Ok(Recovery::Owner),
+        OWNER => Ok(Recovery::Owner),
         _ => Err(r.fault("recovery is a key or the text \"owner\"")),
     }
 }

@@ -6,11 +6,11 @@ use crate::formats::{Document, Draft, Finding, Span, Verdict, base64};
 use crate::keys::LineKey;
 use crate::making;
 use crate::sources::Sources;
-use crate::{Error, RowFault};
+use crate::{Error, RowFault, recovery};
 use muster_api::LineResult;
 use muster_api::limits::LOT_BYTES;
 use muster_identity::cbor::Encode;
-use muster_identity::{Did, Inception, PossessionTerms, PublicKey, Signature, sha256};
+use muster_identity::{Did, PossessionTerms, PublicKey, Recovery, Signature, sha256};
 use muster_ledger::limits::{MODEL_BYTES, SERIAL_BYTES};
 use muster_ledger::{Evidence, Leaf, SerialCommitment, VouchedBy};
 use zeroize::Zeroizing;
@@ -168,6 +168,7 @@ impl Terms {
             key_type: draft.key_type.clone(),
             possession: draft.possession.clone(),
             challenge: draft.challenge.clone(),
+            recovery: draft.recovery.clone(),
             // A document may say anything; only a label is taken over.
             lot: lot.clone().filter(|lot| is_label(lot, LOT_BYTES)),
             ..Draft::default()
@@ -250,15 +251,19 @@ impl Terms {
         key: PublicKey,
         evidence: Evidence,
     ) -> Result<Device, RowFault> {
+        let mut recovery = recovery::stated(draft)?;
         let evidence = match self.sources.keys.of(serial).transpose()? {
             Some(line) if line.key != key => {
                 let reason = "the line read another key than the document names";
                 return Err(RowFault::new("other-key", reason));
             }
-            Some(line) => self.line_evidence(line).unwrap_or(evidence),
+            Some(line) => {
+                recovery = recovery.or(line.recovery);
+                self.line_evidence(line).unwrap_or(evidence)
+            }
             None => evidence,
         };
-        self.leaf(number, draft, serial, key, evidence)
+        self.leaf(number, draft, serial, (key, recovery), evidence)
     }
 
     fn device(&self, number: u32, draft: &Draft, serial: &str) -> Result<Option<Device>, RowFault> {
@@ -271,11 +276,13 @@ impl Terms {
             // Nobody but the line says that the key is the device's.
             let word = Evidence::Vouched { by: VouchedBy::Enroller, digest: None };
             let evidence = self.line_evidence(line).unwrap_or(word);
-            return self.leaf(number, draft, serial, line.key, evidence).map(Some);
+            let recovery = recovery::stated(draft)?.or(line.recovery);
+            return self.leaf(number, draft, serial, (line.key, recovery), evidence).map(Some);
         };
         let model = self.model_of(draft)?;
         if let Some(key) = text.stated_ed25519(draft.key_type.as_deref())
             && draft.possession.is_some()
+            && draft.recovery.is_none()
         {
             let commit = |did: &_| SerialCommitment::new(&self.directory_secret, did, serial);
             let (did, leaf) = Leaf::of_stated_key(&key, &self.evidence(draft)?, commit);
@@ -283,7 +290,8 @@ impl Terms {
         }
         let key = text.read(draft.key_type.as_deref())?;
         let evidence = self.evidence(draft)?;
-        self.leaf(number, draft, serial, key, evidence).map(Some)
+        let recovery = recovery::stated(draft)?;
+        self.leaf(number, draft, serial, (key, recovery), evidence).map(Some)
     }
 
     fn leaf(
@@ -291,14 +299,14 @@ impl Terms {
         number: u32,
         draft: &Draft,
         serial: &str,
-        key: PublicKey,
+        (key, recovery): (PublicKey, Option<Recovery>),
         evidence: Evidence,
     ) -> Result<Device, RowFault> {
         let model = self.model_of(draft)?;
-        let inception = Inception::from_key(key);
+        let (inception, owner_recovery) = recovery::declared(key, recovery, &evidence)?;
         let did = Did::of(&inception);
         let commitment = SerialCommitment::new(&self.directory_secret, &did, serial);
-        let leaf = Leaf { inception, evidence, serial: commitment, owner_recovery: false };
+        let leaf = Leaf { inception, evidence, serial: commitment, owner_recovery };
         Ok(ready(number, draft, serial, model, did, leaf.to_cbor()))
     }
 

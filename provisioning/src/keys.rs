@@ -3,8 +3,8 @@
 use crate::check::signature_of;
 use crate::formats::{Draft, Format, Item};
 use crate::limits::{ROWS, WARNINGS};
-use crate::{Error, RowFault, missing};
-use muster_identity::{PossessionTerms, PublicKey, Signature};
+use crate::{Error, RowFault, missing, recovery};
+use muster_identity::{PossessionTerms, PublicKey, Recovery, Signature};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
@@ -19,6 +19,8 @@ pub struct LineKey {
     pub key: PublicKey,
     /// The device's possession signature and the challenge in the row, if they are there.
     pub possession: Option<Box<(Option<String>, Signature)>>,
+    /// Who may give the device another key, if the row says so.
+    pub recovery: Option<Recovery>,
 }
 
 /// All of them, by serial number.
@@ -111,7 +113,7 @@ fn read(draft: &Draft) -> Result<LineKey, RowFault> {
     }
     let possession = draft.possession.as_deref().map(signature_of).transpose()?;
     let possession = possession.map(|signature| Box::new((draft.challenge.clone(), signature)));
-    Ok(LineKey { key, possession })
+    Ok(LineKey { key, possession, recovery: recovery::stated(draft)? })
 }
 
 /// Chip ids are hexadecimal, and tools differ in the case of its letters. The list of what is

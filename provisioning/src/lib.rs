@@ -20,6 +20,7 @@ mod outcome;
 mod parsing;
 mod reading;
 mod reasons;
+mod recovery;
 mod results;
 mod rows;
 pub mod sample;

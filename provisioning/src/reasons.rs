@@ -35,6 +35,11 @@ const CURES: &[(&str, &str, &str)] = &[
         "check the challenge, the manufacturer's DID and the network that the line signed for",
     ),
     ("challenge", "challenge", "use at most 32 bytes"),
+    (
+        "recovery",
+        "recovery",
+        "write `owner`, or the Multikey of a recovery key, beside the device's possession",
+    ),
     ("lot", "lot", "use 1 to 64 bytes of printable characters"),
     ("order", "order", "use 1 to 64 bytes of printable characters"),
     ("station", "station", "use 1 to 64 bytes of printable characters"),

@@ -4,7 +4,7 @@ pub mod der;
 pub mod microchip;
 
 use data_encoding::BASE64URL_NOPAD;
-use muster_identity::{Did, Inception, PossessionTerms, Signature, Signer, SignerError};
+use muster_identity::{Did, Inception, PossessionTerms, Recovery, Signature, Signer, SignerError};
 use muster_ledger::Network;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -33,6 +33,8 @@ struct SampleRow<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     challenge: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    recovery: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lot: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a str>,
@@ -40,22 +42,45 @@ struct SampleRow<'a> {
 
 /// The possession signature that a device makes for the order.
 pub fn possession(device: &dyn Signer, order: &Order<'_>) -> Result<Signature, SignerError> {
+    declaring(device, order, None)
+}
+
+/// The same of a device that declares who may recover it.
+fn declaring(
+    device: &dyn Signer,
+    order: &Order<'_>,
+    recovery: Option<Recovery>,
+) -> Result<Signature, SignerError> {
     let terms = PossessionTerms {
         network: &order.network.0,
         manufacturer: order.manufacturer,
         challenge: order.challenge.as_bytes(),
-        owner_recovery: false,
+        owner_recovery: recovery == Some(Recovery::Owner),
     };
-    terms.sign(&Did::of(&Inception::from_key(device.public_key())), device)
+    // The owner's stands in the leaf, and leaves the DID that of the bare key.
+    let recovery = recovery.filter(|recovery| matches!(recovery, Recovery::Key(_)));
+    let inception = Inception { recovery, ..Inception::from_key(device.public_key()) };
+    terms.sign(&Did::of(&inception), device)
 }
 
 /// The row of one device as JSON, without a line end. The device signs its possession.
 pub fn row(device: &dyn Signer, serial: &str, order: &Order<'_>) -> Result<String, SignerError> {
+    row_declaring(device, serial, order, None)
+}
+
+/// The same of a device that declares who may recover it.
+pub fn row_declaring(
+    device: &dyn Signer,
+    serial: &str,
+    order: &Order<'_>,
+    recovery: Option<Recovery>,
+) -> Result<String, SignerError> {
     let row = SampleRow {
         serial,
         public_key: device.public_key().to_multikey(),
-        possession: BASE64URL_NOPAD.encode(&possession(device, order)?.0),
+        possession: BASE64URL_NOPAD.encode(&declaring(device, order, recovery)?.0),
         challenge: order.challenge,
+        recovery: recovery.map(|recovery| recovery.to_string()),
         lot: order.lot,
         model: order.model,
     };

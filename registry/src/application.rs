@@ -112,6 +112,10 @@ impl Application for Node {
         all.map(|waiting| waiting.signed.clone()).collect()
     }
 
+    fn peers_at(&self, height: u64) {
+        self.peers_are_at(height);
+    }
+
     fn wanted(&self) -> Vec<Wanted> {
         self.wanted_batches()
     }

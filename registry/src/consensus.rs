@@ -19,7 +19,7 @@ pub type MayEnrol<'a> = &'a (dyn Fn(&BatchId) -> bool + Send + Sync);
 pub struct Wanted {
     /// The batch.
     pub batch: BatchId,
-    /// Who enrols it, or owns it if it is decided.
+    /// Who enrols or enrolled it, whoever owns it by now.
     pub organisation: Did,
     /// Under which grant.
     pub grant: GrantId,
@@ -128,6 +128,10 @@ pub trait Application: Send + Sync {
 
     /// Some of what waits, in the order of arrival, to be told to a peer that connected.
     fn pending(&self) -> Vec<SignedOperation>;
+
+    /// The highest block that peers say they have now. As long as it is above what is decided here,
+    /// clients are not told that the state refuses an operation, but that this node is behind.
+    fn peers_at(&self, height: u64);
 
     /// Batches whose leaves this node lacks: announced, or decided.
     fn wanted(&self) -> Vec<Wanted>;

@@ -10,6 +10,7 @@ mod console;
 mod counters;
 mod coverage;
 mod deciding;
+mod doubt;
 mod error;
 mod folder;
 mod foreign;
@@ -55,6 +56,7 @@ pub use console::{
 };
 pub use coverage::Covered;
 pub use error::Error;
+pub use limits::PROMISE_MS as LONGEST_PROMISE_MS;
 pub use readers::{Reader, Reading};
 pub use registry::{Config, Registry};
 pub use restore::{LostBatch, Restored, Restoring};

@@ -14,6 +14,10 @@ pub(crate) const TOLD_REFUSED: usize = 256;
 /// may be some blocks behind the one that took it.
 pub(crate) const TOLD_PATIENCE_MS: u64 = 10_000;
 
+/// How far this node's clock may be ahead of the time that the network signed last, in
+/// milliseconds, and still tell what ran out: three heartbeats.
+pub(crate) const CLOCK_APART_MS: u64 = 3 * muster_ledger::limits::HEARTBEAT_MS;
+
 /// How often what waits is judged anew though nothing came: holds and operations run out.
 pub(crate) const LOOK_AGAIN_SECONDS: u64 = 1;
 
@@ -38,7 +42,7 @@ pub(crate) const WANTED_AT_ONCE: usize = 64;
 
 /// Furthest that a promise may reach beyond the ledger's time, in milliseconds (10 min): for so
 /// long a proposer that never comes back keeps a key from another batch.
-pub(crate) const PROMISE_MS: u64 = 10 * 60 * 1_000;
+pub const PROMISE_MS: u64 = 10 * 60 * 1_000;
 
 /// Promises in force at once: as many as may be fetched, and the node's own uploads.
 pub(crate) const PROMISES: usize = 256;

@@ -25,6 +25,7 @@ use muster_ledger::{
     View as _,
 };
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, watch};
 
@@ -57,6 +58,8 @@ pub(crate) struct Node {
     pub(crate) sealing: AsyncMutex<()>,
     /// Whether this node decides alone.
     pub(crate) alone: bool,
+    /// The highest block that peers say they have.
+    pub(crate) peers_height: AtomicU64,
     /// What was decided, the newest last; it may be ahead of what is signed. Never empty.
     pub(crate) decided: Mutex<VecDeque<Decided>>,
     /// What this node signed last.
@@ -136,6 +139,7 @@ impl Node {
             warm: Warm::default(),
             sealing: AsyncMutex::new(()),
             alone,
+            peers_height: AtomicU64::new(0),
             decided: Mutex::new(VecDeque::from([decided])),
             signed: Mutex::new(signed),
             log: RwLock::new(recovered.log),

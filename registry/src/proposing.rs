@@ -107,7 +107,7 @@ impl Node {
             }
             if waiting.enrols(&self.network).is_some_and(|(batch, _)| !may_enrol(&batch)) {
                 if let Err(refusal) = attempt(&before, &waiting, time) {
-                    self.refused(&waiting, refusal.into(), now);
+                    self.refused_by(&before, &waiting, refusal, now);
                 }
                 continue;
             }
@@ -118,7 +118,7 @@ impl Node {
                     let first = operations.is_empty().then_some(refusal);
                     let refusal = first.or_else(|| attempt(&before, &waiting, time).err());
                     if let Some(refusal) = refusal {
-                        self.refused(&waiting, refusal.into(), now);
+                        self.refused_by(&before, &waiting, refusal, now);
                     }
                     continue;
                 }
@@ -138,6 +138,12 @@ impl Node {
             operations.push(operation);
         }
         (!operations.is_empty()).then_some((Block { height, time, operations }, keys))
+    }
+
+    /// A state refuses an operation by this node's clock.
+    fn refused_by(&self, before: &Chain, waiting: &Waiting, refusal: Refusal, now: Time) {
+        let problem = self.refusal(refusal, now, |at| attempt(before, waiting, at).err());
+        self.refused(waiting, problem, now);
     }
 
     /// The state refuses an operation. A client is told at once; a peer's is kept for a while,

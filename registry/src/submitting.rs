@@ -30,7 +30,9 @@ impl Node {
         // An enrolment sent twice hears that its batch exists, not that its upload is gone.
         let published = self.published()?;
         let now = self.host.now().max(published.checkpoint.head().time);
-        published.chain.try_apply(verified, now)?;
+        let chain = &published.chain;
+        let refuse = |refusal| self.refusal(refusal, now, |at| chain.try_apply(verified, at).err());
+        chain.try_apply(verified, now).map_err(refuse)?;
         if self.decided_batch(verified) {
             return Err(unsigned());
         }

@@ -17,7 +17,7 @@ pub(crate) enum Device {
     #[command(flatten)]
     Sample(SampleCommand),
     /// Print the DID of a key.
-    Did(DeviceKey),
+    Did(DeviceDid),
     /// Print a presentation.
     Present(DevicePresent),
     /// Authenticate at a URL again and again.
@@ -28,6 +28,15 @@ pub(crate) enum Device {
 pub(crate) struct DeviceKey {
     /// The device's private key (PKCS#8 PEM).
     pub(crate) key: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct DeviceDid {
+    #[command(flatten)]
+    pub(crate) device: DeviceKey,
+    /// The recovery that it declared: a recovery key is part of what the DID is the hash of.
+    #[arg(long, value_name = "owner|MULTIKEY")]
+    pub(crate) recovery: Option<String>,
 }
 
 #[cfg(feature = "node")]
@@ -44,6 +53,10 @@ pub(crate) struct DeviceNew {
     /// Model.
     #[arg(long)]
     pub(crate) model: Option<String>,
+    /// Who may give the device another key if it loses its own: its owner, or the holder of this
+    /// recovery key (`muster key show` prints its Multikey). Nobody, unless it is declared here.
+    #[arg(long, value_name = "owner|MULTIKEY")]
+    pub(crate) recovery: Option<String>,
     /// Challenge of the order.
     #[arg(long, default_value = "")]
     pub(crate) challenge: String,

@@ -2,7 +2,7 @@
 pub(super) mod sample;
 
 use super::Session;
-use crate::cli::{AlgorithmArg, Device, DeviceKey, DevicePresent, DeviceRun, reach};
+use crate::cli::{AlgorithmArg, Device, DeviceDid, DevicePresent, DeviceRun, reach};
 use crate::host::{Machine, random};
 use anyhow::{Context as _, Result, ensure};
 use data_encoding::BASE64URL_NOPAD;
@@ -10,7 +10,8 @@ use muster_api::Host as _;
 use muster_device::Device as Firmware;
 use muster_identity::cbor::{Decode as _, Encode as _};
 use muster_identity::{
-    Algorithm, Audience, Did, Freshness, GatewayProof, PublicKey, SecretKey, Signer as _, present,
+    Algorithm, Audience, Did, Freshness, GatewayProof, Inception, PublicKey, Recovery, SecretKey,
+    Signer as _, present,
 };
 use muster_ledger::{Leaf, Receipt};
 use serde_json::json;
@@ -37,18 +38,33 @@ impl From<AlgorithmArg> for Algorithm {
     }
 }
 
-fn did(session: &Session, arg: &DeviceKey) -> Result<ExitCode> {
-    let device = Firmware::new(session.home.keys().read(&arg.key)?);
+fn did(session: &Session, arg: &DeviceDid) -> Result<ExitCode> {
+    let key = session.home.keys().read(&arg.device.key)?;
+    // The owner's stands in the leaf, and leaves the DID as it is.
+    let recovery = declared(arg.recovery.as_deref())?.filter(|r| matches!(r, Recovery::Key(_)));
+    let inception = Inception { recovery, ..Inception::from_key(key.public_key()) };
+    let device = Firmware::with_inception(key, inception);
     let did = device.did().to_string();
     let key = device.signer().public_key().to_multikey();
     Ok(session.output.result(&json!({ "did": did, "key": key }), &did))
+}
+
+/// Who may recover a device, as the command line says it.
+pub(crate) fn declared(text: Option<&str>) -> Result<Option<Recovery>> {
+    let read = |text: &str| {
+        text.parse().context(
+            "--recovery: write owner, or the Multikey of a recovery key, which `muster key show` \
+             prints",
+        )
+    };
+    text.map(read).transpose()
 }
 
 /// The DID a key speaks for: its own, unless another is named (after a rotation).
 pub(crate) fn speaks_for(key: &SecretKey, named: Option<&str>) -> Result<Did> {
     match named {
         Some(did) => did.parse().context("--did"),
-        None => Ok(Did::of(&muster_identity::Inception::from_key(key.public_key()))),
+        None => Ok(Did::of(&Inception::from_key(key.public_key()))),
     }
 }
 

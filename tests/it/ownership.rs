@@ -1,5 +1,6 @@
 //! Devices that change hands between two organisations, as their people would type it.
 
+use crate::door::Door;
 use crate::muster::{Muster, Server};
 use serde_json::Value;
 use std::fs;
@@ -115,6 +116,56 @@ fn a_device_and_a_batch_are_handed_over() {
     two.node.stop();
     let audit = north.json(&["ledger", "audit"]);
     assert_eq!(audit["findings"].as_array().map_or(0, Vec::len), 0, "{audit:#}");
+}
+
+#[test]
+fn whoever_owns_a_device_decides_who_passes() {
+    let two = Two::new();
+    let (north, east) = (&two.north, &two.east);
+    let (batch, dids) = two.enrol(4);
+    let door = Door::open(north, &["--node", &two.node.url]);
+    let hears = |n: usize, wanted: &str| {
+        door.hears(north, &format!("d{n}.pem"), &dids[n], wanted);
+    };
+    (0..4).for_each(|n| hears(n, "let through"));
+
+    // One device by itself, then its batch with the devices that are left in it.
+    for target in [dids[0].as_str(), &batch] {
+        two.at(north, &["transfer", "offer", target, "--to", &two.east_did]);
+        two.at(east, &["transfer", "accept", target]);
+    }
+    (0..4).for_each(|n| hears(n, "let through"));
+
+    // The old owner's word stops nobody any more, by whichever way it names them.
+    for target in [dids[0].as_str(), &dids[1], &batch] {
+        for command in ["hold", "revoke", "deactivate"] {
+            let words = two.refused(north, &[command, target]);
+            assert!(words.contains("only the owner"), "{command} {target}: {words}");
+        }
+    }
+    let size = two.at(north, &["ledger", "status"])["size"].clone();
+    (0..4).for_each(|n| hears(n, "let through"));
+
+    // The new owner's does, at the gateway too.
+    let held = two.at(east, &["hold", &dids[0]]);
+    assert_eq!(held["entry"], size, "nothing of the old owner's came before it");
+    hears(0, "held");
+    two.at(east, &["release", &dids[0]]);
+    hears(0, "let through");
+    two.at(east, &["revoke", &dids[0]]);
+    hears(0, "revoked");
+    // Its batch has another life than the device that left it.
+    two.at(east, &["hold", &batch]);
+    (1..4).for_each(|n| hears(n, "held"));
+    two.at(east, &["release", &batch]);
+    (1..4).for_each(|n| hears(n, "let through"));
+    two.at(east, &["revoke", &dids[1]]);
+    two.at(east, &["deactivate", &dids[2]]);
+    hears(1, "revoked");
+    hears(2, "deactivated");
+    hears(3, "let through");
+    two.node.stop();
+    assert_eq!(north.json(&["ledger", "audit"])["clean"], true);
 }
 
 #[test]

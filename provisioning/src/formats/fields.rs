@@ -18,6 +18,8 @@ pub enum Field {
     Possession,
     /// The challenge it signed.
     Challenge,
+    /// Who may give the device another key.
+    Recovery,
     /// Lot, reel or work order.
     Lot,
     /// Model id.
@@ -101,12 +103,13 @@ const ALIASES: [(Field, &str); 54] = [
 
 impl Field {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Serial,
         Self::PublicKey,
         Self::KeyType,
         Self::Possession,
         Self::Challenge,
+        Self::Recovery,
         Self::Lot,
         Self::Model,
         Self::Certificate,
@@ -127,6 +130,7 @@ impl Field {
             Self::KeyType => "keyType",
             Self::Possession => "possession",
             Self::Challenge => "challenge",
+            Self::Recovery => "recovery",
             Self::Lot => "lot",
             Self::Model => "model",
             Self::Certificate => "certificate",
@@ -206,6 +210,8 @@ pub struct Draft {
     pub possession: Option<String>,
     /// Challenge.
     pub challenge: Option<String>,
+    /// Who may give the device another key.
+    pub recovery: Option<Box<str>>,
     /// Lot.
     pub lot: Option<String>,
     /// Model.
@@ -245,6 +251,7 @@ impl Draft {
         own.into_iter().map(size).sum::<usize>()
             + self.public_key.as_ref().map_or(0, KeyText::size)
             + self.key_type.as_ref().map_or(0, |text| text.len())
+            + self.recovery.as_ref().map_or(0, |text| text.len())
             + self.chain.as_ref().map_or(0, |chain| chain.len())
             + self.document.as_ref().map_or(0, Document::size)
             + making
@@ -259,6 +266,7 @@ impl Draft {
             Field::KeyType => self.key_type = text.map(Into::into),
             Field::Possession => self.possession = text,
             Field::Challenge => self.challenge = text,
+            Field::Recovery => self.recovery = text.map(Into::into),
             Field::Lot => self.lot = text,
             Field::Model => self.model = text,
             // What it is counts, not what its column is called.

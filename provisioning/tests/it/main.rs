@@ -16,6 +16,7 @@ mod microchip_traps;
 mod node;
 mod pipeline;
 mod property;
+mod recovery;
 mod traps;
 mod x509;
 mod x509_files;

@@ -71,8 +71,8 @@ impl Foreign {
 }
 
 impl Node {
-    /// The ledger's time: promises are measured by it, whatever the clock says.
-    fn ledger_time(&self) -> Time {
+    /// The ledger's time: promises and clocks are measured by it.
+    pub(crate) fn ledger_time(&self) -> Time {
         let published = self.published().map(|p| p.checkpoint.head().time).unwrap_or_default();
         self.decided().time().max(published)
     }
@@ -89,7 +89,7 @@ impl Node {
             let record = chain.state().batch(&batch).ok()??;
             Some(Wanted {
                 batch,
-                organisation: record.owner,
+                organisation: chain.state().manufacturer(&record).ok()?,
                 grant: record.grant,
                 model: record.model,
                 count: record.count,

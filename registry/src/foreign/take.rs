@@ -177,7 +177,7 @@ impl Node {
         let rows: Vec<Row> = (first..).zip(leaves).map(row).collect();
         let checked = tokio::task::spawn_blocking(move || {
             if decided {
-                // The validators checked it; its owner may be another by now.
+                // The validators checked it before it was decided.
                 let row =
                     |row: Row| Leaf::from_cbor(&row.leaf).map(|leaf| CheckedRow::new(row, &leaf));
                 let rows: Result<Vec<_>, _> = rows.into_iter().map(row).collect();

@@ -6,7 +6,8 @@ use crate::store::{
     CheckedRow, Clash, Clashes, DirectoryRow, Found, Place, Plan, Settlement, Upload,
 };
 use muster_api::{Problem, RowVerdict, Verdict, limits};
-use muster_ledger::{Chain, Refusal, Time, View as _};
+use muster_identity::Did;
+use muster_ledger::{BatchRecord, Chain, Refusal, Time, View as _};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -32,9 +33,9 @@ enum Ruling {
 enum Holder<'f> {
     /// Nobody's: left over from a power failure.
     Nobody,
-    /// A live batch of the same organisation.
+    /// A live batch that the same organisation enrolled.
     Ours,
-    /// A live batch of another organisation.
+    /// A live batch that another organisation enrolled.
     Theirs,
     /// This very upload.
     Here,
@@ -103,6 +104,10 @@ impl Bench {
         Ok(())
     }
 
+    fn manufacturer(&self, batch: &BatchRecord) -> Result<Did, Refusal> {
+        self.chain.state().manufacturer(batch)
+    }
+
     /// `known`: the private directory says that the organisation brought it.
     fn holder<'f>(
         &self,
@@ -117,8 +122,9 @@ impl Bench {
         Ok(match places.get(&number) {
             None if number == BY_OPERATION => Holder::Ours,
             None => Holder::Nobody,
+            // Whoever brought it once: a batch that changed hands since is no less enrolled.
             Some(Place::Live(batch)) => match self.chain.state().batch(batch)? {
-                Some(record) if record.owner == upload.organisation => Holder::Ours,
+                Some(record) if self.manufacturer(&record)? == upload.organisation => Holder::Ours,
                 Some(_) => Holder::Theirs,
                 // Committed, and not signed yet.
                 None if known => Holder::Ours,
@@ -282,7 +288,7 @@ mod tests {
     use crate::tests::{genesis, secret};
     use muster_api::Row;
     use muster_identity::cbor::Encode as _;
-    use muster_identity::{Did, Inception, Signer as _};
+    use muster_identity::{Inception, Signer as _};
     use muster_ledger::{BatchId, Evidence, GrantId, Leaf, SerialCommitment, VouchedBy};
 
     /// An upload that nobody touched since the beginning has been idle for long enough.

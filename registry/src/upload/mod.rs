@@ -16,7 +16,8 @@ use judge::Bench;
 use muster_api::{Problem, RowVerdict, Rows, UploadOpened, Verdict, Verdicts, limits};
 use muster_identity::sha256;
 use muster_ledger::{
-    Capability, EvidencePolicy, Refusal, UploadRequest, VerifiedOperation, View as _,
+    Capability, Chain, EvidencePolicy, Refusal, Time, UploadRequest, VerifiedOperation,
+    VerifiedUpload, View as _,
 };
 use std::sync::Arc;
 pub(crate) use warm::Warm;
@@ -53,33 +54,11 @@ impl Node {
             .map_err(|e| Problem::new(400, "malformed", format!("the request: {e}")))?;
         // By a wrong clock, uploads that are not over would be thrown away.
         let (request, now) = (verified.request(), self.pace.check()?);
-        if request.network != self.network {
-            return Err(Refusal::WrongNetwork.into());
-        }
-        if now > request.valid_until {
-            return Err(Refusal::Expired { until: request.valid_until, now }.into());
-        }
-        if request.valid_until.since(now) > muster_ledger::limits::OPERATION_LIFETIME_MS {
-            return Err(Refusal::TooLongLived.into());
-        }
         let published = self.published()?;
-        let state = published.chain.state();
+        let judge = |at| self.judge_request(&published.chain, &verified, at);
+        let refuse = |refusal| self.refusal(refusal, now, |at| judge(at).err());
+        judge(now.max(self.ledger_time())).map_err(refuse)?;
         let author = request.organisation;
-        let key = *verified.key();
-        let organisation = state.organisation(&author)?.ok_or(Refusal::UnknownAuthor(author))?;
-        if !organisation.keys.iter().any(|k| k.key == key) {
-            return Err(Refusal::NotAKeyOf { key, author }.into());
-        }
-        if !organisation.may(&key, Capability::Enrol) {
-            return Err(Refusal::Capability { key, needs: Capability::Enrol.word() }.into());
-        }
-        let grant = state.grant(&request.grant)?.ok_or(Refusal::UnknownGrant(request.grant))?;
-        match grant.check(&request.grant, &author, &request.model, request.rows, now) {
-            // Some rows may be enrolled already, which only staging tells; the batch itself is
-            // judged against the grant when it is signed.
-            Ok(()) | Err(Refusal::GrantExceeded { .. }) => {}
-            Err(refusal) => return Err(refusal.into()),
-        }
         self.purge_expired().await?;
         let id = self.host.random();
         let expires = now.plus_ms(limits::UPLOAD_LIFETIME_MS);
@@ -112,6 +91,41 @@ impl Node {
                 Err(Problem::new(409, "replayed", "this request opened an upload before")
                     .cure("sign a new one"))
             }
+        }
+    }
+
+    /// Whether an upload may be opened by this state, at this time.
+    fn judge_request(
+        &self,
+        chain: &Chain,
+        verified: &VerifiedUpload,
+        now: Time,
+    ) -> Result<(), Refusal> {
+        let request = verified.request();
+        if request.network != self.network {
+            return Err(Refusal::WrongNetwork);
+        }
+        if now > request.valid_until {
+            return Err(Refusal::Expired { until: request.valid_until, now });
+        }
+        if request.valid_until.since(now) > muster_ledger::limits::OPERATION_LIFETIME_MS {
+            return Err(Refusal::TooLongLived);
+        }
+        let state = chain.state();
+        let (author, key) = (request.organisation, *verified.key());
+        let organisation = state.organisation(&author)?.ok_or(Refusal::UnknownAuthor(author))?;
+        if !organisation.keys.iter().any(|k| k.key == key) {
+            return Err(Refusal::NotAKeyOf { key, author });
+        }
+        if !organisation.may(&key, Capability::Enrol) {
+            return Err(Refusal::Capability { key, needs: Capability::Enrol.word() });
+        }
+        let grant = state.grant(&request.grant)?.ok_or(Refusal::UnknownGrant(request.grant))?;
+        match grant.check(&request.grant, &author, &request.model, request.rows, now) {
+            // Some rows may be enrolled already, which only staging tells; the batch itself is
+            // judged against the grant when it is signed.
+            Err(Refusal::GrantExceeded { .. }) => Ok(()),
+            other => other,
         }
     }
 

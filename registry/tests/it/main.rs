@@ -11,6 +11,7 @@ mod feed;
 mod fixtures;
 mod folder;
 mod governance;
+mod handed_over;
 mod load;
 mod lots;
 mod network;

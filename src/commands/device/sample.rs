@@ -40,6 +40,7 @@ fn new(session: &Session, arg: &DeviceNew) -> Result<ExitCode> {
             .context("--serial is needed: the key's file name is not text")?
             .to_owned(),
     };
+    let recovery = super::declared(arg.recovery.as_deref())?;
     let key = new_key(arg.algorithm.into());
     // A device opens its key alone, without anybody who could type.
     keys::write(&arg.key, &key, Sealing::None)?;
@@ -50,7 +51,7 @@ fn new(session: &Session, arg: &DeviceNew) -> Result<ExitCode> {
         model: arg.model.as_deref(),
         lot: None,
     };
-    println!("{}", sample::row(&key, &serial, &order)?);
+    println!("{}", sample::row_declaring(&key, &serial, &order, recovery)?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -45,6 +45,8 @@ struct Faults {
     starved: BTreeSet<usize>,
     /// Votes for batches are cast, and nothing is proposed.
     paused: bool,
+    /// A node that neither hears nor is heard.
+    cut: Option<usize>,
 }
 
 pub(crate) struct Lockstep {
@@ -115,6 +117,18 @@ impl Lockstep {
         self.faults.lock().unwrap().paused = paused;
     }
 
+    /// A node neither hears the others nor is heard.
+    pub(crate) async fn cut(&self, node: Option<usize>) {
+        let _turn = self.turn.lock().await;
+        self.faults.lock().unwrap().cut = node;
+    }
+
+    /// Starts a node that was stopped, by another clock.
+    pub(crate) async fn start_with_clock(&mut self, node: usize, host: Arc<TestHost>) {
+        self.nodes[node].host = host;
+        self.start(node).await;
+    }
+
     /// What a node's consensus sees.
     pub(crate) fn application(&self, node: usize) -> Arc<dyn Application> {
         self.all.lock().unwrap()[node].clone().expect("a node that runs")
@@ -168,8 +182,8 @@ impl Driver {
         loop {
             let turn = self.turn.clone().lock_owned().await;
             let running: Running = {
-                let all = self.all.lock().unwrap();
-                let running = all.iter().enumerate();
+                let (all, cut) = (self.all.lock().unwrap(), self.faults.lock().unwrap().cut);
+                let running = all.iter().enumerate().filter(|(n, _)| cut != Some(*n));
                 running.filter_map(|(n, app)| Some((n, app.clone()?))).collect()
             };
             self.tell(&running).await;
