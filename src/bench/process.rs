@@ -50,8 +50,14 @@ impl Http {
 impl Server {
     /// Starts a node.
     pub(super) async fn node(home: &Home) -> Result<Self> {
+        Self::node_with(home, &[]).await
+    }
+
+    /// Starts a node with arguments besides.
+    pub(super) async fn node_with(home: &Home, more: &[&str]) -> Result<Self> {
         let command = Command::new(std::env::current_exe()?);
-        Self::start(command, home, &["serve", "--metrics", "127.0.0.1:0"], "node.log").await
+        let args = [&["serve", "--metrics", "127.0.0.1:0"], more].concat();
+        Self::start(command, home, &args, "node.log").await
     }
 
     /// Starts a node that is one of several.
