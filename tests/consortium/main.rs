@@ -7,6 +7,7 @@ mod cluster;
 mod crash;
 mod disks;
 mod door;
+mod front;
 mod link;
 mod listener;
 mod load;

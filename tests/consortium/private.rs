@@ -3,11 +3,13 @@
 //! that the others keep; and found where they must be, so that the search is one that finds.
 
 use crate::cluster::Cluster;
+use crate::front::Front;
 use crate::link::Link;
 use crate::listener::Listener;
 use crate::network::{MODEL, NODES};
+use crate::node::Node;
 use crate::wire::{Wire, files_with, forms, has_any, nothing_passes_by};
-use muster_api::{Client, ClientError, LotQuery};
+use muster_api::{Client, ClientError, LotQuery, Reach};
 use muster_identity::cbor::Encode as _;
 use muster_ledger::SerialCommitment;
 use muster_provisioning::sample::{Order, row};
@@ -96,7 +98,8 @@ impl Gateway {
         let shown = cluster.run(OWNER, &args).await;
         let token = String::from_utf8(shown.stdout).expect("text");
         let door = format!("{}/v1/authenticate", self.url);
-        let asked = reqwest::Client::new().get(door);
+        let client = muster_api::http_client(&Reach::default()).expect("a client");
+        let asked = client.build().expect("a client").get(door);
         let asked = asked.header("authorization", format!("Muster {}", token.trim())).send().await;
         let answer = asked.map_err(|e| e.to_string())?;
         let status = answer.status().as_u16();
@@ -159,8 +162,16 @@ async fn serials_line_and_names_stay_with_their_owner() {
     for node in (0..NODES).filter(|node| *node != OWNER) {
         fs::remove_dir_all(cluster.nodes[node].home.join("keys")).expect("removed");
     }
-    // Reached by a public name: who connects from this machine is no operator for that.
-    cluster.nodes[OWNER].more = ["--public-url", "https://roll.example"].map(str::to_owned).into();
+    // The owner's own way to its node, which signed questions must name; and the front door, behind
+    // which everybody is a stranger.
+    let http = |node: &Node| {
+        let address = node.url()["http://".len()..].to_owned();
+        address.parse::<SocketAddr>().expect("an address")
+    };
+    let own = Link::recorded(http(&cluster.nodes[OWNER]), 1, &at_owner).await;
+    let front = Front::of(http(&cluster.nodes[OWNER])).await;
+    let url = |link: &Link| format!("http://127.0.0.1:{}", link.port);
+    cluster.nodes[OWNER].more = vec!["--public-url".into(), url(&own)];
     #[cfg(feature = "postgres")]
     let (server, database) = {
         let server = crate::server::Server::start();
@@ -183,16 +194,9 @@ async fn serials_line_and_names_stay_with_their_owner() {
         })
         .await;
 
-    // The others' ways to the owner, and the owner's to another member: between members. The
-    // owner's own way to its node: recorded apart.
-    let http = |node: usize| {
-        let address = cluster.nodes[node].url()["http://".len()..].to_owned();
-        address.parse::<SocketAddr>().expect("an address")
-    };
-    let to_owner = Link::recorded(http(OWNER), 1, &between).await;
-    let to_other = Link::recorded(http(1), 1, &between).await;
-    let own = Link::recorded(http(OWNER), 1, &at_owner).await;
-    let url = |link: &Link| format!("http://127.0.0.1:{}", link.port);
+    // The others' way to the owner's front door, and the owner's to another member's node.
+    let to_owner = Link::recorded(front.address, 1, &between).await;
+    let to_other = Link::recorded(http(&cluster.nodes[1]), 1, &between).await;
     let gateway = Gateway::start(&cluster, 2, &url(&to_owner));
 
     // The owner: a person, a factory's file, a revocation through another member's node.

@@ -54,7 +54,8 @@ fn enrolling_into_postgres_stands_beside_files() {
     tell(&shared().url(&database), sql);
     // Not into a ledger that is there; and what cannot be meant is refused before anything runs.
     let again = ["bench", "enrol", "--devices", "100", "--store", &store];
-    assert!(muster.refused(&again, 1).contains("network"));
+    let words = muster.refused(&again, 1);
+    assert!(words.contains("the database belongs to another network"), "{words}");
     let files = ["bench", "enrol", "--store", "sqlite"];
     assert!(muster.refused(&files, 1).contains("name an empty database"));
     let secret = ["bench", "enrol", "--store", &shared().url(&database)];

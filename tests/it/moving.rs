@@ -3,7 +3,7 @@
 use crate::muster::{Muster, Server};
 use crate::server::{self, PASSWORD};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
@@ -62,12 +62,12 @@ fn second_machine(first: &Muster) -> Muster {
     let second = machine();
     let copied = Command::new("cp").arg("-a").args([first.home(), second.home()]).status();
     assert!(copied.expect("cp runs").success());
-    for file in fs::read_dir(second.home().join("node")).expect("the node's folder") {
-        let file = file.expect("a file").path();
-        if file.file_name().is_some_and(|name| name != "node.pem") {
-            fs::remove_file(&file).expect("removed");
-        }
-    }
+    let node = second.home().join("node");
+    let key = fs::read(node.join("node.pem")).expect("the node's key");
+    fs::remove_dir_all(&node).expect("removed");
+    fs::create_dir(&node).expect("made");
+    fs::write(node.join("node.pem"), key).expect("written");
+    fs::set_permissions(node.join("node.pem"), Permissions::from_mode(0o600)).expect("its mode");
     second
 }
 
@@ -132,9 +132,11 @@ fn a_ledger_moves_into_postgres_and_back() {
     assert_eq!((roots(&told, "entries"), &told["devices"]), (begun.clone(), &3.into()));
     let said = files.refused(&import, 1);
     assert!(said.contains("there is a ledger already"), "{said}");
-    // The ledger went away from the folder, and the node does not begin another one there.
+    // Without --store the node begins no other ledger in the folder, and leaves nothing there that
+    // would stand in the way of the next start.
     let said = files.refused(&["serve", "--listen", "127.0.0.1:0"], 1);
-    assert!(said.contains("ledger"), "{said}");
+    assert!(said.contains("signed a ledger of 2 entries") && said.contains("--store"), "{said}");
+    assert!(!files.home().join("node/ledger.db").exists());
     let node = files.serve(&[&["serve"], &store[..]].concat());
     assert_eq!(ledger(&files, &node), begun);
     assert_eq!(standing(&files, &node, &one), ("active".into(), "MOVE-1".into()));
