@@ -88,6 +88,10 @@ async fn members_in_postgres_lose_nothing_whatever_is_killed() {
             assert_eq!(view.standing, "revoked", "{serial} at node {}", node + 1);
         }
     }
+    // Whoever lost its store blames nobody else for that.
+    for node in &cluster.nodes {
+        assert!(!node.said("cannot be followed"), "{}", node.last_words());
+    }
     for (server, killed) in servers.iter().zip([2, 2]) {
         let crashes = server.log().matches("database system was not properly shut down").count();
         assert_eq!(crashes, killed, "{}", server.log());

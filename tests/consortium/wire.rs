@@ -67,9 +67,14 @@ pub(crate) fn forms(word: &[u8]) -> Vec<Vec<u8>> {
 
 /// Whether any of these stands in some bytes.
 pub(crate) fn has_any(bytes: &[u8], forms: &[Vec<u8>]) -> bool {
-    let firsts: HashSet<u8> = forms.iter().map(|form| form[0]).collect();
+    // A form may begin only where its first byte stands: most places are passed at once.
+    let mut begins = [false; 256];
+    for form in forms {
+        begins[usize::from(form[0])] = true;
+    }
     let at = |place: usize| forms.iter().any(|form| bytes[place..].starts_with(form));
-    (0..bytes.len()).any(|place| firsts.contains(&bytes[place]) && at(place))
+    let places = bytes.iter().enumerate().filter(|(_, byte)| begins[usize::from(**byte)]);
+    places.map(|(place, _)| place).any(at)
 }
 
 /// The files of a folder, and of all folders in it, that have a word.
