@@ -90,9 +90,7 @@ impl Listener {
     /// Asks everybody for the whole log; how many have it up to this size.
     pub(crate) async fn ask_for_the_log(&self, size: u64) -> usize {
         let answers = self.ask(&Request::Feed { from: 0, count: PAGE }).await;
-        let whole = |answer: &&Response| {
-            matches!(answer, Response::Feed { entries, .. } if entries.len() as u64 >= size)
-        };
+        let whole = |answer: &&Response| matches!(answer, Response::Feed { entries, .. } if entries.len() as u64 >= size);
         answers.iter().filter(whole).count()
     }
 

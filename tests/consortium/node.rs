@@ -26,7 +26,15 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(home: PathBuf) -> Self {
         let port = crate::ports::free(PORTS);
-        Self { home, port, peers: Vec::new(), process: None, clock: None, more: Vec::new(), password: None }
+        Self {
+            home,
+            port,
+            peers: Vec::new(),
+            process: None,
+            clock: None,
+            more: Vec::new(),
+            password: None,
+        }
     }
 
     pub(crate) fn url(&self) -> String {

@@ -80,7 +80,8 @@ impl Gateway {
     fn start(cluster: &Cluster, member: usize, node: &str) -> Self {
         let listen = format!("127.0.0.1:{}", crate::ports::free(1));
         let args = ["gateway", "--audience", "gate.example", "--node", node, "--listen", &listen];
-        let mut command = cluster.nodes[member].command(&[&args[..], &["--metrics", "off"]].concat());
+        let mut command =
+            cluster.nodes[member].command(&[&args[..], &["--metrics", "off"]].concat());
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Self { process: process.expect("the binary runs"), url: format!("http://{listen}") }
     }
@@ -203,7 +204,8 @@ async fn serials_line_and_names_stay_with_their_owner() {
 
     // The owner: a person, a factory's file, a revocation through another member's node.
     let root = cluster.nodes[OWNER].home.join("keys/root.pem");
-    let mut key = OpenOptions::new().write(true).create_new(true).mode(0o600).open(root).expect("new");
+    let mut key =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(root).expect("new");
     key.write_all(cluster.network.root().to_pem().expect("a key").as_bytes()).expect("written");
     let invite = ["org", "invite", "--name", PERSON, "--no-wait", "--node", &url(&own)];
     cluster.json(OWNER, &invite).await;

@@ -33,7 +33,8 @@ impl Wire {
     /// The bytes of each stream.
     pub(crate) fn seen(&self) -> Vec<Vec<u8>> {
         let streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = |stream: &Stream| stream.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let bytes =
+            |stream: &Stream| stream.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         streams.iter().map(bytes).collect()
     }
 
@@ -46,11 +47,8 @@ impl Wire {
 
 /// A word as formats write it: bare, in hexadecimal, and in base64 wherever in it the word begins.
 pub(crate) fn forms(word: &[u8]) -> Vec<Vec<u8>> {
-    let mut forms = vec![
-        word.to_vec(),
-        HEXLOWER.encode(word).into_bytes(),
-        HEXUPPER.encode(word).into_bytes(),
-    ];
+    let mut forms =
+        vec![word.to_vec(), HEXLOWER.encode(word).into_bytes(), HEXUPPER.encode(word).into_bytes()];
     for before in 0..3 {
         let shifted = [&vec![0; before][..], word].concat();
         for base in [BASE64_NOPAD, BASE64URL_NOPAD] {
@@ -105,7 +103,9 @@ pub(crate) fn nothing_passes_by(ports: &[u16]) -> usize {
     let sockets: HashSet<String> = fs::read_dir("/proc/self/fd")
         .expect("what this process has open")
         .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-        .filter_map(|to| to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']').map(str::to_owned))
+        .filter_map(|to| {
+            to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']').map(str::to_owned)
+        })
         .collect();
     let table = fs::read_to_string("/proc/self/net/tcp").expect("the connections of this machine");
     let port = |address: &str| {
