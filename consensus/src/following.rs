@@ -5,6 +5,7 @@ use crate::exchange::{PeerId, Request, Response};
 use crate::limits;
 use muster_identity::cbor::Decode as _;
 use muster_ledger::{Block, Checkpoint, Entry};
+use muster_registry::Error;
 
 impl Shared {
     /// Takes what peers have and this node has not, until nobody is ahead or nobody helps.
@@ -79,8 +80,15 @@ impl Shared {
             entries.truncate(usize::try_from(size - first).map_err(|e| e.to_string())?);
             let blocks = Block::from_entries(entries).map_err(|e| e.to_string())?;
             let before = self.validators();
-            let took = self.application.catch_up(blocks, &checkpoint).await;
-            took.map_err(|e| e.to_string())?;
+            match self.application.catch_up(blocks, &checkpoint).await {
+                Ok(()) => {}
+                Err(error @ (Error::Peer(_) | Error::Caller(_))) => return Err(error.to_string()),
+                // A disk that is full, a database that is away: no fault of whoever answered.
+                Err(error) => {
+                    tracing::warn!("what other nodes have cannot be taken now: {error}");
+                    return Ok(false);
+                }
+            }
             if self.unsigned() && before != self.validators() {
                 self.handover.begin(self.application.chain().height(), before);
             }

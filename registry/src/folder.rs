@@ -1,4 +1,5 @@
 use crate::Error;
+use crate::signed_head::SignedHead;
 use crate::store::StoreUrl;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,28 @@ impl Folder {
             ));
         }
         Self::lock(dir).await
+    }
+
+    /// Refuses a node's folder whose ledger is elsewhere or lost, before the files of another one are
+    /// made in it.
+    pub(crate) fn check_ledger(dir: &Path, store: &StoreUrl) -> Result<(), Error> {
+        let ledger = dir.join(LEDGER);
+        let there = std::fs::metadata(&ledger).is_ok_and(|found| found.len() > 0);
+        if there || !matches!(store, StoreUrl::Folder) {
+            return Ok(());
+        }
+        match SignedHead::read(dir.join(SIGNED_HEAD))?.last() {
+            None => Ok(()),
+            Some(head) => Err(Error::operator(
+                format!(
+                    "this node signed a ledger of {} entries, and {} is not there",
+                    head.size,
+                    ledger.display()
+                ),
+                "name the database that it was moved to with --store, or put a backup back \
+                 (`muster restore`)",
+            )),
+        }
     }
 
     /// Makes the folder if it is missing and takes its lock, with the files of a store. Nobody but its owner may look into

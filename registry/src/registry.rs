@@ -91,6 +91,9 @@ impl Registry {
     pub async fn open(config: Config) -> Result<Self, Error> {
         let Config { dir, store, genesis, deciding, host, restored, accept_lost_leaves } = config;
         genesis.check().map_err(|e| Error::Caller(format!("the genesis: {e}")))?;
+        if restored.is_none() {
+            Folder::check_ledger(&dir, &store)?;
+        }
         let folder = Folder::take_for(&dir, &store).await?;
         let signed = SignedHead::read(folder.file(folder::SIGNED_HEAD))?;
         let promises = Promises::read(folder.file(folder::PROMISES))?;

@@ -1,24 +1,23 @@
 //! `muster bench enrol`: a manifest is enrolled by a node and a client that are processes of
 //! their own, while devices are revoked; then the limit of the same manifest is measured.
 
+mod in_server;
+mod once;
+
 use super::cores;
 use super::disk::{self, Disk};
-use super::during::{self, Staged};
 use super::figure::{Figure, quantile};
 use super::folder::{self, Folder};
-use super::manifest::{Manifest, Seed, serial};
-use super::process::{self, Enrolled, Server};
+use super::manifest::{Manifest, Seed};
 use super::read_back::{self, Limit, Owner};
 use crate::cli::{BenchEnrol, BenchFormat};
 use crate::commands::{Beginning, Seals, Session, begin};
-use crate::demo::did_of;
 use crate::home::Home;
-use crate::signing::{Desk, device_ref};
-use anyhow::{Context as _, Result};
-use muster_api::Client;
-use muster_ledger::{DeviceRef, EvidencePolicy, Genesis};
+use anyhow::Result;
+use in_server::InServer;
+use muster_ledger::{EvidencePolicy, Genesis};
+use once::{Once, Work};
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// Devices enrolled beforehand, to be revoked: one in so many of the manifest's, at one each
 /// 100 ms enough for an enrolment of 2,500 devices a second, but no more than for ten minutes.
@@ -38,10 +37,8 @@ const SHOWN: f64 = 1.0;
 /// What was measured.
 struct Run {
     devices: u64,
-    client: Enrolled,
-    node_peak: Option<f64>,
-    acknowledged: Vec<f64>,
-    staged: Staged,
+    files: Once,
+    in_server: Option<Once>,
     disk: Disk,
     /// All devices on the node's disk.
     on_disk: u64,
@@ -49,11 +46,16 @@ struct Run {
 }
 
 pub(super) async fn run(session: &Session, arg: &BenchEnrol) -> Result<Vec<Figure>> {
+    let in_server = arg.store.as_deref().map(InServer::at).transpose()?;
     let folder = Folder::empty(arg.dir.as_deref())?;
     let home = Home::at(&folder.path("home"));
     let revoked = (arg.devices / REVOKED_OF).clamp(REVOKED_LEAST, REVOKED_MOST);
     let on_disk = arg.devices + revoked;
     let genesis = network(&home, on_disk)?;
+    let second = match &in_server {
+        Some(_) => Some(in_server::same_network(&home, &folder.path("home-in-server"))?),
+        None => None,
+    };
     let seed = Arc::new(Seed::new());
     let say = |words: &str| session.output.say(words);
 
@@ -65,33 +67,28 @@ pub(super) async fn run(session: &Session, arg: &BenchEnrol) -> Result<Vec<Figur
     let before = make("RV", BenchFormat::Jsonl, revoked).await?;
     let manifest = make("SN", arg.format, arg.devices).await?;
 
-    let node = Server::node(&home).await?;
-    let key = Arc::new(home.key("keys/admin.pem")?);
-    let desk = Desk::with(&home, Client::new(&node.http.url)?, key)?;
-    process::enrol(&home, &node, &before.file, &[], revoked).await?;
-    let targets = targets(&desk, &seed, revoked).await?;
-
     say("enrolling it, and revoking other devices meanwhile");
-    let (stop, stopped) = watch::channel(false);
-    let revoking = tokio::spawn(during::revoke(desk, targets, stopped.clone()));
-    let metrics = node.metrics.clone().context("the node serves no metrics")?;
-    let counting = tokio::spawn(Staged::count(metrics, stopped));
-    let client = enrol(&home, &node, &manifest).await?;
-    stop.send(true)?;
-    let (acknowledged, staged) = (revoking.await??, counting.await??);
-    let node_peak = node.peak();
-    node.stop().await?;
-    let files = home.path("node");
-    let disk = cores::aside(move || disk::weigh(&files)).await?;
+    let work = Work { before, manifest, seed };
+    let files = Once::measure(&home, &[], &work).await?;
+    let on_node = home.path("node");
+    let disk = cores::aside(move || disk::weigh(&on_node)).await?;
+    let in_server = match (in_server, second) {
+        (Some(place), Some(home)) => {
+            say("the same at a node whose ledger is in the PostgreSQL server");
+            let work = work.again(&folder.path("again"))?;
+            Some(Once::measure(&home, &place.args(), &work).await?)
+        }
+        _ => None,
+    };
 
     say("measuring the limit of this machine");
     let bare = folder.path("limit");
     folder::make(&bare)?;
     let owner = Owner { genesis, directory_secret: home.directory_secret()? };
+    let manifest = work.manifest;
     let limit = cores::aside(move || read_back::measure(&manifest, &owner, &bare)).await?;
     let devices = arg.devices;
-    let run = Run { devices, client, node_peak, acknowledged, staged, disk, on_disk, limit };
-    Ok(run.figures())
+    Ok(Run { devices, files, in_server, disk, on_disk, limit }.figures())
 }
 
 /// A network of its own, by the code of `muster init`.
@@ -109,31 +106,13 @@ pub(super) fn network(home: &Home, devices: u64) -> Result<Genesis> {
     )
 }
 
-async fn enrol(home: &Home, node: &Server, manifest: &Manifest) -> Result<Enrolled> {
-    let mut more = Vec::new();
-    if let Some(vendor) = &manifest.vendor {
-        let dir = vendor.dir.to_str().context("the folder's name is not text")?;
-        more.extend(["--signer", dir]);
-    }
-    process::enrol(home, node, &manifest.file, &more, manifest.devices).await
-}
-
-/// The devices to revoke, as an operation names them.
-async fn targets(desk: &Desk, seed: &Seed, devices: u64) -> Result<Vec<DeviceRef>> {
-    let mut targets = Vec::new();
-    for number in 1..=devices {
-        let did = did_of(&seed.key(&serial("RV", number))?);
-        targets.push(device_ref(&desk.client, &did).await?.0);
-    }
-    Ok(targets)
-}
-
 impl Run {
     fn figures(&self) -> Vec<Figure> {
-        let (ours, limit) = (self.client.took.as_secs_f64(), self.limit.seconds());
+        let files = &self.files;
+        let (ours, limit) = (files.client.took.as_secs_f64(), self.limit.seconds());
         let (signatures, inserts) = (self.limit.signatures, self.limit.inserts);
         let rows = self.devices as f64;
-        let (first, last) = self.staged.tenths();
+        let (first, last) = files.staged.tenths();
         let mut figures = vec![
             Figure::new("enrol: total", ours, "s").limit(limit),
             Figure::new("enrol: rate", rows / ours, "rows/s").limit(rows / limit).more_is_better(),
@@ -145,19 +124,22 @@ impl Run {
                 .limit(first)
                 .more_is_better(),
         ];
-        let memory = [("client", self.client.peak), ("node", self.node_peak)];
+        let memory = [("client", files.client.peak), ("node", files.node_peak)];
         figures.extend(memory.into_iter().filter_map(|(who, peak)| {
             Some(Figure::new(format!("enrol: {who}, peak memory"), peak?, "MiB").asked(ASKED_MIB))
         }));
-        let acknowledged = |q| quantile(&self.acknowledged, q);
+        let acknowledged = |q| quantile(&files.acknowledged, q);
         let name = |what| format!("enrol: revocation meanwhile, {what}");
         figures.extend([
             Figure::new(name("p50"), acknowledged(0.50), "ms"),
             Figure::new(name("p99"), acknowledged(0.99), "ms").asked(ASKED_MS),
             Figure::new(name("max"), acknowledged(1.0), "ms"),
-            Figure::new(name("number"), self.acknowledged.len() as f64, "revocations"),
+            Figure::new(name("number"), files.acknowledged.len() as f64, "revocations"),
         ]);
         figures.extend(self.disk());
+        if let Some(server) = &self.in_server {
+            figures.extend(in_server::figures(server, files, rows));
+        }
         figures
     }
 

@@ -53,6 +53,7 @@ impl Seed {
 }
 
 /// A file for `muster enrol`, and what it is read with.
+#[derive(Clone)]
 pub(super) struct Manifest {
     pub(super) file: PathBuf,
     pub(super) format: BenchFormat,
@@ -62,6 +63,7 @@ pub(super) struct Manifest {
 }
 
 /// A vendor's signing key.
+#[derive(Clone)]
 pub(super) struct SignedBy {
     /// The folder with its certificate.
     pub(super) dir: PathBuf,

@@ -3,7 +3,7 @@
 use super::pinned;
 use crate::child::Process;
 use crate::home::Home;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use muster_api::Reach;
 use serde_json::Value;
 use std::fs::{self, File};
@@ -50,8 +50,14 @@ impl Http {
 impl Server {
     /// Starts a node.
     pub(super) async fn node(home: &Home) -> Result<Self> {
+        Self::node_with(home, &[]).await
+    }
+
+    /// Starts a node with arguments besides.
+    pub(super) async fn node_with(home: &Home, more: &[&str]) -> Result<Self> {
         let command = Command::new(std::env::current_exe()?);
-        Self::start(command, home, &["serve", "--metrics", "127.0.0.1:0"], "node.log").await
+        let args = [&["serve", "--metrics", "127.0.0.1:0"], more].concat();
+        Self::start(command, home, &args, "node.log").await
     }
 
     /// Starts a node that is one of several.
@@ -79,6 +85,9 @@ impl Server {
         let args = [args, &["--listen", "127.0.0.1:0"]].concat();
         let mut process = Process::on(command, home, &args, Stdio::piped(), home.path(log))?;
         let said = process.said().await?;
+        if let Some(error) = said["error"].as_str() {
+            bail!("muster {}: {error}", args.join(" "));
+        }
         let url = said["listening"].as_str().context("it does not say where it listens")?;
         let client =
             muster_api::http_client(&Reach::default()).map_err(anyhow::Error::msg)?.build()?;

@@ -132,6 +132,11 @@ pub(crate) struct BenchEnrol {
     /// Format of the manifest.
     #[arg(long, value_enum, default_value = "jsonl")]
     pub(crate) format: BenchFormat,
+    /// An empty database, `postgres://USER@HOST:PORT/DATABASE`: the same is enrolled into it, by a
+    /// node of its own, beside the one with files. It keeps what was written. The password by
+    /// PGPASSWORD or a .pgpass file.
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
     /// Folder to work in, new or empty; it is kept. By default one below the system's folder for
     /// temporary files, which is removed.
     #[arg(long)]

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 pub(super) async fn run(session: &Session, store: &StoreArg) -> Result<ExitCode> {
     let genesis = session.home.genesis()?;
     let dir = session.home.path("node");
-    let report = muster_registry::audit_store(&dir, &store_of(store)?, &genesis).await?;
+    let report = muster_registry::audit_store(&dir, &store_of(&store.url)?, &genesis).await?;
     let findings: Vec<_> = report
         .findings
         .iter()

@@ -16,8 +16,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Where the ledger is. A password in the URL would be read by every user of the machine.
-pub(super) fn store_of(arg: &StoreArg) -> Result<StoreUrl> {
-    let url: StoreUrl = arg.url.parse()?;
+pub(crate) fn store_of(url: &str) -> Result<StoreUrl> {
+    let url: StoreUrl = url.parse()?;
     ensure!(
         !url.has_password(),
         "--store has a password in it, which every user of this machine sees: give it by \
@@ -49,7 +49,7 @@ fn told(moved: &Moved, verb: &str, rest: &str) -> (serde_json::Value, String) {
 
 pub(super) async fn export(session: &Session, store: &StoreArg, file: &Path) -> Result<ExitCode> {
     let (genesis, dir) = (session.home.genesis()?, session.home.path("node"));
-    let url = store_of(store)?;
+    let url = store_of(&store.url)?;
     let fault = || format!("cannot write {}", file.display());
     let mut options = File::options();
     let made = options.write(true).create_new(true).mode(0o600).open(file).with_context(fault)?;
@@ -80,7 +80,7 @@ pub(super) async fn export(session: &Session, store: &StoreArg, file: &Path) -> 
 
 pub(super) async fn import(session: &Session, arg: &LedgerImport) -> Result<ExitCode> {
     let (genesis, dir) = (session.home.genesis()?, session.home.path("node"));
-    let url = store_of(&arg.store)?;
+    let url = store_of(&arg.store.url)?;
     let moved = muster_registry::import(&dir, &url, &genesis, &arg.file).await?;
     let option = match &url {
         StoreUrl::Folder => String::new(),

@@ -42,6 +42,8 @@ pub(crate) use enrol::{enrolment, watch, write};
 pub(crate) use init::{Beginning, Seals, begin};
 pub(crate) use ledger::replay;
 #[cfg(feature = "node")]
+pub(crate) use ledger_move::store_of;
+#[cfg(feature = "node")]
 pub(crate) use org::Offer;
 
 use crate::cli::{Cli, Command};

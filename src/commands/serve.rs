@@ -68,7 +68,7 @@ pub(super) async fn run(session: &Session, arg: &Serve) -> Result<ExitCode> {
     let succession = arg.succeed.as_ref().map(read).transpose()?;
     let accept_lost_leaves = arg.accept_lost_leaves;
     let host = Arc::new(Machine);
-    let store = store_of(&arg.store)?;
+    let store = store_of(&arg.store.url)?;
     let (deciding, seen) =
         consortium::deciding(&session.home, &arg.consortium, signer, succession)?;
     let config = Config { dir, store, genesis, deciding, host, restored, accept_lost_leaves };

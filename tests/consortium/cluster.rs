@@ -4,6 +4,7 @@ use crate::link::{Flow, Link, Shape};
 use crate::network::{NODES, Network};
 use crate::node::Node;
 use crate::watch::Watch;
+use crate::wire::Wire;
 use muster_api::{Client, ClientError, ConsensusView, NetworkView};
 use serde_json::Value;
 use std::future::Future;
@@ -42,6 +43,11 @@ static TURNS: Semaphore = Semaphore::const_new(2);
 impl Cluster {
     /// Makes folders and ways; nothing runs yet.
     pub(crate) async fn new() -> Self {
+        Self::over(None).await
+    }
+
+    /// The same; all that passes between nodes is recorded, if there is a wire.
+    pub(crate) async fn over(wire: Option<&Wire>) -> Self {
         let turn = TURNS.acquire().await.expect("it is never closed");
         let dir = tempfile::tempdir().expect("a folder for the test");
         let network = Arc::new(Network::new());
@@ -54,7 +60,7 @@ impl Cluster {
             for to in 0..NODES {
                 let link = match from == to {
                     true => None,
-                    false => Some(Link::to(nodes[to].exchange(), WAYS).await),
+                    false => Some(Link::with(nodes[to].exchange(), WAYS, wire).await),
                 };
                 nodes[from].peers.extend(link.as_ref().map(|link| link.port));
                 of_this.push(link);

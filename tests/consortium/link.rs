@@ -2,6 +2,7 @@
 //! everything without a word, can be slow and can be narrow.
 
 use crate::ports;
+use crate::wire::{Stream, Wire};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -56,12 +57,22 @@ pub(crate) struct Link {
 impl Link {
     /// Ways to as many ports from `to` on, from as many adjacent ports of this machine.
     pub(crate) async fn to(to: SocketAddr, ways: u16) -> Self {
+        Self::with(to, ways, None).await
+    }
+
+    /// The same, and all that passes is kept.
+    pub(crate) async fn recorded(to: SocketAddr, ways: u16, wire: &Wire) -> Self {
+        Self::with(to, ways, Some(wire)).await
+    }
+
+    /// Recorded or not.
+    pub(crate) async fn with(to: SocketAddr, ways: u16, wire: Option<&Wire>) -> Self {
         let (port, listeners) = ports::listeners(ways).await;
         let shape = watch::Sender::new(Shape::OPEN);
         let mut forwarders = JoinSet::new();
         for (offset, listener) in (0..).zip(listeners) {
             let to = SocketAddr::new(to.ip(), to.port() + offset);
-            forwarders.spawn(forward(listener, to, shape.subscribe()));
+            forwarders.spawn(forward(listener, to, shape.subscribe(), wire.cloned()));
         }
         Self { shape, port, _forwarders: forwarders }
     }
@@ -75,17 +86,27 @@ impl Link {
     }
 }
 
-async fn forward(listener: TcpListener, to: SocketAddr, shape: watch::Receiver<Shape>) {
+async fn forward(
+    listener: TcpListener,
+    to: SocketAddr,
+    shape: watch::Receiver<Shape>,
+    wire: Option<Wire>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = listener.accept().await;
         while connections.try_join_next().is_some() {}
         let Ok((from, _)) = accepted else { continue };
-        connections.spawn(connection(from, to, shape.clone()));
+        connections.spawn(connection(from, to, shape.clone(), wire.clone()));
     }
 }
 
-async fn connection(from: TcpStream, to: SocketAddr, shape: watch::Receiver<Shape>) {
+async fn connection(
+    from: TcpStream,
+    to: SocketAddr,
+    shape: watch::Receiver<Shape>,
+    wire: Option<Wire>,
+) {
     let mut cut = shape.clone();
     let pass = async {
         let mut before = shape.clone();
@@ -95,8 +116,8 @@ async fn connection(from: TcpStream, to: SocketAddr, shape: watch::Receiver<Shap
         let (from_reads, from_writes) = from.into_split();
         let (to_reads, to_writes) = to.into_split();
         tokio::join!(
-            pump(from_reads, to_writes, shape.clone()),
-            pump(to_reads, from_writes, shape.clone()),
+            pump(from_reads, to_writes, shape.clone(), wire.as_ref().map(Wire::stream)),
+            pump(to_reads, from_writes, shape.clone(), wire.as_ref().map(Wire::stream)),
         );
     };
     tokio::select! {
@@ -115,7 +136,12 @@ async fn opened(shape: &mut watch::Receiver<Shape>) -> Shape {
 }
 
 /// One direction of a connection.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut shape: watch::Receiver<Shape>) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut shape: watch::Receiver<Shape>,
+    stream: Option<Stream>,
+) {
     let mut writes = shape.clone();
     let (send, mut under_way) = mpsc::channel::<(Instant, Vec<u8>)>(UNDER_WAY);
     let read = async move {
@@ -126,6 +152,9 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut shape: watch:
                 _ => SPOON,
             };
             let Ok(count @ 1..) = from.read(&mut buffer[..most]).await else { return };
+            if let Some(stream) = &stream {
+                stream.saw(&buffer[..count]);
+            }
             // It may have been shut while this waited.
             let now = opened(&mut shape).await;
             if now.bytes_a_second > 0 {

@@ -76,6 +76,16 @@ impl Network {
         key_of(&self.seed, "admin")
     }
 
+    /// The key that invites people.
+    pub(crate) fn root(&self) -> SecretKey {
+        key_of(&self.seed, "root")
+    }
+
+    /// The secret under which a node commits to serial numbers.
+    pub(crate) fn directory_secret(&self, node: usize) -> [u8; 32] {
+        sha256(&[&self.seed, b"directory", &[node as u8]])
+    }
+
     /// The key by which a node votes.
     pub(crate) fn validator(&self, node: usize) -> SecretKey {
         key_of(&self.seed, &node_key(node))
@@ -104,8 +114,8 @@ impl Network {
         };
         secret("node/node.pem", &self.validator(node).to_pem().expect("a key"));
         secret("keys/admin.pem", &self.admin().to_pem().expect("a key"));
-        let directory = sha256(&[&self.seed, b"directory", &[node as u8]]);
-        secret("keys/directory.key", &data_encoding::HEXLOWER.encode(&directory));
+        let directory = data_encoding::HEXLOWER.encode(&self.directory_secret(node));
+        secret("keys/directory.key", &directory);
         secret("node/new", "No ledger was begun in this folder yet.\n");
         fs::write(home.join("genesis.cbor"), self.genesis.to_cbor()).expect("written");
         fs::write(home.join("FORMAT"), "muster home 1\n").expect("written");

@@ -21,12 +21,24 @@ pub(crate) struct Node {
     process: Option<Child>,
     /// How its clock differs, as faketime(1) writes it.
     clock: Option<&'static str>,
+    /// What `serve` is told besides.
+    pub(crate) more: Vec<String>,
+    /// The password of its database, if it has one.
+    pub(crate) password: Option<&'static str>,
 }
 
 impl Node {
     pub(crate) fn new(home: PathBuf) -> Self {
         let port = crate::ports::free(PORTS);
-        Self { home, port, peers: Vec::new(), process: None, clock: None }
+        Self {
+            home,
+            port,
+            peers: Vec::new(),
+            process: None,
+            clock: None,
+            more: Vec::new(),
+            password: None,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -45,7 +57,7 @@ impl Node {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MUSTER_")) {
             command.env_remove(name);
         }
-        command.stdin(Stdio::null());
+        command.stdin(Stdio::null()).envs(self.password.map(|word| ("PGPASSWORD", word)));
         command
     }
 
@@ -61,6 +73,7 @@ impl Node {
         for port in &self.peers {
             args.extend(["--consortium-peer".to_owned(), format!("127.0.0.1:{port}")]);
         }
+        args.extend(self.more.iter().cloned());
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let mut command = self.command(&args);
         if let Some(clock) = self.clock {

@@ -26,6 +26,42 @@ fn ours(figures: &[Value], name: &str) -> f64 {
     figure["ours"].as_f64().expect("a number")
 }
 
+/// A figure that stands beside another one.
+#[cfg(feature = "postgres")]
+#[track_caller]
+fn is_compared(figures: &[Value], name: &str) {
+    let figure = figures.iter().find(|figure| figure["name"] == name);
+    let figure = figure.unwrap_or_else(|| panic!("no figure {name:?} in {figures:?}"));
+    assert!(figure["ratio"].as_f64().is_some_and(|n| n > 0.0), "{figure}");
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn enrolling_into_postgres_stands_beside_files() {
+    use crate::server::{PASSWORD, shared, tell};
+    let database = shared().new_database();
+    let store = shared().address(&database);
+    let mut muster = Muster::new();
+    muster.set("PGPASSWORD", PASSWORD);
+    let said = muster.json(&["bench", "enrol", "--devices", "400", "--store", &store]);
+    let figures = said.as_array().expect("an array");
+    assert!(ours(figures, "enrol: rate") > 0.0);
+    for what in ["rate", "revocation, p50", "revocation, p99"] {
+        is_compared(figures, &format!("enrol: in PostgreSQL, {what}, against SQLite"));
+    }
+    // It was enrolled there: 400 devices, and those that were revoked.
+    let sql = "SELECT 1 / (count(*) = 500)::int FROM ledger.leaves";
+    tell(&shared().url(&database), sql);
+    // Not into a ledger that is there; and what cannot be meant is refused before anything runs.
+    let again = ["bench", "enrol", "--devices", "100", "--store", &store];
+    let words = muster.refused(&again, 1);
+    assert!(words.contains("the database belongs to another network"), "{words}");
+    let files = ["bench", "enrol", "--store", "sqlite"];
+    assert!(muster.refused(&files, 1).contains("name an empty database"));
+    let secret = ["bench", "enrol", "--store", &shared().url(&database)];
+    assert!(muster.refused(&secret, 1).contains("has a password in it"));
+}
+
 fn enrol(format: &str) {
     let figures = figures(&["enrol", "--devices", "400", "--format", format]);
     let seconds = ours(&figures, "enrol: total");

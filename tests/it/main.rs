@@ -20,9 +20,15 @@ mod keys;
 mod logs;
 mod lost_key;
 mod members;
+#[cfg(feature = "postgres")]
+mod moving;
 mod muster;
 mod ownership;
 mod recover;
+#[cfg(feature = "postgres")]
+#[path = "../../registry/tests/it/server.rs"]
+#[allow(dead_code, reason = "other tests need more of it")]
+mod server;
 mod snapshot;
 mod story;
 #[cfg(feature = "pkcs11")]

@@ -20,6 +20,7 @@ mod on_postgres;
 mod readers;
 mod restore;
 #[cfg(feature = "postgres")]
+#[allow(dead_code, reason = "the tests of the binary need more of it")]
 mod server;
 mod standing;
 mod together;

@@ -156,7 +156,7 @@ pub(crate) async fn store_of(dir: &Path) -> StoreUrl {
     }
     let noted = dir.join("database");
     if !noted.exists() {
-        std::fs::write(&noted, crate::server::shared().database().await).unwrap();
+        std::fs::write(&noted, crate::server::shared().database()).unwrap();
     }
     std::fs::read_to_string(noted).unwrap().parse().unwrap()
 }

@@ -141,16 +141,16 @@ async fn a_node_outlives_its_server() {
 async fn a_server_that_takes_no_writes_is_a_full_disk() {
     const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
         WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    let url = shared().database().await;
+    let url = shared().database();
     let name = url.rsplit_once('/').unwrap().1;
     let (network, _) = network_on(&url).await;
     network.enrol(&network.devices(0..3)).await;
     let set =
         |value: &str| format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
-    shared().tell(&set("on")).await;
+    shared().tell(&set("on"));
     // Whoever is connected keeps the setting that it came with.
     let url = shared().url(name);
-    tell(&url, END).await;
+    tell(&url, END);
     let target = network.target(&network.device(0)).await;
     let revoke = || {
         let (target, reason) = (target.clone(), String::new());
@@ -161,15 +161,15 @@ async fn a_server_that_takes_no_writes_is_a_full_disk() {
     assert_eq!(network.registry.head().unwrap().head().size, 1);
     let view = network.registry.device(&network.device(0).did).await.unwrap().unwrap();
     assert_eq!(view.standing, "active");
-    shared().tell(&set("off")).await;
-    tell(&url, &format!("SET default_transaction_read_only = off; {END}")).await;
+    shared().tell(&set("off"));
+    tell(&url, &format!("SET default_transaction_read_only = off; {END}"));
     assert_eq!(revoke().await.unwrap().index, 1);
     network.registry.close().await;
 }
 
 #[tokio::test]
 async fn an_audit_finds_what_was_altered_in_a_database() {
-    let url = shared().database().await;
+    let url = shared().database();
     let (network, store) = network_on(&url).await;
     network.enrol(&network.devices(0..5)).await;
     network.registry.close().await;
@@ -187,17 +187,17 @@ async fn an_audit_finds_what_was_altered_in_a_database() {
         ("UPDATE ledger.blocks SET time = time + 1", "blocks"),
         ("CREATE VIEW ledger.more AS SELECT 1", "pg_catalog"),
     ] {
-        let copy = shared().database().await;
+        let copy = shared().database();
         let (name, from) = (copy.rsplit_once('/').unwrap().1, url.rsplit_once('/').unwrap().1);
-        shared().tell(&format!("DROP DATABASE {name}")).await;
-        shared().tell(&format!("CREATE DATABASE {name} TEMPLATE {from}")).await;
-        tell(&copy, sql).await;
+        shared().tell(&format!("DROP DATABASE {name}"));
+        shared().tell(&format!("CREATE DATABASE {name} TEMPLATE {from}"));
+        tell(&copy, sql);
         let (dir, copy) = (network.dir.path(), copy.parse().unwrap());
         let report = muster_registry::audit_store(dir, &copy, &network.genesis).await.unwrap();
         assert!(report.findings.iter().any(|finding| finding.table == table), "{sql}");
     }
     // None of that stands in the way of what the node itself finds when it starts.
-    tell(&url, "UPDATE ledger.state SET value = '\\x00' WHERE key = '\\x01'").await;
+    tell(&url, "UPDATE ledger.state SET value = '\\x00' WHERE key = '\\x01'");
     let refused = open_at(network.dir.path(), &store, &network, None).await.err().unwrap();
     assert!(matches!(refused, muster_registry::Error::Damaged(_)), "{refused}");
 }

@@ -15,7 +15,7 @@ use std::{fs, thread};
 const NOBODY: u32 = 65_534;
 
 /// The server's password has signs in it that a URL must escape.
-const PASSWORD: &str = "a:b/c@d?e";
+pub(crate) const PASSWORD: &str = "a:b/c@d?e";
 const ESCAPED: &str = "a%3Ab%2Fc%40d%3Fe";
 
 /// Ends the server when the test's end of the pipe closes, however the test ends; says its number
@@ -161,26 +161,44 @@ impl Server {
         format!("postgres://muster:{ESCAPED}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Makes a database; gives its URL.
-    pub(crate) async fn database(&self) -> String {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("test_{}", NEXT.fetch_add(1, SeqCst));
-        self.tell(&format!("CREATE DATABASE {name} TEMPLATE template0")).await;
-        self.url(&name)
+    /// The same as an operator writes it: without the password.
+    pub(crate) fn address(&self, database: &str) -> String {
+        format!("postgres://muster@127.0.0.1:{}/{database}", self.port)
     }
 
-    pub(crate) async fn tell(&self, sql: &str) {
-        tell(&self.url("postgres"), sql).await;
+    /// Makes a database; gives its name.
+    pub(crate) fn new_database(&self) -> String {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("test_{}", NEXT.fetch_add(1, SeqCst));
+        self.tell(&format!("CREATE DATABASE {name} TEMPLATE template0"));
+        name
+    }
+
+    /// Makes a database; gives its URL.
+    pub(crate) fn database(&self) -> String {
+        self.url(&self.new_database())
+    }
+
+    pub(crate) fn tell(&self, sql: &str) {
+        tell(&self.url("postgres"), sql);
+    }
+
+    /// All that a database has, as SQL.
+    pub(crate) fn dump(&self, database: &str) -> Vec<u8> {
+        let url = self.url(database);
+        let dumped = Command::new(program("pg_dump")).args(["--inserts", &url]).output();
+        let dumped = dumped.expect("pg_dump runs");
+        assert!(dumped.status.success(), "{}", String::from_utf8_lossy(&dumped.stderr));
+        dumped.stdout
     }
 }
 
 /// Carries a statement out in a database.
-pub(crate) async fn tell(url: &str, sql: &str) {
-    use sqlx::Connection as _;
-    let mut connection = sqlx::PgConnection::connect(url).await.expect("a connection");
-    let sql = sqlx::AssertSqlSafe(sql.to_owned());
-    sqlx::raw_sql(sql).execute(&mut connection).await.expect("a statement");
-    connection.close().await.expect("its end");
+pub(crate) fn tell(url: &str, sql: &str) {
+    let mut psql = Command::new(program("psql"));
+    psql.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--command", sql, url]);
+    let told = psql.stdin(Stdio::null()).output().expect("psql runs");
+    assert!(told.status.success(), "{sql}: {}", String::from_utf8_lossy(&told.stderr));
 }
 
 fn signal(name: &str, pid: &str) {

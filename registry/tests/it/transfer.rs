@@ -72,7 +72,7 @@ async fn a_ledger_moves_to_postgres_and_back() {
     let network = filled().await;
     network.registry.close().await;
     let bytes = written(network.dir.path(), &StoreUrl::Folder, &network).await;
-    let url: StoreUrl = crate::server::shared().database().await.parse().unwrap();
+    let url: StoreUrl = crate::server::shared().database().parse().unwrap();
     let there = move_to(&network, &bytes, &url).await;
     let home = there.path().join("node");
     assert!(!home.join("ledger.db").exists());

@@ -61,7 +61,7 @@ async fn a_server_that_is_killed_loses_nothing_acknowledged() {
 
 #[tokio::test]
 async fn a_lost_answer_is_looked_up() {
-    let url = shared().database().await;
+    let url = shared().database();
     let (before, port) = url.rsplit_once(':').unwrap();
     let (port, database) = port.split_once('/').unwrap();
     let proxy = Proxy::to(port.parse().unwrap()).await;
@@ -80,7 +80,7 @@ async fn a_lost_answer_is_looked_up() {
 
 #[tokio::test]
 async fn one_node_a_database() {
-    let url = shared().database().await;
+    let url = shared().database();
     let first = open(&url).await.unwrap();
     let refused = open(&url).await.err().unwrap().to_string();
     assert!(refused.contains("another node uses this database"), "{refused}");
@@ -89,8 +89,7 @@ async fn one_node_a_database() {
         &url,
         "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' \
          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-    )
-    .await;
+    );
     let second = open(&url).await.unwrap();
     let refused = first.commit(vec![commit_of(1)]).await.unwrap_err().to_string();
     assert!(refused.contains("another node uses this database"), "{refused}");
@@ -107,15 +106,14 @@ async fn one_node_a_database() {
 
 #[tokio::test]
 async fn a_connection_that_ended_while_nothing_happened_is_made_anew() {
-    let url = shared().database().await;
+    let url = shared().database();
     let store = open(&url).await.unwrap();
     for height in 1..4 {
         tell(
             &url,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
-        )
-        .await;
+        );
         if height == 2 {
             assert_eq!(store.claimed(commit_of(1).keys).await.unwrap().len(), 1);
         }
@@ -130,12 +128,12 @@ async fn a_server_that_could_lose_what_it_acknowledged_is_refused() {
     let server = Server::start_with(&["fsync=off"]);
     let refused = open(&server.url("postgres")).await.err().unwrap().to_string();
     assert!(refused.contains("`fsync` of the database is off"), "{refused}");
-    let url = shared().database().await;
+    let url = shared().database();
     let name = url.rsplit_once('/').unwrap().1;
-    shared().tell(&format!("ALTER DATABASE {name} SET synchronous_commit = off")).await;
+    shared().tell(&format!("ALTER DATABASE {name} SET synchronous_commit = off"));
     let refused = open(&url).await.err().unwrap().to_string();
     assert!(refused.contains("`synchronous_commit` of the database is off"), "{refused}");
-    shared().tell(&format!("ALTER DATABASE {name} SET synchronous_commit = local")).await;
+    shared().tell(&format!("ALTER DATABASE {name} SET synchronous_commit = local"));
     open(&url).await.unwrap().close().await;
 }
 
@@ -156,9 +154,9 @@ async fn a_database_of_others_is_refused() {
             "the database belongs to another network",
         ),
     ] {
-        let url = shared().database().await;
+        let url = shared().database();
         open(&url).await.unwrap().close().await;
-        tell(&url, sql).await;
+        tell(&url, sql);
         let refused = open(&url).await.err().unwrap().to_string();
         assert!(refused.contains(words), "{refused}");
     }
@@ -166,7 +164,7 @@ async fn a_database_of_others_is_refused() {
 
 #[tokio::test]
 async fn no_error_shows_a_password() {
-    let url = shared().database().await;
+    let url = shared().database();
     let wrong = url.replacen("a%3Ab", "geheim", 1);
     assert_ne!(wrong, url);
     for url in [wrong.clone(), wrong.replacen("127.0.0.1", "127.0.0.1:1/", 1)] {

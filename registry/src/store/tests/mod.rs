@@ -2,6 +2,7 @@ mod faults;
 mod proxy;
 mod same;
 #[path = "../../../tests/it/server.rs"]
+#[allow(dead_code, reason = "the tests of the binary need more of it")]
 mod server;
 
 use super::{BlockRow, Commit, StoreUrl, postgres::Postgres};

@@ -26,7 +26,7 @@ impl Both {
         let dir = tempfile::tempdir().unwrap();
         let (ledger, directory) = (dir.path().join("l"), dir.path().join("d"));
         let sqlite = sqlite::Sqlite::open(&ledger, &directory, &genesis()).await.unwrap();
-        let postgres = open(&server::shared().database().await).await.unwrap();
+        let postgres = open(&server::shared().database()).await.unwrap();
         Self { sqlite: Arc::new(sqlite), postgres: Arc::new(postgres), _dir: dir }
     }
 
