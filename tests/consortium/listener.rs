@@ -5,7 +5,7 @@ use crate::network::Network;
 use muster_consensus::exchange::{
     BoxFuture, Exchange, ExchangeConfig, Message, PeerId, Request, Response, Service, Status,
 };
-use muster_identity::cbor::Encode as _;
+use muster_identity::cbor::Encode;
 use muster_ledger::BatchId;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,8 +27,8 @@ impl Ears {
 }
 
 impl Service for Ears {
-    fn told(&self, _: PeerId, message: Message) -> BoxFuture<'_, ()> {
-        self.heard().push(message.to_cbor());
+    fn told(&self, _: PeerId, messages: Vec<Message>) -> BoxFuture<'_, ()> {
+        self.heard().extend(messages.iter().map(Encode::to_cbor));
         Box::pin(async {})
     }
 
