@@ -136,6 +136,7 @@ impl FromStr for Format {
 
 /// What a reader finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every item is a row")]
 pub enum Item {
     /// A row; its texts are not checked yet.
     Draft(Draft),
