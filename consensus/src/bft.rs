@@ -7,6 +7,7 @@ use crate::exchange::{Exchange, ExchangeConfig, PeerAddress};
 use crate::gather::{Beats, Gather};
 use crate::handover::Handover;
 use crate::ready::ReadyVotes;
+use crate::votes_from::VotesFrom;
 use crate::{Error, limits};
 use muster_api::{BoxFuture, ConsensusView, Host};
 use muster_identity::{PublicKey, Signer};
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     /// Announced batches whose leaves are not taken while a promise for another one holds.
     pub(crate) kept_waiting: Mutex<BTreeSet<BatchId>>,
     pub(crate) evidences: Evidences,
+    /// From when on batches may be promised, by the ledger's time; until that is known, none.
+    pub(crate) promises_from: OnceLock<Time>,
     /// When a signature of each validator came last, by this node's clock.
     pub(crate) heard_of: Mutex<BTreeMap<PublicKey, Time>>,
     pub(crate) engine_view: watch::Receiver<EngineView>,
@@ -171,6 +174,7 @@ impl Bft {
             beats: Mutex::default(),
             handover: Handover::read(&dir, application.chain().height())?,
             kept_waiting: Mutex::default(),
+            promises_from: OnceLock::new(),
             evidences: Evidences::open(dir.join("evidence"))?,
             heard_of: Mutex::default(),
             engine_view: watch_engine,
@@ -213,11 +217,12 @@ impl Shared {
     /// Decides with the others while this node is a validator, follows them otherwise.
     async fn decide_or_follow(
         self: &Arc<Self>,
-        votes_from: impl Future<Output = Result<u64, Error>>,
+        votes_from: impl Future<Output = Result<VotesFrom, Error>>,
         engine: impl Fn(u64) -> EngineConfig,
         view: watch::Sender<EngineView>,
     ) -> Result<(), Error> {
-        let votes_from = votes_from.await?;
+        let VotesFrom { height: votes_from, ready } = votes_from.await?;
+        self.promises_from.get_or_init(|| ready);
         self.sign_again();
         loop {
             if self.stopped().is_some() {
