@@ -7,6 +7,7 @@ use crate::exchange::{Exchange, ExchangeConfig, PeerAddress};
 use crate::gather::{Beats, Gather};
 use crate::handover::Handover;
 use crate::ready::ReadyVotes;
+use crate::votes_from::VotesFrom;
 use crate::{Error, limits};
 use muster_api::{BoxFuture, ConsensusView, Host};
 use muster_identity::{PublicKey, Signer};
@@ -79,7 +80,7 @@ pub(crate) struct Shared {
     /// Why this node takes no further part: its ledger is not the others'.
     stopped: watch::Sender<Option<String>>,
     /// From which height on it votes, once that is known.
-    pub(crate) votes_from: OnceLock<u64>,
+    pub(crate) votes_from: OnceLock<VotesFrom>,
     /// The height it fetches blocks up to.
     pub(crate) catching_up: Mutex<Option<u64>>,
     view: watch::Sender<ConsensusView>,
@@ -216,12 +217,12 @@ impl Shared {
     /// Decides with the others while this node is a validator, follows them otherwise.
     async fn decide_or_follow(
         self: &Arc<Self>,
-        votes_from: impl Future<Output = Result<u64, Error>>,
+        votes_from: impl Future<Output = Result<VotesFrom, Error>>,
         engine: impl Fn(u64) -> EngineConfig,
         view: watch::Sender<EngineView>,
     ) -> Result<(), Error> {
         let votes_from = votes_from.await?;
-        let votes_from = *self.votes_from.get_or_init(|| votes_from);
+        let votes_from = self.votes_from.get_or_init(|| votes_from).height;
         self.sign_again();
         loop {
             if self.stopped().is_some() {

@@ -129,7 +129,7 @@ impl Shared {
     pub(crate) async fn vote_ready(&self) {
         let mut promised = BTreeSet::new();
         loop {
-            let voting = self.votes() && !self.application.lacks_leaves();
+            let voting = self.votes() && !self.application.lacks_leaves() && self.may_promise();
             let ready = self.application.ready_here();
             promised.retain(|batch| ready.contains(batch));
             if voting && self.stopped().is_none() {

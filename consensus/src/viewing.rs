@@ -67,7 +67,7 @@ impl Shared {
             batches: self.batches(false).await,
             missing_leaves: self.batches(true).await,
             catching_up_to: *locked(&self.catching_up),
-            votes_from: self.votes_from.get().copied(),
+            votes_from: self.votes_from.get().map(|from| from.height),
             evidence: self.evidences.views(),
         }
     }

@@ -18,9 +18,10 @@ async fn with_clock(clock: &'static str) -> (Cluster, Written) {
     cluster.nodes[3].stop().await;
     cluster.nodes[3].set_clock(Some(clock));
     cluster.nodes[3].start();
-    // Clients do not go to it: by its clock their operations may have run out long ago.
+    // Clients go to it as to any other. By its clock their operations may have run out long ago: then
+    // it says that it is no judge of them, and they go on to the next.
     let serials = cluster.enrol(0, "CK", 64).await;
-    let load = Load::start(&cluster, serials, &[0, 1, 2], 2, true).await;
+    let load = Load::start(&cluster, serials, &[0, 1, 2, 3], 2, true).await;
     let height = cluster.ledger(0).await.expect("it answers").height;
     cluster
         .until("blocks are decided beside a wrong clock", || async {

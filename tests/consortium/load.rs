@@ -113,11 +113,6 @@ impl Pen {
                         sleep(AGAIN).await;
                         continue;
                     }
-                    // By our clock it is valid for hours: the node's clock is wrong.
-                    if problem.code() == "expired" {
-                        sleep(AGAIN).await;
-                        continue;
-                    }
                     if was_sent {
                         return Outcome::There;
                     }

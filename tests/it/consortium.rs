@@ -128,6 +128,7 @@ fn the_page_word_for_word() {
         "revoked",
         "South votes again",
         "The node is an access node",
+        "West signs with another key",
         "3 validators, 3 must sign",
     ] {
         assert!(told.contains(word), "{word:?} in\n{told}");

@@ -20,13 +20,22 @@ use zeroize::Zeroizing;
 /// The machine's clock, which a test may shift, and counted randomness.
 pub(crate) struct Clock {
     pub(crate) ahead_ms: AtomicI64,
+    slept_ms: AtomicU64,
+    since: std::time::Instant,
     drawn: AtomicU64,
     seed: u64,
 }
 
 impl Clock {
     fn new(seed: u64) -> Self {
-        Self { ahead_ms: AtomicI64::new(0), drawn: AtomicU64::new(0), seed }
+        let (slept_ms, since) = (AtomicU64::new(0), std::time::Instant::now());
+        Self { ahead_ms: AtomicI64::new(0), slept_ms, since, drawn: AtomicU64::new(0), seed }
+    }
+
+    /// Time passes that nobody waits for, as while a machine is suspended.
+    pub(crate) fn sleep(&self, ms: u64) {
+        self.slept_ms.fetch_add(ms, SeqCst);
+        self.ahead_ms.fetch_add(ms as i64, SeqCst);
     }
 }
 
@@ -34,6 +43,10 @@ impl Host for Clock {
     fn now(&self) -> Time {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         Time((now.as_millis() as u64).saturating_add_signed(self.ahead_ms.load(SeqCst)))
+    }
+
+    fn since_start(&self) -> Option<Duration> {
+        Some(self.since.elapsed() + Duration::from_millis(self.slept_ms.load(SeqCst)))
     }
 
     fn random(&self) -> [u8; 16] {
