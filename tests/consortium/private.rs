@@ -319,7 +319,8 @@ fn is_private(cluster: &Cluster, between: &Wire, at_owner: &Wire, heard: &[Vec<u
         assert!(told >= NODES, "the leaf of {serial} came {told} times");
     }
     let network = cluster.network.genesis.network().to_cbor();
-    let operations = heard.iter().filter(|message| has_any(message, &[network.clone()])).count();
+    let operations =
+        heard.iter().filter(|message| has_any(message, std::slice::from_ref(&network))).count();
     assert!(operations > 0, "no operation was heard");
     // Between each two nodes, in both directions.
     let (streams, least) = (between.seen(), NODES * (NODES - 1));
