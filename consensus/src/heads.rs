@@ -39,10 +39,12 @@ impl Shared {
         (found.head().size == size).then(|| found.clone())
     }
 
-    /// Signs the head of the last block.
+    /// Signs the head of the last block. If that took so long to decide that a heartbeat with a later
+    /// time was signed meanwhile, then with that time: no head has an earlier one than the last, and
+    /// the others signed the same heartbeat.
     pub(crate) fn sign_head(&self) {
-        let chain = self.application.chain();
-        self.sign_at(chain.time());
+        let last = self.application.signed().map(|last| last.time).unwrap_or_default();
+        self.sign_at(self.application.chain().time().max(last));
     }
 
     /// Signs what was signed last, for peers that did not hear it.
