@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -66,6 +66,16 @@ fn unprivileged(name: &str, dir: &Path) -> Command {
     command
 }
 
+/// A port that nobody has, below those of outgoing connections: while the server is down, one of
+/// them could be given its port.
+fn port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(131);
+    let numbers = (0..7_900).map(|_| first.wrapping_add(NEXT.fetch_add(1, SeqCst)) % 7_900);
+    let mut ports = numbers.map(|n| 12_000 + n as u16);
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+}
+
 impl Server {
     pub(crate) fn start() -> Self {
         Self::start_with(&[])
@@ -88,10 +98,7 @@ impl Server {
             .output()
             .expect("initdb");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = free.local_addr().expect("its number").port();
-        drop(free);
-        let mut server = Self { dir, port, running: None };
+        let mut server = Self { dir, port: port(), running: None };
         server.run(settings);
         server
     }
