@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 /// How a node takes part.
@@ -72,6 +73,8 @@ pub(crate) struct Shared {
     /// Announced batches whose leaves are not taken while a promise for another one holds.
     pub(crate) kept_waiting: Mutex<BTreeSet<BatchId>>,
     pub(crate) evidences: Evidences,
+    /// The highest block whose head each validator signed.
+    pub(crate) signed_heights: Mutex<BTreeMap<PublicKey, u64>>,
     /// When a signature of each validator came last, by this node's clock.
     pub(crate) heard_of: Mutex<BTreeMap<PublicKey, Time>>,
     pub(crate) engine_view: watch::Receiver<EngineView>,
@@ -106,7 +109,19 @@ impl Shared {
         self.validators().0.contains(&self.key)
     }
 
-    /// The highest that any peer says it has.
+    /// The highest block that is decided for sure: of the validators that signed its head or that of
+    /// a later one, one more than may lie.
+    pub(crate) fn confirmed(&self) -> u64 {
+        let validators = self.validators();
+        let signed = locked(&self.signed_heights);
+        let mut heights: Vec<_> = validators.0.iter().filter_map(|key| signed.get(key)).collect();
+        heights.sort_unstable();
+        let may_lie = validators.0.len() - validators.quorum();
+        heights.iter().rev().nth(may_lie).map_or(0, |height| **height)
+    }
+
+    /// The highest that any peer says it has. Anybody may say anything: it is good for asking that
+    /// peer, and for nothing that would keep this node from its work.
     pub(crate) fn highest(&self) -> u64 {
         let peers = self.exchange().map(Exchange::peers).unwrap_or_default();
         peers.iter().filter_map(|peer| peer.status).map(|s| s.height).max().unwrap_or_default()
@@ -175,6 +190,7 @@ impl Bft {
             handover: Handover::read(&dir, application.chain().height())?,
             kept_waiting: Mutex::default(),
             evidences: Evidences::open(dir.join("evidence"))?,
+            signed_heights: Mutex::default(),
             heard_of: Mutex::default(),
             engine_view: watch_engine,
             news: Notify::new(),
@@ -264,9 +280,16 @@ impl Shared {
     /// Resolves when the engine must stop: this node is no validator any more, has stopped, or is
     /// so far behind that it fetches pages instead.
     async fn left_behind(&self) {
+        let mut decided = (self.application.chain().height(), Instant::now());
         loop {
             let height = self.application.chain().height();
-            let behind = self.highest().saturating_sub(height) > limits::BEHIND;
+            if height > decided.0 {
+                decided = (height, Instant::now());
+            }
+            let far = |than: u64| than.saturating_sub(height) > limits::BEHIND;
+            // Of validators that are all others by now this node knows no signature.
+            let forgotten = far(self.highest()) && decided.1.elapsed() > limits::FORGOTTEN;
+            let behind = far(self.confirmed()) || forgotten;
             if behind || !self.votes() || self.stopped().is_some() {
                 return;
             }

@@ -94,6 +94,7 @@ impl Shared {
         if let [signer] = signers[..] {
             self.hear_of(signer);
         }
+        self.ahead(&signers, head.height);
         let size = self.application.chain().size();
         let liars = {
             let mut gather = locked(&self.gather);
@@ -175,6 +176,20 @@ impl Shared {
     /// Once a protocol version is due that is not known here, no later time is signed.
     fn upgrade_due(&self) -> bool {
         !matches!(self.application.upgrade_ahead(), Ok(ahead) if ahead.is_none_or(|a| !a.due))
+    }
+
+    /// Validators signed the head of a block.
+    fn ahead(&self, signers: &[PublicKey], height: u64) {
+        let mut heights = locked(&self.signed_heights);
+        for signer in signers {
+            let highest = heights.entry(*signer).or_default();
+            *highest = height.max(*highest);
+        }
+        drop(heights);
+        if height > self.application.chain().height() {
+            self.application.peers_at(self.confirmed());
+            self.news.notify_waiters();
+        }
     }
 
     fn hear_of(&self, validator: PublicKey) {

@@ -27,8 +27,8 @@ impl engine::Host for Arc<Shared> {
             // News are looked at at once. Where they come faster than a busy store answers, that look
             // would never end: this one goes on beside it.
             let mut steady = self.application.waiting(&may_enrol);
-            // Behind a peer, the next height is decided already, and the engine fetches it.
-            while self.highest() < height {
+            // Behind the others, the next height is decided already, and the engine fetches it.
+            while self.confirmed() < height {
                 tokio::select! {
                     () = &mut steady => return,
                     () = self.application.waiting(&may_enrol) => return,

@@ -160,6 +160,11 @@ muster_ledger::limits! {
     /// How far it may fall behind before it stops the engine and fetches pages instead.
     pub const BEHIND: u64 = 64 => "blocks";
 
+    /// How long a validator that decides nothing waits before it stops the engine and asks a peer that
+    /// merely says it is ahead: often enough to come back after the whole set was changed, so seldom
+    /// that a liar costs it nothing.
+    pub const FORGOTTEN: Duration = Duration::from_secs(300) => "milliseconds";
+
     /// For how much longer than now promises must hold that a block counts, in milliseconds: rounds
     /// of consensus take that long.
     pub const PROMISE_MARGIN_MS: u64 = 5_000 => "milliseconds";

@@ -30,7 +30,6 @@ impl Service for Shared {
                         self.take_beat(&Beat { size, time, validator, signature });
                     }
                     Message::Status(status) => {
-                        self.application.peers_at(self.highest());
                         if status.height > self.application.chain().height() {
                             self.news.notify_waiters();
                         }

@@ -15,8 +15,8 @@ impl Shared {
         let mut seen: BTreeMap<PublicKey, u64> = BTreeMap::new();
         loop {
             self.show(self.look(&mut seen).await);
-            // Whoever was ahead may have gone.
-            self.application.peers_at(self.highest());
+            // The validators may be others by now.
+            self.application.peers_at(self.confirmed());
             tokio::time::sleep(limits::LOOK).await;
         }
     }

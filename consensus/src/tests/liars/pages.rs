@@ -10,6 +10,8 @@ use muster_ledger::{
     Action, Block, Chain, Entry, Genesis, Grant, Head, Operation, SignedOperation, cosign,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How far ahead the liar says to be.
 const BOAST: u64 = 100_000;
@@ -68,6 +70,22 @@ fn forging(genesis: &Genesis) -> Lies {
         _ => Response::None,
     };
     Lies { answers: Box::new(answers), boasts: BOAST, ..Lies::none() }
+}
+
+/// Who says to be far ahead and hands out nothing. Anybody who reaches the exchange can say so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_boasts_keeps_nobody_from_deciding() {
+    let mut network = Network::start().await;
+    let lies = Lies { boasts: BOAST, ..Lies::none() };
+    let liar = Liar::start(&network, LIAR, lies).await;
+    network.begun().await;
+    let begun = Instant::now();
+    network.goes_on(6).await;
+    network.agree(6).await;
+    // Each fourth height waits for what the liar does not propose. Without a liar it is one second.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    drop(liar);
+    network.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
