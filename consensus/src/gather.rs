@@ -26,6 +26,11 @@ impl Signed {
     }
 }
 
+/// A signature that is not good under a name that is. Honest nodes check what they tell on, so
+/// whoever says this makes it up, or wastes the others' time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Forged;
+
 /// Two heads of one size that one validator signed, with other roots: proof that it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TwoHeads {
@@ -139,16 +144,17 @@ impl Beats {
         network: &Network,
         validators: &ValidatorSet,
         beat: &Beat,
-    ) -> Option<bool> {
+    ) -> Result<Option<bool>, Forged> {
         if !validators.0.contains(&beat.validator) {
-            return None;
+            return Ok(None);
         }
         let known = self.0.get(&(beat.size, beat.time));
         let known = known.is_some_and(|keys| keys.contains(&beat.validator));
         let text = message(network, beat.size, beat.time);
-        if known || beat.validator.verify(&text, &beat.signature).is_err() {
-            return None;
+        if known {
+            return Ok(None);
         }
+        beat.validator.verify(&text, &beat.signature).map_err(|_| Forged)?;
         // One beat of each validator counts: its last.
         for keys in self.0.values_mut() {
             keys.remove(&beat.validator);
@@ -156,7 +162,7 @@ impl Beats {
         self.0.retain(|_, keys| !keys.is_empty());
         let keys = self.0.entry((beat.size, beat.time)).or_default();
         keys.insert(beat.validator);
-        Some(keys.len() >= validators.quorum())
+        Ok(Some(keys.len() >= validators.quorum()))
     }
 }
 
@@ -260,7 +266,8 @@ mod tests {
         let (keys, set) = keys();
         let mut beats = Beats::default();
         let mut beat = |key, time| {
-            beats.add(&NETWORK, &set, &Beat::sign(&NETWORK, 5, Time(time), key).unwrap())
+            let beat = Beat::sign(&NETWORK, 5, Time(time), key).unwrap();
+            beats.add(&NETWORK, &set, &beat).unwrap()
         };
         assert_eq!(beat(&keys[0], 3_600_000), Some(false));
         assert_eq!(beat(&keys[1], 10_000), Some(false));

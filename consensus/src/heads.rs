@@ -3,7 +3,7 @@
 
 use crate::bft::{Shared, locked};
 use crate::exchange::Message;
-use crate::gather::{Beat, slot};
+use crate::gather::{Beat, Forged, slot};
 use crate::limits;
 use muster_identity::PublicKey;
 use muster_ledger::{Checkpoint, Time, ValidatorSet};
@@ -77,36 +77,62 @@ impl Shared {
         }
     }
 
-    /// Takes the lines of a checkpoint, and publishes what a quorum signed.
+    /// Takes a line that a peer told. Each tells its own alone, by its own key.
+    pub(crate) fn hear_line(&self, checkpoint: &Checkpoint) -> Result<(), Forged> {
+        if self.is_over(checkpoint) {
+            return Ok(());
+        }
+        let sets = self.signing_sets();
+        let all = union(&sets);
+        let (lines, named) = checkpoint.lines(&all);
+        if lines != 1 {
+            return Err(Forged);
+        }
+        let (fresh, signers) = checkpoint.signed_only(&all);
+        if signers.len() != named {
+            return Err(Forged);
+        }
+        self.take_signed(&sets, &fresh, &signers);
+        Ok(())
+    }
+
+    /// Takes the good lines of a checkpoint, and publishes what a quorum signed.
     pub(crate) fn take_lines(&self, checkpoint: &Checkpoint) {
-        let head = checkpoint.head();
-        let shown = self.application.published().map(|p| p.head().size).unwrap_or_default();
-        if head.network != self.network || head.size < shown {
+        if self.is_over(checkpoint) {
             return;
         }
         let sets = self.signing_sets();
-        let mut all: Vec<_> = sets.iter().flat_map(|set| set.0.iter().copied()).collect();
-        all.sort();
-        all.dedup();
-        let all = ValidatorSet(all);
-        let (fresh, signers) = checkpoint.signed_only(&all);
+        let (fresh, signers) = checkpoint.signed_only(&union(&sets));
+        self.take_signed(&sets, &fresh, &signers);
+    }
+
+    /// Whether it is of another network, or of an earlier ledger than the one that is shown.
+    fn is_over(&self, checkpoint: &Checkpoint) -> bool {
+        let shown = self.application.published().map(|p| p.head().size).unwrap_or_default();
+        let head = checkpoint.head();
+        head.network != self.network || head.size < shown
+    }
+
+    /// Takes a checkpoint with good lines only, and whose they are.
+    fn take_signed(&self, sets: &[ValidatorSet], fresh: &Checkpoint, signers: &[PublicKey]) {
+        let head = fresh.head();
         // One line each, as a rule: a checkpoint of others says nothing of who is there now.
-        if let [signer] = signers[..] {
-            self.hear_of(signer);
+        if let [signer] = signers {
+            self.hear_of(*signer);
         }
-        self.ahead(&signers, head.height);
+        self.ahead(signers, head.height);
         let size = self.application.chain().size();
         let liars = {
             let mut gather = locked(&self.gather);
             // Heads that the ledger went past are not shown any more; they must not keep the next
             // ones out, whose room is bounded.
             gather.sweep(size, Time(0));
-            gather.add(&fresh, &signers)
+            gather.add(fresh, signers)
         };
         for liar in &liars {
             self.evidences.keep_heads(head.height, liar);
         }
-        self.publish(&sets);
+        self.publish(sets);
     }
 
     fn publish(&self, sets: &[ValidatorSet]) {
@@ -166,7 +192,7 @@ impl Shared {
                     told = time;
                     let Beat { size, time, validator, signature } = beat.clone();
                     self.tell(&Message::Beat { size, time, validator, signature });
-                    self.take_beat(&beat);
+                    let _ = self.take_beat(&beat);
                 }
                 Err(error) => tracing::warn!("no heartbeat can be signed: {error}"),
             }
@@ -196,10 +222,10 @@ impl Shared {
         locked(&self.heard_of).insert(validator, self.host.now());
     }
 
-    pub(crate) fn take_beat(&self, beat: &Beat) {
+    pub(crate) fn take_beat(&self, beat: &Beat) -> Result<(), Forged> {
         let validators = self.validators();
-        let Some(quorum) = locked(&self.beats).add(&self.network, &validators, beat) else {
-            return;
+        let Some(quorum) = locked(&self.beats).add(&self.network, &validators, beat)? else {
+            return Ok(());
         };
         self.hear_of(beat.validator);
         let own = slot(self.host.now());
@@ -208,5 +234,14 @@ impl Shared {
         if quorum && near && beat.size == self.application.chain().size() {
             self.sign_at(beat.time);
         }
+        Ok(())
     }
+}
+
+/// The validators of all these sets, each once.
+fn union(sets: &[ValidatorSet]) -> ValidatorSet {
+    let mut all: Vec<_> = sets.iter().flat_map(|set| set.0.iter().copied()).collect();
+    all.sort();
+    all.dedup();
+    ValidatorSet(all)
 }

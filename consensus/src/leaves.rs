@@ -166,7 +166,7 @@ impl Shared {
         match ReadyVote::sign(&self.network, batch, until, &*self.signer) {
             Ok(vote) => {
                 let validators = self.validators();
-                locked(&self.votes).add(&self.network, &validators, &vote);
+                let _ = locked(&self.votes).add(&self.network, &validators, &vote);
                 if let Some(exchange) = self.exchange() {
                     exchange.tell_all(&Self::vote_message(&vote));
                 }

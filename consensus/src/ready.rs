@@ -1,6 +1,7 @@
 //! Votes that the leaves of a batch are here and were checked. They travel beside consensus, so
 //! that a batch of a million devices costs it a few hundred bytes.
 
+use crate::gather::Forged;
 use crate::limits;
 use muster_identity::cbor::{Decode, Encode, Reader, Writer};
 use muster_identity::{PublicKey, Signature, Signer, SignerError};
@@ -94,29 +95,27 @@ pub(crate) struct ReadyVotes(BTreeMap<BatchId, BTreeMap<PublicKey, (Time, Signat
 
 impl ReadyVotes {
     /// Takes a vote of a validator; whether it says more than what was known. The signature of a
-    /// vote that is known is not checked again.
+    /// vote that is known is not checked again, and one that is bad makes it forged.
     pub(crate) fn add(
         &mut self,
         network: &Network,
         validators: &ValidatorSet,
         vote: &ReadyVote,
-    ) -> bool {
+    ) -> Result<bool, Forged> {
         if !validators.0.contains(&vote.validator) {
-            return false;
+            return Ok(false);
         }
         let known = self.0.get(&vote.batch).and_then(|votes| votes.get(&vote.validator));
         if known.is_some_and(|(until, _)| *until >= vote.until)
             || (known.is_none() && self.of(&vote.validator) >= limits::READY_OF_A_VALIDATOR)
         {
-            return false;
+            return Ok(false);
         }
         let text = message(network, &vote.batch, vote.until);
-        if vote.validator.verify(&text, &vote.signature).is_err() {
-            return false;
-        }
+        vote.validator.verify(&text, &vote.signature).map_err(|_| Forged)?;
         let votes = self.0.entry(vote.batch).or_default();
         votes.insert(vote.validator, (vote.until, vote.signature));
-        true
+        Ok(true)
     }
 
     /// Batches that one validator voted for.
@@ -196,8 +195,8 @@ mod tests {
         let mut votes = ReadyVotes::default();
         for (n, key) in keys.iter().take(3).enumerate() {
             assert!(votes.proof(&BATCH, &set, Time(5)).is_none(), "{n} votes");
-            assert!(votes.add(&NETWORK, &set, &vote(key, 10)));
-            assert!(!votes.add(&NETWORK, &set, &vote(key, 10)), "known already");
+            assert_eq!(votes.add(&NETWORK, &set, &vote(key, 10)), Ok(true));
+            assert_eq!(votes.add(&NETWORK, &set, &vote(key, 10)), Ok(false), "known already");
         }
         let proof = votes.proof(&BATCH, &set, Time(10)).unwrap();
         assert!(proof.holds(&NETWORK, &set, Time(10)));
@@ -224,11 +223,11 @@ mod tests {
         let mut votes = ReadyVotes::default();
         let stranger =
             SecretKey::from_bytes(Algorithm::Ed25519, &Zeroizing::new([99; 32])).unwrap();
-        assert!(!votes.add(&NETWORK, &set, &vote(&stranger, 10)));
+        assert_eq!(votes.add(&NETWORK, &set, &vote(&stranger, 10)), Ok(false));
         let forged = ReadyVote { validator: keys[0].public_key(), ..vote(&stranger, 10) };
-        assert!(!votes.add(&NETWORK, &set, &forged));
+        assert_eq!(votes.add(&NETWORK, &set, &forged), Err(Forged));
         let later = ReadyVote { until: Time(99), ..vote(&keys[0], 10) };
-        assert!(!votes.add(&NETWORK, &set, &later));
+        assert_eq!(votes.add(&NETWORK, &set, &later), Err(Forged));
         // One validator cannot fill the memory of the others.
         let many = |n: usize| {
             let mut batch = [0; 32];
@@ -236,7 +235,7 @@ mod tests {
             ReadyVote::sign(&NETWORK, BatchId(batch), Time(10), &keys[0]).unwrap()
         };
         let taken = (0..limits::READY_OF_A_VALIDATOR + 9)
-            .filter(|n| votes.add(&NETWORK, &set, &many(*n)))
+            .filter(|n| votes.add(&NETWORK, &set, &many(*n)) == Ok(true))
             .count();
         assert_eq!(taken, limits::READY_OF_A_VALIDATOR);
     }

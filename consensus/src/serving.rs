@@ -3,11 +3,12 @@
 
 use crate::bft::{Shared, locked};
 use crate::exchange::{Change, Message, PeerId, Request, Response, Service, Status};
-use crate::gather::Beat;
+use crate::gather::{Beat, Forged};
 use crate::limits;
 use crate::ready::ReadyVote;
 use muster_api::BoxFuture;
-use muster_ledger::{Checkpoint, SignedOperation};
+use muster_ledger::{Checkpoint, NoteFault, SignedOperation};
+use muster_registry::Error;
 use tokio::sync::broadcast::error::RecvError;
 
 impl Service for Shared {
@@ -15,25 +16,33 @@ impl Service for Shared {
         Box::pin(async move {
             let mut operations = Vec::new();
             for message in messages {
-                match message {
-                    Message::Operation(bytes) => operations.push(SignedOperation(bytes)),
+                let heard = match message {
+                    Message::Operation(bytes) => {
+                        operations.push(SignedOperation(bytes));
+                        Ok(())
+                    }
                     Message::Ready { batch, until, validator, signature } => {
                         let vote = ReadyVote { batch, until, validator, signature };
-                        self.hear_vote(peer, &vote);
+                        self.hear_vote(peer, &vote)
                     }
-                    Message::Cosignature(note) => {
-                        if let Ok(checkpoint) = Checkpoint::parse(&note) {
-                            self.take_lines(&checkpoint);
-                        }
-                    }
+                    Message::Cosignature(note) => match Checkpoint::parse(&note) {
+                        Ok(checkpoint) => self.hear_line(&checkpoint),
+                        // Of a version that is not known here.
+                        Err(NoteFault::Upgrade) => Ok(()),
+                        Err(_) => Err(Forged),
+                    },
                     Message::Beat { size, time, validator, signature } => {
-                        self.take_beat(&Beat { size, time, validator, signature });
+                        self.take_beat(&Beat { size, time, validator, signature })
                     }
                     Message::Status(status) => {
                         if status.height > self.application.chain().height() {
                             self.news.notify_waiters();
                         }
+                        Ok(())
                     }
+                };
+                if heard == Err(Forged) {
+                    return self.part_with(peer, "told a signature that is not good");
                 }
             }
             if !operations.is_empty() {
@@ -78,6 +87,8 @@ impl Shared {
         let new = match self.application.told(operations).await {
             Ok(new) if new.is_empty() => return,
             Ok(new) => new,
+            // Whoever passes an operation on has verified it.
+            Err(Error::Peer(why)) => return self.part_with(peer, &why),
             Err(error) => return tracing::debug!("operations of {peer} are refused: {error}"),
         };
         self.news.notify_waiters();
@@ -89,19 +100,27 @@ impl Shared {
         }
     }
 
+    /// Verifying costs more than making up what is to be verified.
+    fn part_with(&self, peer: PeerId, why: &str) {
+        if let Some(exchange) = self.exchange() {
+            exchange.drop_peer(peer, why);
+        }
+    }
+
     fn is_validator(&self, peer: PeerId) -> bool {
         let status = self.exchange().and_then(|exchange| exchange.status_of(peer));
         status.is_some_and(|status| status.engine_port != 0)
     }
 
-    fn hear_vote(&self, peer: PeerId, vote: &ReadyVote) {
+    fn hear_vote(&self, peer: PeerId, vote: &ReadyVote) -> Result<(), Forged> {
         let validators = self.validators();
-        if locked(&self.votes).add(&self.network, &validators, vote) {
+        if locked(&self.votes).add(&self.network, &validators, vote)? {
             self.news.notify_waiters();
             if let Some(exchange) = self.exchange() {
                 exchange.tell_others(peer, &Self::vote_message(vote));
             }
         }
+        Ok(())
     }
 
     pub(crate) fn vote_message(vote: &ReadyVote) -> Message {

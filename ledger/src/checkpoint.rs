@@ -206,6 +206,13 @@ impl Checkpoint {
         self.signed_only(validators).0
     }
 
+    /// How many lines it has, good or not, and how many of them bear the name of one of these.
+    pub fn lines(&self, validators: &ValidatorSet) -> (usize, usize) {
+        let names: Vec<_> = validators.0.iter().map(PublicKey::to_multikey).collect();
+        let named = self.lines.iter().filter(|line| names.contains(&line.name)).count();
+        (self.lines.len(), named)
+    }
+
     /// As [`Self::only`], and whose signatures those are: each is verified once.
     pub fn signed_only(&self, validators: &ValidatorSet) -> (Self, Vec<PublicKey>) {
         let good = self.signers(validators);

@@ -119,8 +119,9 @@ pub trait Application: Send + Sync {
     /// Waits for operations that clients brought to this node since the last call, and gives them.
     fn submitted(&self) -> BoxFuture<'_, Vec<SignedOperation>>;
 
-    /// Takes operations from a peer; gives those that are new. What is refused is left out: whoever
-    /// tells is not the one who asked for it.
+    /// Takes operations from a peer; gives those that are new. What the state refuses is left out:
+    /// whoever tells is not the one who asked for it. [`Error::Peer`] if one is no signed operation,
+    /// which an honest peer would have found.
     fn told(
         &self,
         operations: Vec<SignedOperation>,

@@ -12,6 +12,9 @@ use muster_ledger::{
 };
 use tokio::sync::oneshot;
 
+/// The code of an operation that only a later version can read.
+const UPGRADE_NEEDED: &str = "upgrade-needed";
+
 /// Checks what needs no state.
 fn verify(signed: &SignedOperation) -> Result<VerifiedOperation, Problem> {
     if signed.0.len() > limits::OPERATION_BYTES {
@@ -19,7 +22,7 @@ fn verify(signed: &SignedOperation) -> Result<VerifiedOperation, Problem> {
         return Err(Problem::new(413, "too-large", title));
     }
     signed.verify().map_err(|error| match error {
-        muster_ledger::Error::Upgrade(what) => Problem::new(400, "upgrade-needed", what),
+        muster_ledger::Error::Upgrade(what) => Problem::new(400, UPGRADE_NEEDED, what),
         error => Problem::new(400, "malformed", error.to_string()),
     })
 }
@@ -39,7 +42,8 @@ impl Node {
         self.lost.check()
     }
 
-    /// Takes operations from a peer; gives those that are new.
+    /// Takes operations from a peer; gives those that are new. [`Error::Peer`] if one of them is no
+    /// signed operation: nothing behind it is looked at.
     pub(crate) async fn hear(
         &self,
         mut operations: Vec<SignedOperation>,
@@ -51,28 +55,32 @@ impl Node {
         let (chain, since) = (self.decided(), self.pace.check()?);
         let time = since.max(chain.time());
         let judge = move || {
-            let judged = operations.into_iter().map(|signed| {
-                let verified = verify(&signed)?;
-                let refusal = chain.try_apply(&verified, time).err();
-                Ok((signed, verified, refusal))
-            });
-            judged.collect::<Vec<Result<_, Problem>>>()
+            let mut judged = Vec::with_capacity(operations.len());
+            for signed in operations {
+                match verify(&signed) {
+                    Ok(verified) => {
+                        let refusal = chain.try_apply(&verified, time).err();
+                        judged.push((signed, verified, refusal));
+                    }
+                    // A peer may be of a later version.
+                    Err(problem) if problem.code() == UPGRADE_NEEDED => {}
+                    Err(problem) => return (judged, Err(Error::Peer(problem.title))),
+                }
+            }
+            (judged, Ok(()))
         };
         let judged = tokio::task::spawn_blocking(judge).await;
+        let (judged, sound) = judged.map_err(|e| Error::Us(e.to_string()))?;
         let mut new = Vec::new();
-        for judged in judged.map_err(|e| Error::Us(e.to_string()))? {
-            let taken = match judged {
-                Ok((signed, verified, refusal)) => {
-                    let taken = self.take_told(&signed, verified, refusal, since).await;
-                    taken.map(|is_new| new.extend(is_new.then_some(signed)))
+        for (signed, verified, refusal) in judged {
+            match self.take_told(&signed, verified, refusal, since).await {
+                Ok(is_new) => new.extend(is_new.then_some(signed)),
+                Err(problem) => {
+                    tracing::debug!("an operation that a peer told is refused: {problem}");
                 }
-                Err(problem) => Err(problem),
-            };
-            if let Err(problem) = taken {
-                tracing::debug!("an operation that a peer told is refused: {problem}");
             }
         }
-        Ok(new)
+        sound.map(|()| new)
     }
 
     /// Lets an operation of a peer wait; true: it did not before.

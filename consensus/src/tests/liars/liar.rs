@@ -1,6 +1,6 @@
 //! A validator that says what a test wants. It follows the ledger, so that it can lie well.
 
-use super::network::{LIAR, Network, address, node_key, validator};
+use super::network::{LIAR, Network, address, free_place, node_key, validator};
 use crate::engine::{self, EngineConfig, Evidence, Peer, Timeouts};
 use crate::exchange::{
     Exchange, ExchangeConfig, Message, PeerId, Request, Response, Service, Status,
@@ -50,6 +50,50 @@ pub(super) struct Part {
     exchange: OnceLock<Exchange>,
     /// How often it proposed something.
     pub(super) proposed: AtomicU64,
+}
+
+impl Part {
+    fn new(network: &Network, lies: Lies) -> Arc<Self> {
+        Arc::new(Self {
+            chain: Mutex::new(Chain::new(&network.genesis)),
+            lies,
+            exchange: OnceLock::new(),
+            proposed: AtomicU64::new(0),
+        })
+    }
+
+    async fn talk(
+        self: &Arc<Self>,
+        network: &Network,
+        name: &str,
+        listen: SocketAddr,
+        closed: watch::Receiver<bool>,
+    ) -> Exchange {
+        let config = ExchangeConfig {
+            listen,
+            node_key: node_key(name),
+            peers: network.honest_places().iter().map(address).collect(),
+            network: network.genesis.network(),
+        };
+        let exchange = Exchange::start(config, self.clone(), closed).await.unwrap();
+        let _ = self.exchange.set(exchange.clone());
+        exchange
+    }
+}
+
+/// Somebody who reaches the exchange and is no validator, until it is dropped.
+pub(super) struct Stranger {
+    pub(super) exchange: Exchange,
+    _closing: watch::Sender<bool>,
+}
+
+impl Stranger {
+    pub(super) async fn start(network: &Network, name: &str) -> Self {
+        let (closing, closed) = watch::channel(false);
+        let part = Part::new(network, Lies::none());
+        let exchange = part.talk(network, name, free_place(), closed).await;
+        Self { exchange, _closing: closing }
+    }
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -141,20 +185,8 @@ impl Liar {
         let listen = network.places[place];
         let name = format!("liar {place}");
         let (closing, closed) = watch::channel(false);
-        let part = Arc::new(Part {
-            chain: Mutex::new(Chain::new(&network.genesis)),
-            lies,
-            exchange: OnceLock::new(),
-            proposed: AtomicU64::new(0),
-        });
-        let config = ExchangeConfig {
-            listen,
-            node_key: node_key(&name),
-            peers: network.honest_places().iter().map(address).collect(),
-            network: network.genesis.network(),
-        };
-        let exchange = Exchange::start(config, part.clone(), closed.clone()).await.unwrap();
-        let _ = part.exchange.set(exchange.clone());
+        let part = Part::new(network, lies);
+        let exchange = part.talk(network, &name, listen, closed.clone()).await;
         let engine =
             |place: &SocketAddr| Peer { host: place.ip().to_string(), port: place.port() + 1 };
         let dir = network.dir.path().join(&name);

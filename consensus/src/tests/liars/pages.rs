@@ -1,17 +1,20 @@
 //! Pages of a log that never was, for whoever catches up.
 
-use super::liar::{Liar, Lies};
+use super::liar::{Liar, Lies, Stranger};
 use super::network::{Honest, LIAR, Machine, Network, free_place, secret, until, validator};
-use crate::exchange::{Request, Response};
+use crate::exchange::{Message, Request, Response};
+use crate::gather::Beat;
+use crate::ready::ReadyVote;
 use muster_api::Host as _;
-use muster_identity::cbor::Encode as _;
+use muster_identity::cbor::{Decode as _, Encode as _};
 use muster_ledger::merkle::leaf_hash;
 use muster_ledger::{
-    Action, Block, Chain, Entry, Genesis, Grant, Head, Operation, SignedOperation, cosign,
+    Action, BatchId, Block, Chain, Entry, Genesis, Grant, Head, Operation, SignedOperation, Time,
+    cosign,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// How far ahead the liar says to be.
 const BOAST: u64 = 100_000;
@@ -110,5 +113,51 @@ async fn forged_pages_lead_nobody_astray() {
     network.agree(9).await;
     late.registry.close().await;
     drop(liar);
+    network.close().await;
+}
+
+/// Whoever tells what is not signed as it says makes it up, or wastes the time of those who verify it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_tells_forged_signatures_is_parted_with() {
+    let mut network = Network::start().await;
+    let key = validator(0);
+    let other = muster_ledger::Network([9; 32]);
+    let head = Chain::new(&network.genesis).head(Machine.now()).unwrap();
+    let Beat { size, time, validator: by, signature } =
+        Beat::sign(&other, 0, Time(0), &key).unwrap();
+    let beat = Message::Beat { size, time, validator: by, signature };
+    let vote = ReadyVote::sign(&other, BatchId([1; 32]), Time(1), &key).unwrap();
+    let vote = Message::Ready {
+        batch: vote.batch,
+        until: vote.until,
+        validator: vote.validator,
+        signature: vote.signature,
+    };
+    // A line that its validator signed for another head.
+    let line = cosign(&Head { size: 7, ..head }, &key).unwrap().to_note();
+    let line = Message::Cosignature(line.replacen("\n7\n", "\n8\n", 1));
+    let (entries, _) = other_ledger(&network.genesis, 1);
+    let mut operation = Entry::from_cbor(&entries[0]).unwrap().operation.0;
+    *operation.last_mut().unwrap() ^= 1;
+    let good = cosign(&head, &key).unwrap().to_note();
+    for (name, message, stays) in [
+        ("operation", Message::Operation(operation), false),
+        ("vote", vote, false),
+        ("beat", beat, false),
+        ("line", line, false),
+        ("nothing at all", Message::Cosignature("muster".into()), false),
+        ("good line", Message::Cosignature(good), true),
+    ] {
+        let stranger = Stranger::start(&network, name).await;
+        until("it is connected", || stranger.exchange.peers().len() == 3).await;
+        stranger.exchange.tell_all(&message);
+        if stays {
+            sleep(Duration::from_secs(2)).await;
+            assert_eq!(stranger.exchange.peers().len(), 3, "{name}");
+        } else {
+            until(name, || stranger.exchange.peers().is_empty()).await;
+        }
+    }
+    network.goes_on(3).await;
     network.close().await;
 }
