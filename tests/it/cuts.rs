@@ -146,7 +146,8 @@ fn fifty_kills_change_nothing() {
                 node = rough.serve_at(&address);
             }
         };
-        assert!(status.success(), "{file}: {status}");
+        let told = || fs::read_to_string(rough.path("client.log")).unwrap_or_default();
+        assert!(status.success(), "{file}: {status}\n{}", told());
         assert_eq!(devices(&rough, file), devices(&calm, file), "{file}");
         let known = rough.json(&["show", batch.as_str().expect("an id"), "--node", &url]);
         assert_eq!(known["batch"]["count"], ROWS, "an acknowledged batch is lost: {known}");

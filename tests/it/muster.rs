@@ -159,10 +159,12 @@ impl Muster {
         words
     }
 
-    /// Starts a command and does not wait for it.
+    /// Starts a command and does not wait for it. What it complains of goes to `client.log`.
     pub(crate) fn spawn(&self, args: &[&str]) -> Client {
         let mut command = self.command(args);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(self.path("client.log"));
+        command.stdout(Stdio::null()).stderr(log.expect("a file"));
         Client(command.spawn().expect("the binary runs"))
     }
 

@@ -20,8 +20,8 @@ async fn it_promises_nothing_until_its_promises_are_over() {
     let dir = town.nodes[3].dir.path().to_owned();
     fs::remove_dir_all(dir.join("consensus")).unwrap();
     let promises = dir.join("node/promises");
-    assert!(!fs::read_to_string(&promises).unwrap().is_empty(), "it promised the first batch");
-    fs::remove_file(promises).unwrap();
+    // If it promised the first batch before three others had: that is what it does not know now.
+    let _ = fs::remove_file(promises);
     town.start(3).await;
     for device in &devices[..2] {
         town.revoke(0, device).await.unwrap();
