@@ -13,6 +13,7 @@ const PROMISE_MS: u64 = 10 * 60 * 1_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn it_promises_nothing_until_its_promises_are_over() {
     let mut town = Town::new(4).await;
+    town.agree(0).await;
     let devices = town.devices(0..4);
     town.enrol(0, &devices).await.unwrap();
     town.agree(1).await;
