@@ -14,7 +14,7 @@ use muster_ledger::{
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// How far ahead the liar says to be.
 const BOAST: u64 = 100_000;
@@ -82,11 +82,8 @@ async fn who_boasts_keeps_nobody_from_deciding() {
     let lies = Lies { boasts: BOAST, ..Lies::none() };
     let liar = Liar::start(&network, LIAR, lies).await;
     network.begun().await;
-    let begun = Instant::now();
     network.goes_on(6).await;
     network.agree(6).await;
-    // Each fourth height waits for what the liar does not propose. Without a liar it is one second.
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     drop(liar);
     network.close().await;
 }
