@@ -7,7 +7,7 @@ use crate::limits;
 use crate::ready::ReadyVote;
 use futures_util::{StreamExt as _, stream};
 use muster_ledger::{BatchId, Bundle};
-use muster_registry::{Refused, Wanted};
+use muster_registry::{BUNDLES_TOGETHER, Refused, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -74,7 +74,7 @@ impl Shared {
         let mut bundles = stream::iter(first..count)
             .map(|index| self.bundle(want, index))
             .buffered(limits::BUNDLES_AT_ONCE)
-            .ready_chunks(limits::BUNDLES_AT_ONCE);
+            .ready_chunks(BUNDLES_TOGETHER);
         let mut next = first;
         while let Some(ready) = bundles.next().await {
             // What came before one that did not is taken.

@@ -169,7 +169,7 @@ muster_ledger::limits! {
     /// of consensus take that long.
     pub const PROMISE_MARGIN_MS: u64 = 5_000 => "milliseconds";
 
-    /// Bundles that are fetched at once: 4,096 leaves, which are staged together.
+    /// Bundles that are fetched at once: as many as are staged together (`muster_registry`).
     pub const BUNDLES_AT_ONCE: usize = 16 => "bundles";
 
     /// How long after its last signature a validator counts as there, in milliseconds: two heartbeats

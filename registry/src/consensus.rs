@@ -130,8 +130,8 @@ pub trait Application: Send + Sync {
     /// Some of what waits, in the order of arrival, to be told to a peer that connected.
     fn pending(&self) -> Vec<SignedOperation>;
 
-    /// The highest block that peers say they have now. As long as it is above what is decided here,
-    /// clients are not told that the state refuses an operation, but that this node is behind.
+    /// The highest block that is decided elsewhere for sure. As long as it is above what is decided
+    /// here, clients are not told that the state refuses an operation, but that this node is behind.
     fn peers_at(&self, height: u64);
 
     /// Batches whose leaves this node lacks: announced, or decided.

@@ -13,7 +13,7 @@ const CURE: &str = "nothing is known against the operation: bring the same signe
                     node, or to this one later; do not sign it anew";
 
 impl Node {
-    /// The highest block that peers say they have.
+    /// The highest block that is decided elsewhere for sure.
     pub(crate) fn peers_are_at(&self, height: u64) {
         self.peers_height.store(height, Relaxed);
     }

@@ -56,7 +56,7 @@ pub use console::{
 };
 pub use coverage::Covered;
 pub use error::Error;
-pub use limits::PROMISE_MS as LONGEST_PROMISE_MS;
+pub use limits::{BUNDLES_TOGETHER, PROMISE_MS as LONGEST_PROMISE_MS};
 pub use readers::{Reader, Reading};
 pub use registry::{Config, Registry};
 pub use restore::{LostBatch, Restored, Restoring};

@@ -29,7 +29,8 @@ pub(crate) const REMEMBERED: usize = 4 * muster_ledger::limits::BLOCK_OPERATIONS
 pub(crate) const UNSIGNED_BLOCKS: usize = 64;
 
 /// Bundles of leaves that are staged by one transaction: as many rows as a client's upload has.
-pub(crate) const BUNDLES_TOGETHER: usize = 16;
+pub const BUNDLES_TOGETHER: usize =
+    muster_api::limits::UPLOAD_ROWS / muster_ledger::limits::BUNDLE_LEAVES as usize;
 
 /// Batches of others that are fetched or kept before they are decided: with full batches some 4 GB.
 pub(crate) const FOREIGN_BATCHES: usize = 16;

@@ -58,7 +58,7 @@ pub(crate) struct Node {
     pub(crate) sealing: AsyncMutex<()>,
     /// Whether this node decides alone.
     pub(crate) alone: bool,
-    /// The highest block that peers say they have.
+    /// The highest block that is decided elsewhere for sure.
     pub(crate) peers_height: AtomicU64,
     /// What was decided, the newest last; it may be ahead of what is signed. Never empty.
     pub(crate) decided: Mutex<VecDeque<Decided>>,
